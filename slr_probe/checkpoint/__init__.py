@@ -1,0 +1,7 @@
+"""Checkpoints on disk: safetensors folders read tensor by tensor, without loading a model."""
+
+from slr_probe.checkpoint.adapter import AdapterCheckpoint
+from slr_probe.checkpoint.folder import Checkpoint
+from slr_probe.checkpoint.resolve import open_checkpoint, resolve
+
+__all__ = ["AdapterCheckpoint", "Checkpoint", "open_checkpoint", "resolve"]

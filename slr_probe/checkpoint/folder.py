@@ -1,0 +1,159 @@
+"""`Checkpoint`: a transformers folder of safetensors shards, read by header and one tensor at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slr_probe.checkpoint.shard import Shard, TensorInfo, read_tensor
+from slr_probe.errors import CheckpointError
+
+if TYPE_CHECKING:
+    import torch
+
+INDEX = "model.safetensors.index.json"
+SINGLE = "model.safetensors"
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+_SAMPLE = 4096
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The tensors of one checkpoint folder; opening it reads headers only.
+
+    Attributes:
+        path: The folder.
+        shards: Its safetensors files, headers checked.
+        tensors: Every tensor by its name in the files.
+
+    Raises:
+        CheckpointError: (from `open`) The folder is absent, incomplete, corrupt, or holds pickled weights.
+    """
+
+    path: Path
+    shards: tuple[Shard, ...]
+    tensors: Mapping[str, TensorInfo]
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Checkpoint:
+        """Open a folder with `model.safetensors`, or shards and `model.safetensors.index.json`."""
+        folder = Path(path)
+        index = _read_index(folder)
+        files = sorted(set(index.values())) if index is not None else [SINGLE]
+        shards = tuple(Shard.open(folder / file) for file in files)
+        tensors: dict[str, TensorInfo] = {}
+        for shard in shards:
+            for info in shard.tensors:
+                if info.name in tensors:
+                    raise CheckpointError(
+                        f"tensor '{info.name}' is in two files of {folder}: {tensors[info.name].path.name} and "
+                        f"{shard.path.name}"
+                    )
+                tensors[info.name] = info
+        if index is not None:
+            _check_index(folder, index, tensors)
+        return cls(folder, shards, tensors)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of tensor data."""
+        return sum(info.nbytes for info in self.tensors.values())
+
+    def read(self, name: str) -> torch.Tensor:
+        """Read one tensor.
+
+        Raises:
+            CheckpointError: There is no tensor of that name, or the file changed underneath.
+        """
+        try:
+            return read_tensor(self.tensors[name])
+        except KeyError:
+            raise CheckpointError(f"{self.path} has no tensor '{name}'") from None
+
+    def is_stored(self, name: str) -> bool:
+        """Whether the tensor's bytes lie in the file as they are (always, for a plain checkpoint)."""
+        return name in self.tensors
+
+    def config(self) -> dict[str, object]:
+        """The folder's `config.json`.
+
+        Raises:
+            CheckpointError: There is none, or it is not JSON.
+        """
+        data = read_json(self.path / "config.json")
+        if not isinstance(data, dict):
+            raise CheckpointError(f"{self.path / 'config.json'} must hold a JSON object, found {type(data).__name__}")
+        return data
+
+    def fingerprint(self) -> str:
+        """Hash of all headers and of both ends (4 KiB each) of every tensor's data.
+
+        It changes with any training step or re-save, costs a few reads a tensor, and does not depend on
+        where the folder lies. It is not a checksum of every byte; `verify_hybrid` compares those.
+        """
+        digest = hashlib.sha256()
+        for shard in self.shards:
+            with open(shard.path, "rb", buffering=0) as file:
+                digest.update(file.read(shard.header_size))
+                for info in shard.tensors:
+                    for start in {info.start, max(info.start, info.stop - _SAMPLE)}:
+                        file.seek(start)
+                        digest.update(file.read(min(_SAMPLE, info.stop - start)))
+        return digest.hexdigest()
+
+
+def read_json(path: Path) -> object:
+    """Read a JSON file.
+
+    Raises:
+        CheckpointError: The file is absent or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path} is not valid JSON: {error}") from error
+
+
+def _read_index(folder: Path) -> dict[str, str] | None:
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder} is not a folder; expected a checkpoint folder with safetensors weights")
+    if (folder / INDEX).is_file():
+        data = read_json(folder / INDEX)
+        weight_map = data.get("weight_map") if isinstance(data, dict) else None
+        if not isinstance(weight_map, dict) or not weight_map:
+            raise CheckpointError(f"{folder / INDEX} has no weight_map; expected tensor names and their files")
+        for file in weight_map.values():
+            if not isinstance(file, str) or os.path.basename(file) != file:
+                raise CheckpointError(f"{folder / INDEX} points outside its folder: {file!r}")
+        return weight_map
+    if (folder / SINGLE).is_file():
+        return None
+    found = sorted(p.name for p in folder.glob("*.safetensors"))
+    if found:
+        raise CheckpointError(f"{folder} has {found[:4]} but neither {SINGLE} nor {INDEX}; the index is missing")
+    pickles = sorted(p.name for pattern in _PICKLES for p in folder.glob(pattern))
+    if pickles:
+        raise CheckpointError(
+            f"{folder} holds pickled weights ({pickles[0]}), which can run code when loaded and are refused; convert "
+            "them once with transformers: model.save_pretrained(folder), which writes safetensors"
+        )
+    raise CheckpointError(f"{folder} has no weights; expected {SINGLE}, or shards with {INDEX}")
+
+
+def _check_index(folder: Path, index: dict[str, str], tensors: dict[str, TensorInfo]) -> None:
+    for name, file in index.items():
+        if name not in tensors or tensors[name].path.name != file:
+            raise CheckpointError(f"{folder / INDEX} lists '{name}' in {file}, but that file does not hold it")
+    missing = [name for name in tensors if name not in index]
+    if missing:
+        raise CheckpointError(
+            f"{folder / INDEX} does not list {len(missing)} tensor(s) that its files hold, first '{missing[0]}' in "
+            f"{tensors[missing[0]].path.name}; transformers would leave them at random values"
+        )

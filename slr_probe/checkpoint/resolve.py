@@ -1,0 +1,74 @@
+"""From what a user names (a folder, a hub id, an embedded checkpoint) to a folder on this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from slr_probe.checkpoint.adapter import AdapterCheckpoint, is_adapter
+from slr_probe.checkpoint.folder import Checkpoint
+from slr_probe.errors import CheckpointError
+
+EMBEDDED = "organism:"
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.tiktoken", "LICENSE*", "NOTICE*"]
+
+
+def resolve(source: str | os.PathLike[str], *, download: bool = False, revision: str | None = None) -> Path:
+    """Find the folder of a checkpoint.
+
+    Args:
+        source: A local folder; a hub id such as `"allenai/OLMo-2-0425-1B"`, looked up in the local Hugging Face
+            cache; or an embedded checkpoint, `"organism:base"`, `"organism:sft"`, `"organism:dpo"`.
+        download: Let a hub id be fetched over the network when the cache lacks it.
+        revision: Branch, tag or commit of a hub id.
+
+    Raises:
+        CheckpointError: Nothing is there.
+    """
+    text = os.fspath(source)
+    if text.startswith(EMBEDDED):
+        from slr_probe import organism
+
+        return organism.path(text.removeprefix(EMBEDDED))
+    folder = Path(text).expanduser()
+    if folder.is_dir():
+        return folder.resolve()
+    if folder.exists():
+        raise CheckpointError(f"{text} is a file; expected a checkpoint folder")
+    if not _HUB_ID.fullmatch(text):
+        raise CheckpointError(f"{text} does not exist; expected a folder, a hub id such as org/name, or organism:NAME")
+    return _from_hub(text, download, revision)
+
+
+def open_checkpoint(path: Path, base: Checkpoint | AdapterCheckpoint | None = None) -> Checkpoint | AdapterCheckpoint:
+    """Open a folder, a LoRA adapter over `base` included.
+
+    Raises:
+        CheckpointError: The folder is not a usable checkpoint, or an adapter without a plain base.
+    """
+    if not is_adapter(path):
+        return Checkpoint.open(path)
+    if not isinstance(base, Checkpoint):
+        raise CheckpointError(f"{path} is an adapter; it can only be the tuned side, over a base checkpoint folder")
+    return AdapterCheckpoint.open(path, base)
+
+
+def _from_hub(name: str, download: bool, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(
+            snapshot_download(name, revision=revision, allow_patterns=_WANTED, local_files_only=not download)
+        )
+    except LocalEntryNotFoundError as error:
+        advice = (
+            "the download failed; check the network and the name"
+            if download
+            else "pass download=True (--download) to fetch it, or give a local folder"
+        )
+        raise CheckpointError(f"{name} is no local folder and not in the local Hugging Face cache; {advice}") from error
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        raise CheckpointError(f"cannot get {name} from the hub: {error}") from error

@@ -1,0 +1,184 @@
+"""One safetensors file: its header, checked, and its tensors, read one at a time."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slr_probe.errors import CheckpointError
+
+if TYPE_CHECKING:
+    import torch
+
+# name in the file -> (name in torch, bytes an element)
+DTYPES = {
+    "F64": ("float64", 8),
+    "F32": ("float32", 4),
+    "F16": ("float16", 2),
+    "BF16": ("bfloat16", 2),
+    "F8_E4M3": ("float8_e4m3fn", 1),
+    "F8_E5M2": ("float8_e5m2", 1),
+    "I64": ("int64", 8),
+    "I32": ("int32", 4),
+    "I16": ("int16", 2),
+    "I8": ("int8", 1),
+    "U8": ("uint8", 1),
+    "BOOL": ("bool", 1),
+}
+FLOATING = ("F64", "F32", "F16", "BF16")
+_MAX_HEADER = 100 << 20
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """One tensor of a shard, as its header states it.
+
+    Attributes:
+        name: Name in the file.
+        dtype: safetensors dtype such as `"BF16"`.
+        shape: Shape.
+        start: First byte of the data, counted from the start of the file.
+        stop: One past the last byte.
+        path: The file.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    stop: int
+    path: Path
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of data."""
+        return self.stop - self.start
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes an element."""
+        return DTYPES[self.dtype][1]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A safetensors file whose header has been checked against its size.
+
+    Attributes:
+        path: The file.
+        header_size: Bytes before the tensor data.
+        tensors: Its tensors in the order in which their bytes lie.
+        metadata: Free text entries of the header.
+    """
+
+    path: Path
+    header_size: int
+    tensors: tuple[TensorInfo, ...]
+    metadata: dict[str, str]
+
+    @classmethod
+    def open(cls, path: Path) -> Shard:
+        """Read and check the header; no tensor data is read.
+
+        Raises:
+            CheckpointError: The file is absent, truncated or not a safetensors file.
+        """
+        size, raw = _read_header(path)
+        try:
+            entries = json.loads(raw)
+            metadata = entries.pop("__metadata__", None) or {}
+            begin = 8 + len(raw)
+            infos = [
+                TensorInfo(name, e["dtype"], tuple(e["shape"]), begin + e["data_offsets"][0],
+                           begin + e["data_offsets"][1], path)
+                for name, e in entries.items()
+            ]  # fmt: skip
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise CheckpointError(f"{path} is corrupt: its safetensors header cannot be read ({error})") from error
+        infos.sort(key=lambda info: (info.start, info.stop))
+        _check_layout(path, infos, begin, size)
+        return cls(path, begin, tuple(infos), metadata)
+
+
+def read_tensor(info: TensorInfo) -> torch.Tensor:
+    """Read one tensor into fresh memory (its own dtype and shape).
+
+    Raises:
+        CheckpointError: The file has become shorter since its header was read.
+    """
+    import torch
+
+    buffer = torch.empty(info.nbytes, dtype=torch.uint8)
+    if info.nbytes:
+        with open(info.path, "rb", buffering=0) as file:
+            file.seek(info.start)
+            read_into(file.fileno(), memoryview(buffer.numpy()), info)
+    return buffer.view(getattr(torch, DTYPES[info.dtype][0])).reshape(info.shape)
+
+
+def read_chunks(info: TensorInfo, chunk_bytes: int = 8 << 20) -> Iterator[torch.Tensor]:
+    """Read one tensor as flat pieces of at most `chunk_bytes`, each valid until the next is asked for.
+
+    Raises:
+        CheckpointError: As for `read_tensor`.
+    """
+    import torch
+
+    dtype = getattr(torch, DTYPES[info.dtype][0])
+    buffer = torch.empty(min(chunk_bytes, max(info.nbytes, 1)), dtype=torch.uint8)
+    with open(info.path, "rb", buffering=0) as file:
+        file.seek(info.start)
+        for offset in range(0, info.nbytes, chunk_bytes):
+            piece = buffer[: min(chunk_bytes, info.nbytes - offset)]
+            read_into(file.fileno(), memoryview(piece.numpy()), info)
+            yield piece.view(dtype)
+
+
+def read_into(fd: int, view: memoryview, info: TensorInfo) -> None:
+    """Fill `view` from the file's current position.
+
+    Raises:
+        CheckpointError: The file ends first.
+    """
+    filled = 0
+    while filled < len(view):
+        count = os.readv(fd, [view[filled:]])
+        if count == 0:
+            raise CheckpointError(f"{info.path} ended inside tensor '{info.name}'; it was changed while being read")
+        filled += count
+
+
+def _read_header(path: Path) -> tuple[int, bytes]:
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > min(size - 8, _MAX_HEADER):
+                raise CheckpointError(
+                    f"{path} is not a whole safetensors file: it has {size} bytes but its header alone claims {length}"
+                )
+            return size, file.read(length)
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _check_layout(path: Path, infos: list[TensorInfo], begin: int, size: int) -> None:
+    position = begin
+    for info in infos:
+        if info.dtype not in DTYPES:
+            raise CheckpointError(f"{path}: tensor '{info.name}' has dtype {info.dtype}; known: {', '.join(DTYPES)}")
+        expected = math.prod(info.shape) * info.itemsize
+        if info.start != position or info.nbytes != expected:
+            raise CheckpointError(
+                f"{path} is corrupt: tensor '{info.name}' {list(info.shape)} {info.dtype} needs {expected} bytes at "
+                f"{position}, the header gives {info.nbytes} at {info.start}"
+            )
+        position = info.stop
+    if position != size:
+        word = "truncated" if size < position else "corrupt"
+        raise CheckpointError(f"{path} is {word}: its header describes {position} bytes, the file has {size}")

@@ -1,0 +1,72 @@
+"""Are two configs those of one architecture? Compared field by field, before any weight is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from slr_probe.errors import IncompatiblePairError
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+# A difference in any of these changes what a block computes, or whether its tensors fit.
+# Names are those of transformers configs, with the older ones of GPT-2, GPT-J, BLOOM and others beside them.
+DECISIVE = frozenset(
+    """
+    model_type hidden_size n_embd d_model intermediate_size n_inner ffn_dim moe_intermediate_size
+    num_hidden_layers n_layer num_layers layer_types sliding_window sliding_window_pattern _sliding_window_pattern
+    num_attention_heads n_head num_key_value_heads head_dim multi_query new_decoder_architecture parallel_attn
+    use_parallel_residual rotary_dim partial_rotary_factor rope_type query_pre_attn_scalar attention_multiplier
+    residual_multiplier embedding_multiplier logits_scaling scale_attn_weights scale_attn_by_inverse_layer_idx
+    rms_norm_eps layer_norm_eps layer_norm_epsilon layernorm_epsilon norm_eps norm_epsilon qk_norm use_qk_norm
+    attn_logit_softcapping final_logit_softcapping logit_scale
+    hidden_act hidden_activation activation_function tie_word_embeddings
+    attention_bias mlp_bias qkv_bias use_bias do_layer_norm_before
+    num_local_experts num_experts n_routed_experts num_experts_per_tok
+    num_kv_shared_layers hidden_size_per_layer_input quantization_config
+    """.split()
+)
+_IGNORED = frozenset({"_name_or_path", "_model_name_or_path", "transformers_version", "_commit_hash", "architectures"})
+
+
+def compare_configs(base: PretrainedConfig, tuned: PretrainedConfig) -> tuple[str, ...]:
+    """Compare the text configs of base and tuned.
+
+    Returns:
+        One note for every difference that does not decide whether blocks can be exchanged
+        (token ids, maximum positions, dtype, rope scaling, ...). The hybrid follows the tuned config in all of them.
+
+    Raises:
+        IncompatiblePairError: A decisive field differs; the message names all of them with both values.
+    """
+    one, other = _fields(base), _fields(tuned)
+    differing = {key: (one.get(key), other.get(key)) for key in sorted(one.keys() | other.keys())
+                 if one.get(key) != other.get(key)}  # fmt: skip
+    fatal = [key for key in differing if _is_decisive(key)]
+    if fatal:
+        lines = "; ".join(f"{key}: base {differing[key][0]!r}, tuned {differing[key][1]!r}" for key in fatal)
+        raise IncompatiblePairError(f"base and tuned are not of one architecture: {lines}")
+    return tuple(f"{key}: base {b!r}, tuned {t!r}; the hybrid takes tuned's" for key, (b, t) in differing.items())
+
+
+def _fields(config: PretrainedConfig) -> dict[str, Any]:
+    data = config.get_text_config(decoder=True).to_dict()
+    tied = config.tie_word_embeddings or bool(data.get("tie_word_embeddings"))
+    return {**_flatten(data), "tie_word_embeddings": tied}
+
+
+def _flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in data.items():
+        if key in _IGNORED:
+            continue
+        if isinstance(value, Mapping) and value:
+            flat.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _is_decisive(key: str) -> bool:
+    return any(part in DECISIVE for part in key.split("."))

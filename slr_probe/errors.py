@@ -1,0 +1,35 @@
+"""The one family of errors that slr_probe raises on bad input."""
+
+from __future__ import annotations
+
+
+class SlrProbeError(Exception):
+    """Base class: the message says what was given, what was expected and what to do."""
+
+
+class LayerRangeError(SlrProbeError, ValueError):
+    """A layer range that is malformed, reversed, empty where that is not allowed, or out of bounds."""
+
+
+class RecipeError(SlrProbeError, ValueError):
+    """A recipe that is malformed, or that does not fit the model it is applied to."""
+
+
+class CheckpointError(SlrProbeError):
+    """A checkpoint folder that is missing, incomplete, corrupt, unsafe (pickle) or not finite."""
+
+
+class IncompatiblePairError(SlrProbeError):
+    """Base and tuned are not two checkpoints of one architecture."""
+
+
+class LayoutError(SlrProbeError):
+    """Decoder blocks, embedding, final norm or head could not be found in a model or checkpoint."""
+
+
+class PromptError(SlrProbeError, ValueError):
+    """A prompt that cannot be rendered to token ids with exactly the expected BOS."""
+
+
+class OutputError(SlrProbeError):
+    """An output folder that cannot be written: not empty, no space left, or in use."""

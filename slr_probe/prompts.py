@@ -1,0 +1,120 @@
+"""The one place where prompts become token ids, with exactly one BOS where the model uses one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from slr_probe.errors import PromptError
+
+Format = Literal["chat", "plain"]
+Prompt = str | Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class PromptRenderer:
+    """Turns prompts into token ids with one tokenizer.
+
+    `"chat"` renders through the tokenizer's chat template and opens the assistant's turn; `"plain"` takes the text as
+    it is, which is how a base model expects it. A template that contains BOS and a tokenizer that adds one would
+    give two (REFERENCE: that silently changes the first-token distribution), so special tokens are never added
+    by the tokenizer here: the one BOS is put there, or found there, by this class.
+
+    Attributes:
+        tokenizer: A transformers tokenizer.
+        default_format: Format when none is asked for: `"chat"` where there is a chat template.
+    """
+
+    tokenizer: Any
+    default_format: Format
+
+    @classmethod
+    def of(cls, tokenizer: Any) -> PromptRenderer:
+        """A renderer whose default format follows from whether the tokenizer has a chat template."""
+        return cls(tokenizer, "chat" if getattr(tokenizer, "chat_template", None) else "plain")
+
+    @property
+    def bos(self) -> int | None:
+        """Token id that must stand first, once; None for models that use no BOS (Qwen, GPT-2)."""
+        bos = self.tokenizer.bos_token_id
+        if bos is None:
+            return None
+        with_special = self.tokenizer("a")["input_ids"]
+        return int(bos) if with_special[:1] == [bos] else None
+
+    def text(self, prompt: Prompt, format: Format | None = None) -> str:
+        """The text that is tokenised, without a BOS that is not part of a chat template.
+
+        Raises:
+            PromptError: Unknown format, empty prompt, or no chat template.
+        """
+        format = format or self.default_format
+        if format not in get_args(Format):
+            raise PromptError(f"unknown prompt format {format!r}; expected one of {', '.join(get_args(Format))}")
+        if not prompt:
+            raise PromptError("a prompt is empty; give text, or a list of {'role', 'content'} messages")
+        messages = _messages(prompt)
+        if format == "plain":
+            if len(messages) != 1:
+                raise PromptError(f"the plain format takes one text; got a conversation of {len(messages)} messages")
+            return messages[0]["content"]
+        if not getattr(self.tokenizer, "chat_template", None):
+            raise PromptError("the tokenizer has no chat template; use format='plain', or set tokenizer.chat_template")
+        return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+
+    def __call__(self, prompt: Prompt, format: Format | None = None) -> list[int]:
+        """Token ids of one prompt.
+
+        Args:
+            prompt: Text, or messages `{"role": ..., "content": ...}` (text is one user message in a chat).
+            format: `"chat"`, `"plain"`, or the default.
+
+        Raises:
+            PromptError: The prompt is empty, tokenises to nothing, or holds a BOS of its own.
+        """
+        ids = list(self.tokenizer(self.text(prompt, format), add_special_tokens=False)["input_ids"])
+        if not ids:
+            raise PromptError(f"the prompt tokenises to nothing: {prompt!r}")
+        bos, eos = self.bos, self.tokenizer.eos_token_id
+        if bos is None:
+            return ids
+        ids = ids if ids[0] == bos else [bos, *ids]
+        if bos != eos and ids.count(bos) != 1:
+            raise PromptError(
+                f"the rendered prompt holds {ids.count(bos)} BOS tokens (id {bos}) and must hold one; take "
+                f"{self.tokenizer.bos_token!r} out of the prompt or out of one place in the chat template: {prompt!r}"
+            )
+        return ids
+
+
+def _messages(prompt: Prompt) -> list[dict[str, str]]:
+    if isinstance(prompt, str):
+        return [{"role": "user", "content": prompt}]
+    messages = [dict(message) for message in prompt]
+    for message in messages:
+        if not {"role", "content"} <= message.keys():
+            raise PromptError(f"a message needs 'role' and 'content'; got {message!r}")
+    return messages
+
+
+def compare_tokenizers(base: Any, tuned: Any) -> tuple[str, ...]:
+    """Notes on how two tokenizers differ.
+
+    Raises:
+        PromptError: They give one token different ids, so blocks of one cannot read the other's embeddings.
+    """
+    one, other = base.get_vocab(), tuned.get_vocab()
+    if one == other:
+        return ()
+    moved = next((token for token, i in one.items() if token in other and other[token] != i), None)
+    if moved is not None:
+        raise PromptError(
+            f"base and tuned tokenizers disagree: token {moved!r} is {one[moved]} in base and {other[moved]} in tuned"
+        )
+    notes = []
+    for label, extra in (("tuned", other.keys() - one.keys()), ("base", one.keys() - other.keys())):
+        if extra:
+            shown = ", ".join(repr(token) for token in sorted(extra)[:4])
+            notes.append(f"{len(extra)} tokens only in the {label} tokenizer: {shown}")
+    return tuple(notes)

@@ -1,0 +1,364 @@
+"""`Recipe`: for every decoder block, where its weights come from."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from slr_probe.errors import RecipeError
+from slr_probe.layers import LayerRange
+
+GROUPS = ("attention", "mlp", "norm", "other")
+"""Every tensor of a block belongs to exactly one of these; a recipe may treat them differently."""
+
+_FORMAT = "slr_probe.recipe/1"
+
+
+def _share(value: object, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise RecipeError(f"the tuned share of {what} must be a finite number (0 base, 1 tuned); got {value!r}")
+    return float(value) + 0.0  # -0.0 and 0.0 are one share
+
+
+@dataclass(frozen=True)
+class BlockWeight:
+    """Share of the tuned weights in one decoder block: 0 is base, 1 is tuned, between is interpolation.
+
+    Attributes:
+        default: Share for every tensor of the block that no override names.
+        overrides: `(name, share)` pairs in sorted order; a name is a component (`"q"`, `"down"`, ...) or a group
+            of `GROUPS`. A component beats its group, a group beats the default. Entries that change nothing
+            are dropped, so equal blocks compare equal and hash alike.
+    """
+
+    default: float = 1.0
+    overrides: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        given = {str(name): _share(share, f"override {name!r}") for name, share in self.overrides}
+        default = _share(self.default, "default")
+        # Which group a component belongs to is layout knowledge, so a component override is dropped
+        # only where no group override could stand between it and the default.
+        any_group = any(name in GROUPS and share != default for name, share in given.items())
+        kept = {n: s for n, s in given.items() if s != default or (n not in GROUPS and any_group)}
+        object.__setattr__(self, "default", default)
+        object.__setattr__(self, "overrides", tuple(sorted(kept.items())))
+
+    def share(self, group: str, component: str) -> float:
+        """Share of the tuned weights for a tensor of this `group` and `component`."""
+        named = dict(self.overrides)
+        return named.get(component, named.get(group, self.default))
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether the whole block is the tuned one."""
+        return self.default == 1.0 and not self.overrides
+
+    @property
+    def is_base(self) -> bool:
+        """Whether the whole block is the base one."""
+        return self.default == 0.0 and not self.overrides
+
+    def __str__(self) -> str:
+        words = {0.0: "base", 1.0: "tuned"}
+        text = words.get(self.default, f"{self.default:g} tuned")
+        return ", ".join([text, *(f"{name} {words.get(s, f'{s:g} tuned')}" for name, s in self.overrides)])
+
+
+TUNED = BlockWeight(1.0)
+BASE = BlockWeight(0.0)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Where the weights of a hybrid come from, block by block.
+
+    A share of 1 is the tuned tensor, 0 the base tensor (both bit for bit), anything else
+    `(1 - share) * base + share * tuned`, computed in float32 and rounded once to the hybrid's dtype.
+    Embedding, final norm and head come from tuned unless the recipe says otherwise. Recipes are immutable,
+    hashable and compare by content; the name is a label only.
+
+    Attributes:
+        blocks: One `BlockWeight` a decoder block.
+        embedding: Share for token and position embeddings (a tied head follows).
+        final_norm: Share for the norm after the last block.
+        head: Share for the output head; must equal `embedding` where the model ties the two.
+        name: Label in tables and figures; derived from the content when empty.
+
+    Raises:
+        RecipeError: No blocks, or a share that is not a finite number.
+
+    Examples:
+        >>> recipe = Recipe.restore("2:4", depth=6)
+        >>> print(recipe)
+        restore 2:4 of 6
+        >>> Recipe.from_json(recipe.to_json()) == recipe
+        True
+    """
+
+    blocks: tuple[BlockWeight, ...]
+    embedding: float = 1.0
+    final_norm: float = 1.0
+    head: float = 1.0
+    name: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.blocks:
+            raise RecipeError("a recipe needs at least one block; got none")
+        for block in self.blocks:
+            if not isinstance(block, BlockWeight):
+                raise RecipeError(f"recipe blocks must be BlockWeight, got {type(block).__name__}: {block!r}")
+        object.__setattr__(self, "blocks", tuple(self.blocks))
+        for part in ("embedding", "final_norm", "head"):
+            object.__setattr__(self, part, _share(getattr(self, part), part))
+
+    # -- constructors --------------------------------------------------------------------------------------------
+
+    @classmethod
+    def tuned(cls, depth: int) -> Recipe:
+        """The tuned model itself: nothing restored."""
+        return cls((TUNED,) * _depth(depth))
+
+    @classmethod
+    def base(cls, depth: int, *, blocks_only: bool = True) -> Recipe:
+        """Every block from base; with `blocks_only=False` embedding, final norm and head as well (the base model)."""
+        outside = 1.0 if blocks_only else 0.0
+        return cls((BASE,) * _depth(depth), outside, outside, outside)
+
+    @classmethod
+    def restore(
+        cls, layers: LayerRange | str | Iterable[int], depth: int, *, only: str | Iterable[str] | None = None
+    ) -> Recipe:
+        """Set blocks of the tuned model back to base: Selective Layer Restoration (arXiv 2602.06665).
+
+        Args:
+            layers: A contiguous range (`LayerRange` or `"8:14"`), or any set of block numbers.
+            depth: Number of decoder blocks of the model.
+            only: Restore only these groups (`"attention"`, `"mlp"`, `"norm"`) or components (`"q"`, `"down"`, ...) of
+                the blocks; everything else in them stays tuned. Default: whole blocks, as the paper does.
+
+        Raises:
+            LayerRangeError: The range is malformed or out of bounds.
+            RecipeError: A block number is out of bounds.
+
+        Examples:
+            >>> print(Recipe.restore({1, 4}, depth=6))
+            restore {1, 4} of 6
+            >>> print(Recipe.restore("1:3", depth=6, only="attention"))
+            restore attention in 1:3 of 6
+        """
+        chosen = _blocks(layers, _depth(depth))
+        names = (only,) if isinstance(only, str) else tuple(only) if only is not None else None
+        if names == ():
+            raise RecipeError("only=() restores nothing; name at least one group or component, or leave it out")
+        restored = BASE if names is None else BlockWeight(1.0, tuple((name, 0.0) for name in names))
+        return cls(tuple(restored if i in chosen else TUNED for i in range(depth)))
+
+    @classmethod
+    def early(cls, width: int, depth: int) -> Recipe:
+        """Control of equal width: restore the first `width` blocks."""
+        return cls.restore(LayerRange(0, width), depth)
+
+    @classmethod
+    def late(cls, width: int, depth: int) -> Recipe:
+        """Control of equal width: restore the last `width` blocks."""
+        return cls.restore(LayerRange(depth - width, depth) if width <= depth else LayerRange(0, width), depth)
+
+    @classmethod
+    def soup(cls, alpha: float, depth: int, *, blocks_only: bool = False) -> Recipe:
+        """Uniform interpolation of all weights, `(1 - alpha) * base + alpha * tuned` (WiSE-FT, model soups).
+
+        Args:
+            alpha: Share of the tuned weights everywhere; 0 is base, 1 is tuned.
+            depth: Number of decoder blocks.
+            blocks_only: Keep embedding, final norm and head tuned (needed where vocabularies differ in size).
+        """
+        outside = 1.0 if blocks_only else alpha
+        return cls((BlockWeight(alpha),) * _depth(depth), outside, outside, outside)
+
+    @classmethod
+    def ramp(cls, alpha: float, beta: float, depth: int) -> Recipe:
+        """Depth ramp (LiNeS, arXiv 2410.17146): block l keeps `alpha + beta * l / (depth - 1)` of the tuned delta.
+
+        Embedding, final norm and head stay tuned.
+        """
+        steps = max(_depth(depth) - 1, 1)
+        return cls(tuple(BlockWeight(alpha + beta * i / steps) for i in range(depth)))
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    @property
+    def depth(self) -> int:
+        """Number of decoder blocks."""
+        return len(self.blocks)
+
+    @property
+    def restored_blocks(self) -> tuple[int, ...]:
+        """Blocks that are not wholly tuned."""
+        return tuple(i for i, block in enumerate(self.blocks) if not block.is_tuned)
+
+    @property
+    def layers(self) -> LayerRange | None:
+        """The range, where the recipe is "one contiguous range of whole blocks from base, the rest tuned"."""
+        chosen = self.restored_blocks
+        if not chosen or self != Recipe.restore(chosen, self.depth):
+            return None
+        return LayerRange(chosen[0], chosen[-1] + 1) if chosen[-1] - chosen[0] + 1 == len(chosen) else None
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether the hybrid is the tuned model itself."""
+        return self == Recipe.tuned(self.depth)
+
+    def check_depth(self, depth: int) -> Recipe:
+        """Return the recipe itself after checking that it is for a model of `depth` blocks.
+
+        Raises:
+            RecipeError: The recipe was made for another depth.
+        """
+        if depth != self.depth:
+            raise RecipeError(
+                f"recipe '{self}' is for {self.depth} decoder blocks but the model has {depth}; "
+                f"build it with depth={depth}"
+            )
+        return self
+
+    # -- JSON ----------------------------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; runs of equal blocks are written once."""
+        runs, start = [], 0
+        for block, members in groupby(self.blocks):
+            stop = start + len(list(members))
+            run: dict[str, Any] = {"blocks": f"{start}:{stop}", "tuned_share": block.default}
+            if block.overrides:
+                run["overrides"] = dict(block.overrides)
+            runs.append(run)
+            start = stop
+        outside = {"embedding": self.embedding, "final_norm": self.final_norm, "head": self.head}
+        return {"format": _FORMAT, "name": str(self), "depth": self.depth, "blocks": runs, **outside}
+
+    def to_json(self) -> str:
+        """The recipe as indented JSON text."""
+        return json.dumps(self.to_dict(), indent=2)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Recipe:
+        """Rebuild a recipe from `to_dict`.
+
+        Raises:
+            RecipeError: The data is not a recipe of this format, or its runs do not cover the blocks exactly.
+        """
+        if not isinstance(data, Mapping) or data.get("format") != _FORMAT:
+            found = data.get("format") if isinstance(data, Mapping) else type(data).__name__
+            raise RecipeError(f"not a recipe: expected an object with format {_FORMAT!r}, found {found!r}")
+        try:
+            blocks: list[BlockWeight] = []
+            for run in data["blocks"]:
+                span = LayerRange(run["blocks"])
+                if span.start != len(blocks):
+                    raise RecipeError(f"recipe runs must follow each other; expected start {len(blocks)}, got {span}")
+                weight = BlockWeight(run["tuned_share"], tuple(run.get("overrides", {}).items()))
+                blocks += [weight] * span.width
+            recipe = cls(
+                tuple(blocks), data["embedding"], data["final_norm"], data["head"], name=data.get("name", "")
+            )
+            return recipe.check_depth(data["depth"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise RecipeError(f"malformed recipe: {type(error).__name__} at {error}") from error
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """Rebuild a recipe from `to_json`.
+
+        Raises:
+            RecipeError: The text is not JSON or not a recipe.
+        """
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise RecipeError(f"a recipe file must hold JSON: {error}") from error
+        return cls.from_dict(data)
+
+    def to_mergekit(self, base: str, tuned: str, **options: Any) -> str:
+        """YAML with which mergekit builds exactly this hybrid; see `slr_probe.restoration.mergekit`."""
+        from slr_probe.restoration.mergekit import to_mergekit
+
+        return to_mergekit(self, base, tuned, **options)
+
+    def __str__(self) -> str:
+        return self.name or _describe(self)
+
+    def __repr__(self) -> str:
+        return f"<Recipe: {self}>"
+
+
+def as_recipe(recipe: Recipe | LayerRange | str, depth: int) -> Recipe:
+    """Read a recipe, or the range of blocks to restore, for a model of `depth` blocks.
+
+    Raises:
+        LayerRangeError: A range that is malformed, empty or out of bounds.
+        RecipeError: A recipe for another depth, or something that is neither.
+    """
+    if isinstance(recipe, Recipe):
+        return recipe.check_depth(depth)
+    if isinstance(recipe, (LayerRange, str)):
+        return Recipe.restore(LayerRange(recipe).within(depth, allow_empty=False), depth)
+    raise RecipeError(f"expected a Recipe, a LayerRange or text such as '8:14'; got {type(recipe).__name__}")
+
+
+def _describe(recipe: Recipe) -> str:
+    depth = recipe.depth
+    if recipe.is_tuned:
+        return f"tuned ({depth} blocks)"
+    outside = {recipe.embedding, recipe.final_norm, recipe.head}
+    suffix = "" if outside == {1.0} else ", outside base" if outside == {0.0} else _outside(recipe)
+    kinds = set(recipe.blocks)
+    if len(kinds) == 1 and not recipe.blocks[0].overrides:
+        share = recipe.blocks[0].default
+        if outside == {share}:
+            return f"base ({depth} blocks)" if share == 0.0 else f"soup {share:g} of {depth}"
+        return ("all blocks base" if share == 0.0 else f"blocks {share:g} tuned") + f" of {depth}{suffix}"
+    changed = kinds - {TUNED}
+    where = _where(recipe)
+    if changed == {BASE}:
+        return f"restore {where} of {depth}{suffix}"
+    if len(changed) == 1:
+        (kind,) = changed
+        if kind.default == 1.0 and {share for _, share in kind.overrides} == {0.0}:
+            return f"restore {'+'.join(name for name, _ in kind.overrides)} in {where} of {depth}{suffix}"
+        return f"{where} at {kind}, rest tuned, of {depth}{suffix}"
+    if not any(block.overrides for block in recipe.blocks):
+        return f"ramp {recipe.blocks[0].default:g} to {recipe.blocks[-1].default:g} of {depth}{suffix}"
+    return f"mixed recipe of {depth}{suffix}"
+
+
+def _outside(recipe: Recipe) -> str:
+    return f", embedding {recipe.embedding:g}, final norm {recipe.final_norm:g}, head {recipe.head:g} tuned"
+
+
+def _where(recipe: Recipe) -> str:
+    chosen = recipe.restored_blocks
+    if chosen and chosen[-1] - chosen[0] + 1 == len(chosen):
+        return str(LayerRange(chosen[0], chosen[-1] + 1))
+    return "{" + ", ".join(map(str, chosen)) + "}"
+
+
+def _blocks(layers: LayerRange | str | Iterable[int], depth: int) -> frozenset[int]:
+    if isinstance(layers, (LayerRange, str)):
+        return frozenset(LayerRange(layers).within(depth))
+    chosen = frozenset(layers)
+    bad = sorted(i for i in chosen if not (isinstance(i, int) and 0 <= i < depth))
+    if bad:
+        raise RecipeError(f"blocks {bad} are out of bounds: the model has {depth} decoder blocks, 0 to {depth - 1}")
+    return chosen
+
+
+def _depth(depth: int) -> int:
+    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
+        raise RecipeError(f"depth must be the number of decoder blocks, at least 1; got {depth!r}")
+    return depth

@@ -1,0 +1,123 @@
+"""`restore`: a hybrid on disk, streamed from two checkpoint folders."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from slr_probe.checkpoint.shard import Shard
+from slr_probe.errors import CheckpointError
+from slr_probe.progress import bar
+from slr_probe.recipe import as_recipe
+from slr_probe.restoration.extras import copy_extras, write_card, write_record
+from slr_probe.restoration.files import check_shard, clone, link
+from slr_probe.restoration.output import output_folder
+from slr_probe.restoration.plan import Step, plan_hybrid
+from slr_probe.restoration.stream import write_shard
+from slr_probe.side import Side, open_sides, require_checkpoint
+
+if TYPE_CHECKING:
+    from slr_probe.layers import LayerRange
+    from slr_probe.recipe import Recipe
+
+Untouched = Literal["auto", "hardlink", "copy"]
+
+
+def restore(
+    base: str | os.PathLike[str],
+    tuned: str | os.PathLike[str],
+    recipe: Recipe | LayerRange | str,
+    out: str | os.PathLike[str],
+    *,
+    untouched: Untouched = "auto",
+    check_finite: bool = True,
+    download: bool = False,
+    trust_remote_code: bool = False,
+    progress: bool | None = None,
+) -> Path:
+    """Write the hybrid of two checkpoints as a complete transformers folder (config, weights, tokenizer, card).
+
+    No model is loaded: the tuned shards are copied piece by piece, with the bytes of restored tensors taken from base,
+    so memory stays at one tensor whatever the size of the model. The hybrid keeps the tuned config, tokenizer, chat
+    template, generation config, tensor names, dtypes and sharding. Method: Selective Layer Restoration,
+    arXiv 2602.06665.
+
+    The folder appears under its name only when it is complete. After an error nothing is left behind; after a
+    kill, a rerun with the same arguments goes on from the shards that were finished.
+
+    Args:
+        base: Base checkpoint: folder, hub id or `"organism:base"`.
+        tuned: Tuned checkpoint: the same, or the folder of a LoRA adapter over base.
+        recipe: A recipe, or the range of blocks to restore (`"8:14"`).
+        out: Folder to create; it must not exist or be empty.
+        untouched: What to do with shards that hold only tuned tensors: `"auto"` clones them where the file
+            system shares blocks (reflink), else copies; `"hardlink"` links them to the tuned files; `"copy"` copies.
+        check_finite: Check all weights that enter the hybrid for NaN and infinity on the way.
+        download: Let hub ids be fetched over the network.
+        trust_remote_code: Let transformers run Python code that comes with a checkpoint (its config).
+        progress: Show a progress bar; default: on a terminal and in Jupyter.
+
+    Returns:
+        The folder.
+
+    Raises:
+        LayerRangeError: The range is malformed, empty or out of bounds.
+        RecipeError: The recipe does not fit the pair.
+        CheckpointError: A side is missing, corrupt, pickled, or has NaN or infinite weights.
+        IncompatiblePairError: The two sides are not of one architecture.
+        OutputError: `out` is not empty or is being written by another process, or the disk is full.
+    """
+    one, other, notes = open_sides(base, tuned, download=download, trust_remote_code=trust_remote_code)
+    recipe = as_recipe(recipe, other.depth)
+    target = require_checkpoint(other)
+    plan = plan_hybrid(one, other, recipe)
+    record: dict[str, Any] = {"recipe": recipe.to_dict(), "base": _origin(one), "tuned": _origin(other)}
+    size = sum(shard.path.stat().st_size for shard in target.shards)
+    with output_folder(Path(out), record, needed=0 if untouched == "hardlink" else size) as folder:
+        with bar(size, "restoring", show=progress, bytes=True) as steps:
+            for shard in target.shards:
+                _place(shard, folder, plan, one, other, untouched, check_finite, steps)
+        copy_extras(other, folder)
+        write_card(folder, recipe, one, other)
+        write_record(folder, record, notes)
+    return Path(out)
+
+
+def _place(
+    shard: Shard,
+    folder: Path,
+    plan: dict[str, Step],
+    base: Side,
+    tuned: Side,
+    untouched: Untouched,
+    check_finite: bool,
+    steps: Any,
+) -> None:
+    """Put one finished shard into the folder; it gets its name when it is whole."""
+    done = folder / shard.path.name
+    if not done.exists():
+        part = done.with_suffix(".part")
+        part.unlink(missing_ok=True)
+        checkpoint = require_checkpoint(tuned)
+        whole = all(plan[t.name].share == 1.0 and checkpoint.is_stored(t.name) for t in shard.tensors)
+        placed = whole and (
+            (untouched == "auto" and clone(shard.path, part)) or (untouched == "hardlink" and link(shard.path, part))
+        )
+        if placed and check_finite:
+            check_shard(shard)
+        if not placed:
+            write_shard(shard, part, plan, base, tuned, check_finite=check_finite, steps=steps)
+        os.replace(part, done)
+    if Shard.open(done).tensors[-1].stop != shard.tensors[-1].stop:
+        raise CheckpointError(f"{done} does not have the size of {shard.path}; the source changed while it was read")
+    steps.n = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    steps.refresh()
+
+
+def _origin(side: Side) -> dict[str, str]:
+    return {
+        "source": side.label,
+        "path": str(side.path),
+        "fingerprint": require_checkpoint(side).fingerprint(),
+    }

@@ -1,0 +1,90 @@
+"""An output folder that appears complete or not at all, and goes on after a kill."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from slr_probe.errors import OutputError
+
+_PLAN = "slr_probe.plan.json"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def output_folder(out: Path, key: dict[str, Any], *, needed: int) -> Iterator[Path]:
+    """A hidden working folder beside `out` that takes its name when the `with` block ends well.
+
+    After an exception the working folder is removed. After a kill it stays, and the next call with the same
+    `key` is handed it again with the files in it; with another key it starts afresh.
+
+    Args:
+        out: The folder to create.
+        key: What the content follows from.
+        needed: Bytes that will be written, checked against the free space first.
+
+    Raises:
+        OutputError: `out` is not empty, another process is writing it, or the disk is or gets full.
+    """
+    out = out.absolute()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OutputError(f"{out} exists and is not empty; give a new folder, or remove it first")
+    work = out.with_name(f".{out.name}.slr_probe-partial")
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        plan = open(work / _PLAN, "a+", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot create {out}: {error.strerror}") from error
+    with plan:
+        _lock(plan, out)
+        try:
+            _adopt(work, plan, json.dumps(key, sort_keys=True))
+            _check_space(work, needed)
+            yield work
+            (work / _PLAN).unlink()
+            os.replace(work, out)
+        except BaseException as error:
+            shutil.rmtree(work, ignore_errors=True)
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise OutputError(f"no space left while writing {out}; nothing was left behind") from error
+            raise
+
+
+def _lock(plan: TextIO, out: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # no advisory locks on this system
+        return
+    try:
+        fcntl.flock(plan, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise OutputError(f"{out} is being written by another process; wait for it, or give another folder") from error
+
+
+def _adopt(work: Path, plan: TextIO, key: str) -> None:
+    """Keep finished files of a killed run of the same key; clear those of any other."""
+    plan.seek(0)
+    if plan.read() == key:
+        return
+    for entry in work.iterdir():
+        if entry.name != _PLAN:
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    plan.seek(0)
+    plan.truncate()
+    plan.write(key)
+    plan.flush()
+
+
+def _check_space(work: Path, needed: int) -> None:
+    written = sum(file.stat().st_size for file in work.iterdir())
+    free = shutil.disk_usage(work).free
+    if needed - written > free:
+        raise OutputError(
+            f"not enough space for {work.parent}: {needed - written >> 20} MiB are needed, {free >> 20} MiB are free"
+        )

@@ -1,0 +1,91 @@
+"""What a recipe means for every tensor of a pair. Both builders and the verifier follow this one plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from slr_probe.errors import RecipeError
+from slr_probe.recipe import GROUPS, Recipe
+from slr_probe.side import Side
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where one tensor of the hybrid comes from.
+
+    Attributes:
+        name: Its name in tuned, and so in the hybrid.
+        share: Share of tuned: 1 tuned, 0 base, else `(1 - share) * base + share * tuned`.
+        base_name: Its name in base; None where it comes from tuned alone.
+    """
+
+    name: str
+    share: float
+    base_name: str | None
+
+
+def plan_hybrid(base: Side, tuned: Side, recipe: Recipe) -> dict[str, Step]:
+    """Plan every tensor of the hybrid, by name.
+
+    Raises:
+        RecipeError: The recipe does not fit: another depth, an unknown component, a part that base lacks or that
+            has another shape there, or a head that differs from the embedding that it is tied to.
+    """
+    recipe.check_depth(tuned.depth)
+    _check_names(recipe, tuned)
+    if tuned.config.tie_word_embeddings and recipe.head != recipe.embedding:
+        raise RecipeError(
+            f"the head is tied to the embedding, but recipe '{recipe}' takes a share of {recipe.embedding:g} of the "
+            f"tuned embedding and {recipe.head:g} of the tuned head; make both equal"
+        )
+    return {name: _step(name, base, tuned, recipe) for name in tuned.addresses}
+
+
+def mix(base: torch.Tensor, tuned: torch.Tensor, share: float) -> torch.Tensor:
+    """`(1 - share) * base + share * tuned` in float32 (float64 for float64), rounded once to tuned's dtype.
+
+    Multiplication and addition are separate steps, so the result does not depend on how a tensor is cut into
+    pieces; shares 0 and 1 return the values of base and tuned unchanged.
+    """
+    import torch
+
+    if share == 1.0:
+        return tuned
+    if share == 0.0:
+        return base.to(tuned.dtype)
+    wide = torch.float64 if torch.float64 in (base.dtype, tuned.dtype) else torch.float32
+    return (base.to(wide).mul(1.0 - share) + tuned.to(wide).mul(share)).to(tuned.dtype)
+
+
+def _step(name: str, base: Side, tuned: Side, recipe: Recipe) -> Step:
+    address = tuned.addresses[name]
+    share = address.share(recipe)
+    if share == 1.0:
+        return Step(name, 1.0, None)
+    twin = base.names.get(address.key)
+    if twin is None:
+        raise RecipeError(f"recipe '{recipe}' wants '{name}' from base, but base has no such tensor")
+    if base.shapes[twin] != tuned.shapes[name]:
+        raise RecipeError(
+            f"recipe '{recipe}' wants '{name}' from base, where it is {list(base.shapes[twin])}, but tuned has "
+            f"{list(tuned.shapes[name])}; keep this part tuned (blocks_only=True for a soup)"
+        )
+    return Step(name, share, twin)
+
+
+def _check_names(recipe: Recipe, tuned: Side) -> None:
+    asked = {name for block in recipe.blocks for name, _ in block.overrides}
+    if not asked:
+        return
+    blocks = [address for address in tuned.addresses.values() if address.role == "block"]
+    groups, components = {a.group for a in blocks}, {a.component for a in blocks}
+    unknown = sorted(asked - groups - components - set(GROUPS))
+    if unknown:
+        raise RecipeError(
+            f"recipe '{recipe}' names {unknown}, which this model does not have; groups: {', '.join(sorted(groups))}; "
+            f"components: {', '.join(sorted(components))}"
+        )

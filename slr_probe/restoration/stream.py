@@ -1,0 +1,137 @@
+"""Writing one shard of a hybrid: tuned's header, then every tensor's bytes from where the plan says."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slr_probe.checkpoint import AdapterCheckpoint, Checkpoint
+from slr_probe.checkpoint.shard import FLOATING, Shard, TensorInfo, read_chunks, read_into
+from slr_probe.errors import CheckpointError, RecipeError
+from slr_probe.restoration.files import CHUNK, finite
+from slr_probe.restoration.plan import Step, mix
+from slr_probe.side import Side, require_checkpoint
+
+if TYPE_CHECKING:
+    import torch
+
+
+class _Reader:
+    """Reads tensors through one reused buffer and keeps each source file open once."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        import torch
+
+        self._stack = stack
+        self._buffer = torch.empty(CHUNK, dtype=torch.uint8)
+        self._files: dict[Path, int] = {}
+
+    def pieces(self, info: TensorInfo) -> Iterator[torch.Tensor]:
+        """The tensor's bytes, in order; each piece is valid until the next is asked for."""
+        if info.path not in self._files:
+            self._files[info.path] = self._stack.enter_context(open(info.path, "rb", buffering=0)).fileno()
+        fd = self._files[info.path]
+        os.lseek(fd, info.start, os.SEEK_SET)
+        for offset in range(0, info.nbytes, CHUNK):
+            piece = self._buffer[: min(CHUNK, info.nbytes - offset)]
+            read_into(fd, memoryview(piece.numpy()), info)
+            yield piece
+
+
+def write_shard(
+    shard: Shard,
+    out: Path,
+    plan: dict[str, Step],
+    base: Side,
+    tuned: Side,
+    *,
+    check_finite: bool = True,
+    steps: Any = None,
+) -> None:
+    """Write the hybrid's version of one tuned shard to a new file.
+
+    The header is tuned's, byte for byte: a hybrid has tuned's names, dtypes and shapes, so only data differs.
+
+    Raises:
+        CheckpointError: NaN or infinite weights (if asked to check), or a source that changed meanwhile.
+        RecipeError: A tensor that cannot be interpolated.
+    """
+    with ExitStack() as stack:
+        reader = _Reader(stack)
+        file = stack.enter_context(open(out, "xb", buffering=0))
+        with open(shard.path, "rb") as original:
+            _write(file.fileno(), memoryview(original.read(shard.header_size)))
+        for info in shard.tensors:
+            for piece in hybrid_pieces(plan[info.name], info, base, tuned, reader.pieces):
+                if check_finite and not finite(piece, info.dtype):
+                    role = {0.0: "base", 1.0: "tuned"}.get(plan[info.name].share, "base or tuned")
+                    raise CheckpointError(f"{role}: tensor '{info.name}' has NaN or infinite weights")
+                _write(file.fileno(), memoryview(piece.numpy()))
+                if steps is not None:
+                    steps.update(len(piece))
+
+
+def hybrid_pieces(
+    step: Step, info: TensorInfo, base: Side, tuned: Side, stored: Any = None
+) -> Iterator[torch.Tensor]:
+    """Bytes of one tensor of the hybrid, piece by piece, wherever they come from.
+
+    Args:
+        step: Its place in the plan.
+        info: The tensor in tuned, which gives dtype and shape.
+        base: Base side.
+        tuned: Tuned side.
+        stored: How to read the bytes of a stored tensor; default: freshly opened files.
+    """
+    import torch
+
+    stored = stored or _bytes
+    ours, theirs = require_checkpoint(tuned), require_checkpoint(base)
+    if step.base_name is None:
+        yield from stored(info) if ours.is_stored(step.name) else _cut(ours.read(step.name))
+        return
+    twin = theirs.tensors[step.base_name]
+    if step.share == 0.0 and twin.dtype == info.dtype:
+        yield from stored(twin)
+        return
+    if not {info.dtype, twin.dtype} <= set(FLOATING):
+        raise RecipeError(
+            f"'{step.name}' is {twin.dtype} in base and {info.dtype} in tuned; only {', '.join(FLOATING)} tensors can be "
+            "interpolated or converted"
+        )
+    for one, other in _aligned(theirs, twin, ours, info):
+        yield mix(one, other, step.share).view(torch.uint8)
+
+
+def _aligned(
+    theirs: Checkpoint | AdapterCheckpoint, twin: TensorInfo, ours: Checkpoint | AdapterCheckpoint, info: TensorInfo
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Pieces of equal length from both sides, flat, as numbers."""
+    elements = CHUNK // 8
+    if not ours.is_stored(info.name):
+        merged = ours.read(info.name).reshape(-1)
+        pieces: Iterator[torch.Tensor] = iter(merged.split(elements))
+    else:
+        pieces = read_chunks(info, elements * info.itemsize)
+    yield from zip(read_chunks(twin, elements * twin.itemsize), pieces, strict=True)
+
+
+def _bytes(info: TensorInfo) -> Iterator[torch.Tensor]:
+    import torch
+
+    for piece in read_chunks(info):
+        yield piece.view(torch.uint8)
+
+
+def _cut(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
+    import torch
+
+    yield from tensor.contiguous().reshape(-1).view(torch.uint8).split(CHUNK)
+
+
+def _write(fd: int, view: memoryview) -> None:
+    while view:
+        view = view[os.write(fd, view) :]

@@ -1,0 +1,153 @@
+"""`verify_hybrid`: does every tensor of a folder equal the source it must come from, bit for bit?"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slr_probe.checkpoint import Checkpoint
+from slr_probe.checkpoint.folder import read_json
+from slr_probe.checkpoint.shard import read_chunks
+from slr_probe.errors import CheckpointError
+from slr_probe.progress import bar
+from slr_probe.recipe import Recipe
+from slr_probe.restoration.extras import FORMAT, RECORD
+from slr_probe.restoration.files import CHUNK
+from slr_probe.restoration.plan import plan_hybrid
+from slr_probe.restoration.stream import hybrid_pieces
+from slr_probe.side import Side, open_sides, require_checkpoint
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class HybridReport:
+    """Outcome of `verify_hybrid`.
+
+    Attributes:
+        folder: The hybrid.
+        recipe: Its recipe.
+        counts: Number of tensors that were compared, by where they come from (`"base"`, `"tuned"`, `"mixed"`).
+        problems: What does not agree, a line each; empty for a faithful hybrid.
+    """
+
+    folder: Path
+    recipe: Recipe
+    counts: dict[str, int]
+    problems: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the hybrid is exactly what its recipe says."""
+        return not self.problems
+
+    def __str__(self) -> str:
+        compared = ", ".join(f"{n} from {origin}" for origin, n in self.counts.items())
+        head = f"{self.folder}: {self.recipe}: {sum(self.counts.values())} tensors compared bit for bit ({compared})"
+        if self.ok:
+            return f"{head}: all equal"
+        more = f"\n  ... and {len(self.problems) - 8} more" if len(self.problems) > 8 else ""
+        return f"{head}: {len(self.problems)} PROBLEM(S)\n  " + "\n  ".join(self.problems[:8]) + more
+
+
+def verify_hybrid(
+    folder: str | os.PathLike[str],
+    *,
+    base: str | os.PathLike[str] | None = None,
+    tuned: str | os.PathLike[str] | None = None,
+    download: bool = False,
+    trust_remote_code: bool = False,
+    progress: bool | None = None,
+) -> HybridReport:
+    """Compare every tensor of a hybrid on disk with the source that its recipe names.
+
+    Both sides are streamed; no model is loaded.
+
+    Args:
+        folder: A folder that `restore` wrote.
+        base: Where the base checkpoint is now; default: where `recipe.json` says.
+        tuned: Where the tuned checkpoint is now.
+        download: Let hub ids be fetched over the network.
+        trust_remote_code: Let transformers run Python code that comes with a checkpoint (its config).
+        progress: Show a progress bar; default: on a terminal and in Jupyter.
+
+    Returns:
+        A report; its `ok` says whether everything agrees.
+
+    Raises:
+        CheckpointError: The folder is no hybrid, is corrupt, or a source cannot be found.
+    """
+    path = Path(folder)
+    record = _record(path)
+    recipe = Recipe.from_dict(record["recipe"])
+    one, other, _ = open_sides(
+        base or _source(record["base"]),
+        tuned or _source(record["tuned"]),
+        download=download,
+        trust_remote_code=trust_remote_code,
+    )
+    problems = [*_changed(record, one, other), *_compare_config(path, other)]
+    hybrid = Checkpoint.open(path)
+    expected = require_checkpoint(other).tensors
+    plan = plan_hybrid(one, other, recipe)
+    problems += [f"tensor '{name}' is missing" for name in expected if name not in hybrid.tensors]
+    problems += [f"tensor '{name}' should not be there" for name in hybrid.tensors if name not in expected]
+    counts: Counter[str] = Counter()
+    with bar(hybrid.nbytes, "verifying", show=progress, bytes=True) as steps:
+        for name in expected.keys() & hybrid.tensors.keys():
+            info, found = expected[name], hybrid.tensors[name]
+            origin = {0.0: "base", 1.0: "tuned"}.get(plan[name].share, "mixed")
+            counts[origin] += 1
+            if (found.dtype, found.shape) != (info.dtype, info.shape):
+                problems.append(f"'{name}' is {found.dtype} {list(found.shape)}, not {info.dtype} {list(info.shape)}")
+            elif not _equal(hybrid_pieces(plan[name], info, one, other), read_chunks(found, CHUNK)):
+                problems.append(f"'{name}' differs from {origin}")
+            steps.update(found.nbytes)
+    return HybridReport(path, recipe, dict(sorted(counts.items())), tuple(problems))
+
+
+def _record(path: Path) -> dict[str, Any]:
+    if not (path / RECORD).is_file():
+        raise CheckpointError(f"{path} has no {RECORD}; expected a folder that slr-probe restore wrote")
+    record = read_json(path / RECORD)
+    if not isinstance(record, dict) or record.get("format") != FORMAT or not {"recipe", "base", "tuned"} <= set(record):
+        raise CheckpointError(f"{path / RECORD} is not a record of format {FORMAT!r}")
+    return record
+
+
+def _source(origin: dict[str, str]) -> str:
+    return origin["path"] if Path(origin["path"]).is_dir() else origin["source"]
+
+
+def _changed(record: dict[str, Any], base: Side, tuned: Side) -> list[str]:
+    return [
+        f"{side.role} ({side}) is not the checkpoint that the hybrid was built from: its fingerprint has changed"
+        for side in (base, tuned)
+        if require_checkpoint(side).fingerprint() != record[side.role]["fingerprint"]
+    ]
+
+
+def _compare_config(path: Path, tuned: Side) -> list[str]:
+    same = read_json(path / "config.json") == require_checkpoint(tuned).config()
+    return [] if same else ["config.json is not tuned's"]
+
+
+def _equal(one: Iterator[torch.Tensor], other: Iterator[torch.Tensor]) -> bool:
+    """Whether two streams hold the same bytes, however they are cut."""
+    import torch
+
+    left, right = torch.empty(0, dtype=torch.uint8), torch.empty(0, dtype=torch.uint8)
+    while True:
+        left = left if len(left) else next(one, left)
+        right = right if len(right) else next(other, right).view(torch.uint8)
+        if not len(left) or not len(right):
+            return len(left) == len(right)
+        n = min(len(left), len(right))
+        if not torch.equal(left[:n], right[:n]):
+            return False
+        left, right = left[n:], right[n:]
