@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from functools import cached_property
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.checkpoint import AdapterCheckpoint
@@ -11,10 +13,11 @@ from slr_probe.errors import CheckpointError, IncompatiblePairError
 from slr_probe.layers import LayerRange
 from slr_probe.layout import Decoder, address_tensors, find_decoder
 from slr_probe.prompts import Format, Prompt, PromptRenderer, compare_tokenizers
-from slr_probe.recipe import Recipe, as_recipe
+from slr_probe.recipe import GROUPS, Recipe, as_recipe
 from slr_probe.side import Side, dtypes, open_sides
 
 if TYPE_CHECKING:
+    import pandas as pd
     import torch
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -205,22 +208,48 @@ class ModelPair:
             )
         return notes
 
-    # -- printing ------------------------------------------------------------------------------------------------
-
-    def __repr__(self) -> str:
-        bytes_by_dtype = ", ".join(f"{n >> 20} MiB {d}" for d, n in dtypes(self.tuned_side).items())
-        lines = [
-            f"ModelPair: {self.config.get_text_config(decoder=True).model_type}, {self.depth} decoder blocks, "
-            f"{bytes_by_dtype} a side, {'tied' if self.tied else 'untied'} head",
-            f"  base   {self.base_side}",
-            f"  tuned  {self.tuned_side}" + (" (adapter)" if self.has_adapter else ""),
-        ]
-        return "\n".join(lines + [f"  note   {note}" for note in self.notes])
-
     @property
     def has_adapter(self) -> bool:
         """Whether the tuned side is a LoRA adapter over base."""
         return isinstance(self.tuned_side.checkpoint, AdapterCheckpoint)
+
+    # -- printing ------------------------------------------------------------------------------------------------
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row a decoder block: its type and its number of parameters, in all and by group."""
+        import pandas as pd
+
+        types = getattr(self.config.get_text_config(decoder=True), "layer_types", None) or ["decoder"] * self.depth
+        sizes: dict[tuple[int, str], int] = {}
+        for name, address in self.tuned_side.addresses.items():
+            if address.block is not None:
+                key = (address.block, address.group)
+                sizes[key] = sizes.get(key, 0) + math.prod(self.tuned_side.shapes[name])
+        groups = [group for group in GROUPS if any(found == group for _, found in sizes)]
+        rows = [{group: sizes.get((block, group), 0) for group in groups} for block in range(self.depth)]
+        return pd.DataFrame(
+            [{"block": i, "type": types[i], "parameters": sum(row.values()), **row} for i, row in enumerate(rows)]
+        )
+
+    def _headline(self) -> str:
+        sizes = ", ".join(f"{n / (1 << 20):,.1f} MiB {dtype}" for dtype, n in dtypes(self.tuned_side).items())
+        kind = self.config.get_text_config(decoder=True).model_type
+        return f"{kind}, {self.depth} decoder blocks, {sizes} a side, {'tied' if self.tied else 'untied'} head"
+
+    def __repr__(self) -> str:
+        lines = [
+            f"ModelPair: {self._headline()}",
+            f"  base   {self.base_side}",
+            f"  tuned  {self.tuned_side}" + (" (adapter over base)" if self.has_adapter else ""),
+        ]
+        return "\n".join(lines + [f"  note   {note}" for note in self.notes])
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
+        return (
+            f"<b>ModelPair</b>: {escape(self._headline())}<br>base <code>{escape(str(self.base_side))}</code>, "
+            f"tuned <code>{escape(str(self.tuned_side))}</code><ul>{notes}</ul>{self.to_dataframe().to_html(index=False)}"
+        )
 
 
 def check_finite(model: PreTrainedModel, side: Side) -> None:

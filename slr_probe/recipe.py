@@ -78,7 +78,8 @@ class Recipe:
     """Where the weights of a hybrid come from, block by block.
 
     A share of 1 is the tuned tensor, 0 the base tensor (both bit for bit), anything else
-    `(1 - share) * base + share * tuned`, computed in float32 and rounded once to the hybrid's dtype.
+    `(1 - share) * base + share * tuned`, computed in float32 with the share rounded to a multiple of 1/4096 (our
+    choice: results are then the same on every processor) and rounded once to the hybrid's dtype.
     Embedding, final norm and head come from tuned unless the recipe says otherwise. Recipes are immutable,
     hashable and compare by content; the name is a label only.
 

@@ -45,14 +45,23 @@ def plan_hybrid(base: Side, tuned: Side, recipe: Recipe) -> dict[str, Step]:
     return {name: _step(name, base, tuned, recipe) for name in tuned.addresses}
 
 
-def mix(base: torch.Tensor, tuned: torch.Tensor, share: float) -> torch.Tensor:
-    """`(1 - share) * base + share * tuned` in float32 (float64 for float64), rounded once to tuned's dtype.
+def grid(share: float) -> float:
+    """The share that arithmetic uses: the nearest multiple of 1/4096.
 
-    Multiplication and addition are separate steps, so the result does not depend on how a tensor is cut into
-    pieces; shares 0 and 1 return the values of base and tuned unchanged.
+    Products of such a share with bf16 and fp16 weights are exact in float32, so an interpolated hybrid comes out
+    the same on every processor, with or without fused multiply-add, in any order, and from mergekit.
+    """
+    return round(share * 4096) / 4096
+
+
+def mix(base: torch.Tensor, tuned: torch.Tensor, share: float) -> torch.Tensor:
+    """`(1 - s) * base + s * tuned` with `s = grid(share)`, in float32, rounded once to tuned's dtype.
+
+    float64 weights are mixed in float64. Shares 0 and 1 return the values of base and tuned unchanged.
     """
     import torch
 
+    share = grid(share)
     if share == 1.0:
         return tuned
     if share == 0.0:
