@@ -95,7 +95,7 @@ class LayerRange:
         return self.width
 
     def __contains__(self, block: object) -> bool:
-        return isinstance(block, int) and self.start <= block < self.stop
+        return _is_int(block) and self.start <= block < self.stop  # type: ignore[operator]
 
     def __str__(self) -> str:
         return f"{self.start}:{self.stop}"
@@ -114,6 +114,7 @@ def _parse(text: str) -> tuple[int, int]:
         other = re.fullmatch(r"\s*(\d+)\s*(?:-|\.\.|,|–)\s*(\d+)\s*", text)
         hint = f" Did you mean '{other[1]}:{other[2]}' (the stop is exclusive)?" if other else ""
         raise LayerRangeError(
-            f"cannot read layer range {text!r}: expected START:STOP with whole numbers, half-open, such as '8:14'.{hint}"
+            f"cannot read layer range {text!r}: expected START:STOP with whole numbers, half-open, such as '8:14'."
+            + hint
         )
     return int(match[1]), int(match[2])

@@ -22,8 +22,16 @@ if TYPE_CHECKING:
 Role = Literal["block", "embedding", "final_norm", "head", "other"]
 
 _NOT_TEXT = ("vision", "visual", "image", "audio", "speech", "vit", "encoder", "projector", "mtp", "cross_attn_adapter")
-_FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "final_norm", "norm_f", "ln_out",
-                "embedding_norm")
+_FINAL_NORMS = (
+    "norm",
+    "ln_f",
+    "final_layer_norm",
+    "final_layernorm",
+    "final_norm",
+    "norm_f",
+    "ln_out",
+    "embedding_norm",
+)
 _HEADS = ("lm_head", "embed_out", "output_projection")
 
 _ATTENTION = ("attn", "attention", "mixer", "mamba", "conv", "ssm", "rglru", "temporal_block")

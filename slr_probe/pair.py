@@ -14,7 +14,7 @@ from slr_probe.layers import LayerRange
 from slr_probe.layout import Decoder, address_tensors, find_decoder
 from slr_probe.prompts import Format, Prompt, PromptRenderer, compare_tokenizers
 from slr_probe.recipe import GROUPS, Recipe, as_recipe
-from slr_probe.side import Side, dtypes, open_sides
+from slr_probe.side import Side, dtypes, open_sides, require_checkpoint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -158,9 +158,11 @@ class ModelPair:
 
     def _load(self, side: Side) -> PreTrainedModel:
         if side.model is not None:
-            model = side.model.eval()
+            model = side.model
         else:
-            model = _from_disk(side, self.dtype, self._trust).to(self.device).eval()
+            model = _from_disk(side, self.dtype, self._trust)
+            model.to(self.device)  # type: ignore[arg-type]
+        model.eval()  # type: ignore[no-untyped-call]
         check_finite(model, side)
         return model
 
@@ -248,7 +250,8 @@ class ModelPair:
         notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
         return (
             f"<b>ModelPair</b>: {escape(self._headline())}<br>base <code>{escape(str(self.base_side))}</code>, "
-            f"tuned <code>{escape(str(self.tuned_side))}</code><ul>{notes}</ul>{self.to_dataframe().to_html(index=False)}"
+            f"tuned <code>{escape(str(self.tuned_side))}</code><ul>{notes}</ul>"
+            + str(self.to_dataframe().to_html(index=False))
         )
 
 
@@ -268,8 +271,8 @@ def _from_disk(side: Side, dtype: torch.dtype | None, trust_remote_code: bool) -
     from transformers import AutoModelForCausalLM
 
     adapter = side.checkpoint if isinstance(side.checkpoint, AdapterCheckpoint) else None
-    path = adapter.base.path if adapter else side.path
-    model, info = AutoModelForCausalLM.from_pretrained(
+    path = require_checkpoint(side).config_path.parent
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
         path,
         dtype=dtype or "auto",
         trust_remote_code=trust_remote_code,
@@ -277,12 +280,13 @@ def _from_disk(side: Side, dtype: torch.dtype | None, trust_remote_code: bool) -
         use_safetensors=True,
         output_loading_info=True,
     )
-    missing = sorted(info["missing_keys"])
+    model: PreTrainedModel = loaded[0]
+    missing = sorted(loaded[1]["missing_keys"])
     if missing:
         raise CheckpointError(f"{path} lacks {len(missing)} tensor(s) that the model needs, first '{missing[0]}'")
     if adapter is not None:
         _merge(adapter, side, model)
-    return model  # type: ignore[no-any-return]
+    return model
 
 
 def _merge(adapter: AdapterCheckpoint, side: Side, model: PreTrainedModel) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from itertools import groupby
+from dataclasses import dataclass, field, replace
+from itertools import groupby, pairwise
+from numbers import Real
+from operator import index
 from typing import Any
 
 from slr_probe.errors import RecipeError
@@ -19,7 +21,7 @@ _FORMAT = "slr_probe.recipe/1"
 
 
 def _share(value: object, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         raise RecipeError(f"the tuned share of {what} must be a finite number (0 base, 1 tuned); got {value!r}")
     return float(value) + 0.0  # -0.0 and 0.0 are one share
 
@@ -108,12 +110,12 @@ class Recipe:
     name: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "blocks", tuple(self.blocks))
         if not self.blocks:
             raise RecipeError("a recipe needs at least one block; got none")
         for block in self.blocks:
             if not isinstance(block, BlockWeight):
                 raise RecipeError(f"recipe blocks must be BlockWeight, got {type(block).__name__}: {block!r}")
-        object.__setattr__(self, "blocks", tuple(self.blocks))
         for part in ("embedding", "final_norm", "head"):
             object.__setattr__(self, part, _share(getattr(self, part), part))
 
@@ -188,6 +190,7 @@ class Recipe:
         Embedding, final norm and head stay tuned.
         """
         steps = max(_depth(depth) - 1, 1)
+        alpha, beta = _share(alpha, "the first block"), _share(beta, "the slope")
         return cls(tuple(BlockWeight(alpha + beta * i / steps) for i in range(depth)))
 
     # -- reading -------------------------------------------------------------------------------------------------
@@ -260,15 +263,14 @@ class Recipe:
         try:
             blocks: list[BlockWeight] = []
             for run in data["blocks"]:
-                span = LayerRange(run["blocks"])
+                span = LayerRange(run["blocks"]).within(_depth(data["depth"]))
                 if span.start != len(blocks):
                     raise RecipeError(f"recipe runs must follow each other; expected start {len(blocks)}, got {span}")
                 weight = BlockWeight(run["tuned_share"], tuple(run.get("overrides", {}).items()))
                 blocks += [weight] * span.width
-            recipe = cls(
-                tuple(blocks), data["embedding"], data["final_norm"], data["head"], name=data.get("name", "")
-            )
-            return recipe.check_depth(data["depth"])
+            recipe = cls(tuple(blocks), data["embedding"], data["final_norm"], data["head"]).check_depth(data["depth"])
+            name = str(data.get("name", ""))
+            return recipe if name == str(recipe) else replace(recipe, name=name)
         except (KeyError, TypeError, AttributeError) as error:
             raise RecipeError(f"malformed recipe: {type(error).__name__} at {error}") from error
 
@@ -333,9 +335,16 @@ def _describe(recipe: Recipe) -> str:
         if kind.default == 1.0 and {share for _, share in kind.overrides} == {0.0}:
             return f"restore {'+'.join(name for name, _ in kind.overrides)} in {where} of {depth}{suffix}"
         return f"{where} at {kind}, rest tuned, of {depth}{suffix}"
-    if not any(block.overrides for block in recipe.blocks):
+    if _is_ramp(recipe):
         return f"ramp {recipe.blocks[0].default:g} to {recipe.blocks[-1].default:g} of {depth}{suffix}"
     return f"mixed recipe of {depth}{suffix}"
+
+
+def _is_ramp(recipe: Recipe) -> bool:
+    shares = [block.default for block in recipe.blocks]
+    slope = (shares[-1] - shares[0]) / max(len(shares) - 1, 1)
+    even = all(math.isclose(b - a, slope, abs_tol=1e-9) for a, b in pairwise(shares))
+    return even and not any(block.overrides for block in recipe.blocks)
 
 
 def _outside(recipe: Recipe) -> str:
@@ -352,8 +361,13 @@ def _where(recipe: Recipe) -> str:
 def _blocks(layers: LayerRange | str | Iterable[int], depth: int) -> frozenset[int]:
     if isinstance(layers, (LayerRange, str)):
         return frozenset(LayerRange(layers).within(depth))
-    chosen = frozenset(layers)
-    bad = sorted(i for i in chosen if not (isinstance(i, int) and 0 <= i < depth))
+    try:
+        chosen = frozenset(index(layer) for layer in layers)
+    except TypeError as error:
+        raise RecipeError(
+            f"expected a range such as '8:14' or a set of block numbers such as {{1, 4}}; got {layers!r}"
+        ) from error
+    bad = sorted(i for i in chosen if not 0 <= i < depth)
     if bad:
         raise RecipeError(f"blocks {bad} are out of bounds: the model has {depth} decoder blocks, 0 to {depth - 1}")
     return chosen

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.checkpoint import AdapterCheckpoint, Checkpoint, open_checkpoint, resolve
-from slr_probe.compat import compare_configs
+from slr_probe.compat import compare_configs, compare_files
 from slr_probe.errors import IncompatiblePairError, SlrProbeError
 from slr_probe.layout import Address, address_tensors
 
@@ -22,27 +22,43 @@ Source = "str | os.PathLike[str] | PreTrainedModel"
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a pair.
+    """One side of a pair, known from its config and tensor headers.
 
     Attributes:
         role: `"base"` or `"tuned"`.
         label: What the user named.
-        config: The transformers config.
         path: Its folder; None for a model that was given already loaded.
         checkpoint: Its tensors on disk; None for a model that was given already loaded.
         model: The model, where it was given already loaded.
+        trust_remote_code: Whether transformers may run Python code that comes with the checkpoint.
     """
 
     role: str
     label: str
-    config: PretrainedConfig
     path: Path | None = None
     checkpoint: Checkpoint | AdapterCheckpoint | None = None
     model: PreTrainedModel | None = None
+    trust_remote_code: bool = False
 
-    @property
+    @cached_property
+    def config(self) -> PretrainedConfig:
+        """The transformers config.
+
+        Raises:
+            IncompatiblePairError: transformers cannot read it, or it is not of a decoder-only model.
+        """
+        if self.model is not None:
+            return self.model.config  # type: ignore[no-any-return]
+        return _config(require_checkpoint(self).config_path.parent, self.trust_remote_code)
+
+    @cached_property
     def depth(self) -> int:
-        """Number of decoder blocks."""
+        """Number of decoder blocks; read from `config.json` alone where it says so by its usual name."""
+        raw = self.checkpoint.config() if self.checkpoint is not None else {}
+        text = raw.get("text_config", raw)
+        depth = text.get("num_hidden_layers") if isinstance(text, dict) and not raw.get("is_encoder_decoder") else None
+        if isinstance(depth, int):
+            return depth
         return int(self.config.get_text_config(decoder=True).num_hidden_layers)
 
     @cached_property
@@ -87,8 +103,7 @@ def open_sides(
     """
     one = _open_side("base", base, None, download, trust_remote_code, base_revision)
     other = _open_side("tuned", tuned, one, download, trust_remote_code, tuned_revision)
-    notes = compare_configs(one.config, other.config)
-    return one, other, notes + _compare_tensors(one, other)
+    return one, other, _compare_configs(one, other) + _compare_tensors(one, other)
 
 
 def _open_side(
@@ -99,11 +114,18 @@ def _open_side(
             raise IncompatiblePairError(
                 f"{role} must be a folder, a hub id or a loaded transformers model; got {type(source).__name__}"
             )
-        return Side(role, f"{type(source).__name__} in memory", source.config, model=source)
+        return Side(role, f"{type(source).__name__} in memory", model=source)
     path = resolve(source, download=download, revision=revision)
     checkpoint = open_checkpoint(path, base.checkpoint if base else None)
-    config = base.config if base and isinstance(checkpoint, AdapterCheckpoint) else _config(path, trust_remote_code)
-    return Side(role, os.fspath(source), config, path, checkpoint)
+    return Side(role, os.fspath(source), path, checkpoint, trust_remote_code=trust_remote_code)
+
+
+def _compare_configs(base: Side, tuned: Side) -> tuple[str, ...]:
+    if base.checkpoint is not None and tuned.checkpoint is not None:
+        notes = compare_files(base.checkpoint.config(), tuned.checkpoint.config())
+        if notes is not None:
+            return notes
+    return compare_configs(base.config, tuned.config)
 
 
 def _config(path: Path, trust_remote_code: bool) -> PretrainedConfig:
@@ -121,7 +143,8 @@ def _config(path: Path, trust_remote_code: bool) -> PretrainedConfig:
 
 
 def _compare_tensors(base: Side, tuned: Side) -> tuple[str, ...]:
-    notes, problems = [], []
+    notes: list[str] = []
+    problems: list[str] = []
     for name, address in tuned.addresses.items():
         if address.role == "other":
             continue

@@ -145,9 +145,14 @@ class AdapterCheckpoint:
             return weight
         return (weight.float() + self.low_rank[name].delta()).to(weight.dtype)
 
-    def config(self) -> dict[str, object]:
+    def config(self) -> dict[str, Any]:
         """The base's `config.json`."""
         return self.base.config()
+
+    @property
+    def config_path(self) -> Path:
+        """Where that lies."""
+        return self.base.config_path
 
     def fingerprint(self) -> str:
         """Hash of the base's fingerprint, the adapter's settings and all of its bytes."""
@@ -178,7 +183,7 @@ def _scaling(config: Mapping[str, Any], module: str, rank: int) -> float:
     expected = _pattern(config.get("rank_pattern"), module, config.get("r", rank))
     if expected != rank:
         raise CheckpointError(f"adapter rank of {module} is {rank} in the weights but {expected} in {CONFIG}")
-    alpha = _pattern(config.get("alpha_pattern"), module, config.get("lora_alpha", rank))
+    alpha = float(_pattern(config.get("alpha_pattern"), module, config.get("lora_alpha", rank)))
     return alpha / math.sqrt(rank) if config.get("use_rslora") else alpha / rank
 
 

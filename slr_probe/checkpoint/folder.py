@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slr_probe.checkpoint.shard import Shard, TensorInfo, read_tensor
 from slr_probe.errors import CheckpointError
@@ -79,16 +79,21 @@ class Checkpoint:
         """Whether the tensor's bytes lie in the file as they are (always, for a plain checkpoint)."""
         return name in self.tensors
 
-    def config(self) -> dict[str, object]:
+    def config(self) -> dict[str, Any]:
         """The folder's `config.json`.
 
         Raises:
             CheckpointError: There is none, or it is not JSON.
         """
-        data = read_json(self.path / "config.json")
+        data = read_json(self.config_path)
         if not isinstance(data, dict):
-            raise CheckpointError(f"{self.path / 'config.json'} must hold a JSON object, found {type(data).__name__}")
+            raise CheckpointError(f"{self.config_path} must hold a JSON object, found {type(data).__name__}")
         return data
+
+    @property
+    def config_path(self) -> Path:
+        """The folder's `config.json`."""
+        return self.path / "config.json"
 
     def fingerprint(self) -> str:
         """Hash of all headers and of both ends (4 KiB each) of every tensor's data.

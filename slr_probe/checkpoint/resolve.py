@@ -60,9 +60,7 @@ def _from_hub(name: str, download: bool, revision: str | None) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(
-            snapshot_download(name, revision=revision, allow_patterns=_WANTED, local_files_only=not download)
-        )
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_WANTED, local_files_only=not download))
     except LocalEntryNotFoundError as error:
         advice = (
             "the download failed; check the network and the name"

@@ -8,12 +8,17 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from jaxtyping import UInt8
 
 from slr_probe.errors import CheckpointError
 
 if TYPE_CHECKING:
     import torch
+
+Bytes: TypeAlias = UInt8[np.ndarray, " byte"]
 
 # name in the file -> (name in torch, bytes an element)
 DTYPES = {
@@ -117,7 +122,7 @@ def read_tensor(info: TensorInfo) -> torch.Tensor:
     if info.nbytes:
         with open(info.path, "rb", buffering=0) as file:
             file.seek(info.start)
-            read_into(file.fileno(), memoryview(buffer.numpy()), info)
+            read_into(file.fileno(), buffer.numpy().data, info)
     return buffer.view(getattr(torch, DTYPES[info.dtype][0])).reshape(info.shape)
 
 
@@ -130,13 +135,23 @@ def read_chunks(info: TensorInfo, chunk_bytes: int = 8 << 20) -> Iterator[torch.
     import torch
 
     dtype = getattr(torch, DTYPES[info.dtype][0])
-    buffer = torch.empty(min(chunk_bytes, max(info.nbytes, 1)), dtype=torch.uint8)
+    for piece in read_bytes(info, chunk_bytes):
+        yield torch.from_numpy(piece).view(dtype)
+
+
+def read_bytes(info: TensorInfo, chunk_bytes: int = 8 << 20) -> Iterator[Bytes]:
+    """Read one tensor's bytes in pieces of at most `chunk_bytes`, each valid until the next is asked for.
+
+    Raises:
+        CheckpointError: As for `read_tensor`.
+    """
+    buffer = np.empty(min(chunk_bytes, max(info.nbytes, 1)), dtype=np.uint8)
     with open(info.path, "rb", buffering=0) as file:
         file.seek(info.start)
         for offset in range(0, info.nbytes, chunk_bytes):
             piece = buffer[: min(chunk_bytes, info.nbytes - offset)]
-            read_into(file.fileno(), memoryview(piece.numpy()), info)
-            yield piece.view(dtype)
+            read_into(file.fileno(), piece.data, info)
+            yield piece
 
 
 def read_into(fd: int, view: memoryview, info: TensorInfo) -> None:

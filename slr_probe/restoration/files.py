@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from slr_probe.checkpoint.shard import Shard, read_chunks
+from slr_probe.checkpoint.shard import Bytes, Shard, read_bytes
 from slr_probe.errors import CheckpointError, OutputError
-
-if TYPE_CHECKING:
-    import torch
 
 CHUNK = 2 << 20
 """Bytes that are held at a time while copying."""
@@ -55,7 +52,7 @@ def link(source: Path, out: Path) -> bool:
         ) from error
 
 
-def finite(piece: torch.Tensor, dtype: str) -> bool:
+def finite(piece: Bytes, dtype: str) -> bool:
     """Whether raw bytes of numbers of a safetensors `dtype` hold no NaN and no infinity.
 
     NaN and infinity are the numbers whose exponent bits are all ones; testing integers is exact and, unlike a
@@ -64,7 +61,7 @@ def finite(piece: torch.Tensor, dtype: str) -> bool:
     if dtype not in _EXPONENTS:
         return True
     words, exponent = _EXPONENTS[dtype]
-    bits = piece.numpy().view(words)
+    bits = piece.view(words)
     return not bool(((bits & exponent) == exponent).any())
 
 
@@ -74,9 +71,7 @@ def check_shard(shard: Shard) -> None:
     Raises:
         CheckpointError: A tensor has NaN or infinite weights.
     """
-    import torch
-
     for info in shard.tensors:
-        for piece in read_chunks(info, CHUNK):
-            if not finite(piece.view(torch.uint8), info.dtype):
+        for piece in read_bytes(info, CHUNK):
+            if not finite(piece, info.dtype):
                 raise CheckpointError(f"tuned: tensor '{info.name}' has NaN or infinite weights")

@@ -61,7 +61,7 @@ def restored(pair: ModelPair, recipe: Recipe | LayerRange | str) -> Iterator[Pre
 def _swaps(pair: ModelPair, recipe: Recipe) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Each tensor of the tuned model that changes, once (tied names share one), with its new data."""
     ours, theirs = pair.tuned.state_dict(keep_vars=True), pair.base.state_dict(keep_vars=True)
-    sides = [Side(role, role, model.config, model=model) for role, model in (("base", pair.base), ("tuned", pair.tuned))]
+    sides = [Side(role, role, model=model) for role, model in (("base", pair.base), ("tuned", pair.tuned))]
     swaps: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
     for step in plan_hybrid(sides[0], sides[1], recipe).values():
         target = ours[step.name]

@@ -9,7 +9,7 @@ from typing import Any
 
 from slr_probe.errors import RecipeError
 from slr_probe.recipe import BlockWeight, Recipe
-from slr_probe.restoration.plan import grid
+from slr_probe.restoration.plan import check_names, grid
 from slr_probe.side import Side, open_sides
 
 Rules = tuple[tuple[str | None, float], ...]  # (part of a tensor name, share of tuned); None is the rest
@@ -66,6 +66,7 @@ def to_mergekit(
     side = None
     if len(ends) > 1 or any(block.overrides for block in recipe.blocks):
         side = open_sides(base, tuned, download=download)[1]
+        check_names(recipe, side)
     end = _end_rules(recipe, side)
     slices = [_slice(end, 0, 0, names, method, infer_architecture)]
     for weight, run in groupby(range(recipe.depth), key=lambda i: recipe.blocks[i]):
@@ -76,7 +77,7 @@ def to_mergekit(
     config: dict[str, Any] = {"merge_method": method, "base_model": _model(names[1], False), "slices": slices}
     if method == "linear":
         config["parameters"] = {"normalize": False}
-    return yaml.dump(config, Dumper=_dumper(), sort_keys=False, default_flow_style=False)
+    return str(yaml.dump(config, Dumper=_dumper(), sort_keys=False, default_flow_style=False))
 
 
 def _end_rules(recipe: Recipe, side: Side | None) -> Rules:
@@ -102,7 +103,10 @@ def _block_rules(weight: BlockWeight, side: Side | None) -> Rules:
     for first, members in groupby(sorted(shares), key=lambda suffix: suffix.split(".")[1]):
         suffixes = list(members)
         kinds = {grid(shares[suffix]) for suffix in suffixes}
-        rules.update({f".{first}.": kinds.pop()} if len(kinds) == 1 else {_module(s): grid(shares[s]) for s in suffixes})
+        if len(kinds) == 1:
+            rules[f".{first}."] = kinds.pop()
+        else:
+            rules.update({_module(suffix): grid(shares[suffix]) for suffix in suffixes})
     return _checked(rules, shares)
 
 

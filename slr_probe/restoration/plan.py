@@ -36,8 +36,8 @@ def plan_hybrid(base: Side, tuned: Side, recipe: Recipe) -> dict[str, Step]:
             has another shape there, or a head that differs from the embedding that it is tied to.
     """
     recipe.check_depth(tuned.depth)
-    _check_names(recipe, tuned)
-    if tuned.config.tie_word_embeddings and recipe.head != recipe.embedding:
+    check_names(recipe, tuned)
+    if recipe.head != recipe.embedding and tuned.config.tie_word_embeddings:
         raise RecipeError(
             f"the head is tied to the embedding, but recipe '{recipe}' takes a share of {recipe.embedding:g} of the "
             f"tuned embedding and {recipe.head:g} of the tuned head; make both equal"
@@ -86,7 +86,12 @@ def _step(name: str, base: Side, tuned: Side, recipe: Recipe) -> Step:
     return Step(name, share, twin)
 
 
-def _check_names(recipe: Recipe, tuned: Side) -> None:
+def check_names(recipe: Recipe, tuned: Side) -> None:
+    """Check that every group and component that a recipe names is in the model.
+
+    Raises:
+        RecipeError: One is not; groups and components that are there are listed.
+    """
     asked = {name for block in recipe.blocks for name, _ in block.overrides}
     if not asked:
         return

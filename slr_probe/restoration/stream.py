@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from slr_probe.checkpoint import AdapterCheckpoint, Checkpoint
-from slr_probe.checkpoint.shard import FLOATING, Shard, TensorInfo, read_chunks, read_into
+from slr_probe.checkpoint.shard import FLOATING, Bytes, Shard, TensorInfo, read_bytes, read_chunks, read_into
 from slr_probe.errors import CheckpointError, RecipeError
 from slr_probe.restoration.files import CHUNK, finite
 from slr_probe.restoration.plan import Step, mix
@@ -23,13 +25,11 @@ class _Reader:
     """Reads tensors through one reused buffer and keeps each source file open once."""
 
     def __init__(self, stack: ExitStack) -> None:
-        import torch
-
         self._stack = stack
-        self._buffer = torch.empty(CHUNK, dtype=torch.uint8)
+        self._buffer = np.empty(CHUNK, dtype=np.uint8)
         self._files: dict[Path, int] = {}
 
-    def pieces(self, info: TensorInfo) -> Iterator[torch.Tensor]:
+    def pieces(self, info: TensorInfo) -> Iterator[Bytes]:
         """The tensor's bytes, in order; each piece is valid until the next is asked for."""
         if info.path not in self._files:
             self._files[info.path] = self._stack.enter_context(open(info.path, "rb", buffering=0)).fileno()
@@ -37,7 +37,7 @@ class _Reader:
         os.lseek(fd, info.start, os.SEEK_SET)
         for offset in range(0, info.nbytes, CHUNK):
             piece = self._buffer[: min(CHUNK, info.nbytes - offset)]
-            read_into(fd, memoryview(piece.numpy()), info)
+            read_into(fd, piece.data, info)
             yield piece
 
 
@@ -69,14 +69,14 @@ def write_shard(
                 if check_finite and not finite(piece, info.dtype):
                     role = {0.0: "base", 1.0: "tuned"}.get(plan[info.name].share, "base or tuned")
                     raise CheckpointError(f"{role}: tensor '{info.name}' has NaN or infinite weights")
-                _write(file.fileno(), memoryview(piece.numpy()))
+                _write(file.fileno(), piece.data)
                 if steps is not None:
                     steps.update(len(piece))
 
 
 def hybrid_pieces(
-    step: Step, info: TensorInfo, base: Side, tuned: Side, stored: Any = None
-) -> Iterator[torch.Tensor]:
+    step: Step, info: TensorInfo, base: Side, tuned: Side, stored: Callable[[TensorInfo], Iterator[Bytes]] = read_bytes
+) -> Iterator[Bytes]:
     """Bytes of one tensor of the hybrid, piece by piece, wherever they come from.
 
     Args:
@@ -86,9 +86,6 @@ def hybrid_pieces(
         tuned: Tuned side.
         stored: How to read the bytes of a stored tensor; default: freshly opened files.
     """
-    import torch
-
-    stored = stored or _bytes
     ours, theirs = require_checkpoint(tuned), require_checkpoint(base)
     if step.base_name is None:
         yield from stored(info) if ours.is_stored(step.name) else _cut(ours.read(step.name))
@@ -99,11 +96,11 @@ def hybrid_pieces(
         return
     if not {info.dtype, twin.dtype} <= set(FLOATING):
         raise RecipeError(
-            f"'{step.name}' is {twin.dtype} in base and {info.dtype} in tuned; only {', '.join(FLOATING)} tensors can be "
-            "interpolated or converted"
+            f"'{step.name}' is {twin.dtype} in base and {info.dtype} in tuned; only {', '.join(FLOATING)} tensors can "
+            "be interpolated or converted"
         )
     for one, other in _aligned(theirs, twin, ours, info):
-        yield mix(one, other, step.share).view(torch.uint8)
+        yield _raw(mix(one, other, step.share))
 
 
 def _aligned(
@@ -113,23 +110,23 @@ def _aligned(
     elements = CHUNK // 8
     if not ours.is_stored(info.name):
         merged = ours.read(info.name).reshape(-1)
-        pieces: Iterator[torch.Tensor] = iter(merged.split(elements))
+        starts = range(0, len(merged), elements)
+        pieces: Iterator[torch.Tensor] = (merged[start : start + elements] for start in starts)
     else:
         pieces = read_chunks(info, elements * info.itemsize)
     yield from zip(read_chunks(twin, elements * twin.itemsize), pieces, strict=True)
 
 
-def _bytes(info: TensorInfo) -> Iterator[torch.Tensor]:
+def _cut(tensor: torch.Tensor) -> Iterator[Bytes]:
+    raw = _raw(tensor)
+    for start in range(0, len(raw), CHUNK):
+        yield raw[start : start + CHUNK]
+
+
+def _raw(tensor: torch.Tensor) -> Bytes:
     import torch
 
-    for piece in read_chunks(info):
-        yield piece.view(torch.uint8)
-
-
-def _cut(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
-    import torch
-
-    yield from tensor.contiguous().reshape(-1).view(torch.uint8).split(CHUNK)
+    return tensor.contiguous().reshape(-1).view(torch.uint8).numpy()
 
 
 def _write(fd: int, view: memoryview) -> None:

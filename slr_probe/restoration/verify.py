@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from slr_probe.checkpoint import Checkpoint
 from slr_probe.checkpoint.folder import read_json
-from slr_probe.checkpoint.shard import read_chunks
+from slr_probe.checkpoint.shard import Bytes, read_bytes
 from slr_probe.errors import CheckpointError
 from slr_probe.progress import bar
 from slr_probe.recipe import Recipe
@@ -20,9 +22,6 @@ from slr_probe.restoration.files import CHUNK
 from slr_probe.restoration.plan import plan_hybrid
 from slr_probe.restoration.stream import hybrid_pieces
 from slr_probe.side import Side, open_sides, require_checkpoint
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def verify_hybrid(
             counts[origin] += 1
             if (found.dtype, found.shape) != (info.dtype, info.shape):
                 problems.append(f"'{name}' is {found.dtype} {list(found.shape)}, not {info.dtype} {list(info.shape)}")
-            elif not _equal(hybrid_pieces(plan[name], info, one, other), read_chunks(found, CHUNK)):
+            elif not _equal(hybrid_pieces(plan[name], info, one, other), read_bytes(found, CHUNK)):
                 problems.append(f"'{name}' differs from {origin}")
             steps.update(found.nbytes)
     return HybridReport(path, recipe, dict(sorted(counts.items())), tuple(problems))
@@ -137,17 +136,15 @@ def _compare_config(path: Path, tuned: Side) -> list[str]:
     return [] if same else ["config.json is not tuned's"]
 
 
-def _equal(one: Iterator[torch.Tensor], other: Iterator[torch.Tensor]) -> bool:
+def _equal(one: Iterator[Bytes], other: Iterator[Bytes]) -> bool:
     """Whether two streams hold the same bytes, however they are cut."""
-    import torch
-
-    left, right = torch.empty(0, dtype=torch.uint8), torch.empty(0, dtype=torch.uint8)
+    left = right = np.empty(0, dtype=np.uint8)
     while True:
         left = left if len(left) else next(one, left)
-        right = right if len(right) else next(other, right).view(torch.uint8)
+        right = right if len(right) else next(other, right)
         if not len(left) or not len(right):
             return len(left) == len(right)
         n = min(len(left), len(right))
-        if not torch.equal(left[:n], right[:n]):
+        if not np.array_equal(left[:n], right[:n]):
             return False
         left, right = left[n:], right[n:]
