@@ -32,6 +32,8 @@ _FINAL_NORMS = (
     "ln_out",
     "embedding_norm",
 )
+# Constants that older transformers wrote beside the weights (GPT-2, GPT-NeoX, Llama) and newer ones compute.
+_CONSTANTS = re.compile(r"(attn|attention)\.(bias|masked_bias)|rotary_emb\.inv_freq")
 _HEADS = ("lm_head", "embed_out", "output_projection")
 
 _ATTENTION = ("attn", "attention", "mixer", "mamba", "conv", "ssm", "rglru", "temporal_block")
@@ -61,8 +63,9 @@ class Address:
     """Where one tensor sits in the model.
 
     Attributes:
-        role: `"block"`, or the part outside the blocks; `"other"` is everything that is not the text decoder
-            (vision tower, multi-token-prediction blocks), which a hybrid always takes from tuned.
+        role: `"block"`, or the part outside the blocks; `"other"` is everything that is not a weight of the text
+            decoder (vision tower, multi-token-prediction blocks, stored masks and rotary frequencies), which a
+            hybrid always takes from tuned.
         suffix: Name inside the block (`"self_attn.q_proj.weight"`), or the last two parts of the name outside.
         block: Number of the decoder block, or None outside the blocks.
         group: `"attention"`, `"mlp"`, `"norm"` or `"other"` inside a block, else the role.
@@ -191,13 +194,15 @@ def _is_foreign(name: str) -> bool:
 
 
 def _address(name: str, prefix: str, stem: str, depth: int) -> Address:
+    parts = name.split(".")
+    if _CONSTANTS.fullmatch(".".join(parts[-2:])):
+        return Address("other", name, None, "other", "other")
     if name.startswith(prefix):
         number, _, suffix = name[len(prefix) :].partition(".")
         if int(number) < depth:
             group, component = _component(suffix)
             return Address("block", suffix, int(number), group, component)
         return Address("other", name, None, "other", "other")  # extra blocks: multi-token prediction
-    parts = name.split(".")
     module = parts[-2] if len(parts) > 1 else parts[-1]
     role: Role = "other"
     if not _is_foreign(name):

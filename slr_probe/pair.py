@@ -6,15 +6,16 @@ import math
 import os
 from functools import cached_property
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from slr_probe.checkpoint import AdapterCheckpoint
 from slr_probe.errors import CheckpointError, IncompatiblePairError
 from slr_probe.layers import LayerRange
-from slr_probe.layout import Decoder, address_tensors, find_decoder
+from slr_probe.layout import Decoder, find_decoder
+from slr_probe.loading import check_finite, find_device, find_dtype, from_disk, load_tokenizer
 from slr_probe.prompts import Format, Prompt, PromptRenderer, compare_tokenizers
 from slr_probe.recipe import GROUPS, Recipe, as_recipe
-from slr_probe.side import Side, dtypes, open_sides, require_checkpoint
+from slr_probe.side import Side, dtypes, open_sides
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,8 +90,6 @@ class ModelPair:
             >>> pair.depth == pair.recipe("2:4").depth
             True
         """
-        import torch
-
         one, other, notes = open_sides(
             base,
             tuned,
@@ -103,14 +102,12 @@ class ModelPair:
             one,
             other,
             notes,
-            dtype=_dtype(dtype),
-            device=_device(device, one, other),
+            dtype=find_dtype(dtype),
+            device=find_device(device, one, other),
             tokenizer=tokenizer,
             trust_remote_code=trust_remote_code,
         )
         pair.notes += pair._tokenizer_notes()
-        if pair.device.type == "cuda" and not torch.cuda.is_available():
-            raise IncompatiblePairError("device='cuda' was asked for, but torch sees no CUDA device")
         return pair
 
     # -- what it is ----------------------------------------------------------------------------------------------
@@ -160,7 +157,7 @@ class ModelPair:
         if side.model is not None:
             model = side.model
         else:
-            model = _from_disk(side, self.dtype, self._trust)
+            model = from_disk(side, self.dtype, self._trust)
             model.to(self.device)  # type: ignore[arg-type]
         model.eval()  # type: ignore[no-untyped-call]
         check_finite(model, side)
@@ -177,7 +174,7 @@ class ModelPair:
         """
         if self._tokenizer is not None:
             return self._tokenizer
-        found = _load_tokenizer(self.tuned_side, self._trust) or _load_tokenizer(self.base_side, self._trust)
+        found = load_tokenizer(self.tuned_side, self._trust) or load_tokenizer(self.base_side, self._trust)
         if found is None:
             raise CheckpointError(
                 f"no tokenizer for {self.tuned_side}: give tokenizer=..., or put its files into the checkpoint folder"
@@ -195,7 +192,7 @@ class ModelPair:
 
     def _tokenizer_notes(self) -> tuple[str, ...]:
         sides = (self.base_side, self.tuned_side)
-        one, other = (_load_tokenizer(side, self._trust) for side in sides)
+        one, other = (load_tokenizer(side, self._trust) for side in sides)
         notes = compare_tokenizers(one, other) if one is not None and other is not None else ()
         tokenizer = self._tokenizer or other or one
         if tokenizer is None:
@@ -253,90 +250,3 @@ class ModelPair:
             f"tuned <code>{escape(str(self.tuned_side))}</code><ul>{notes}</ul>"
             + str(self.to_dataframe().to_html(index=False))
         )
-
-
-def check_finite(model: PreTrainedModel, side: Side) -> None:
-    """Check every weight of a loaded model.
-
-    Raises:
-        CheckpointError: A weight is NaN or infinite; the tensor is named.
-    """
-    for name, tensor in model.state_dict().items():
-        # A sum is NaN or infinite if any element is; only then is the slower exact test made.
-        if tensor.is_floating_point() and not tensor.sum().isfinite() and not tensor.isfinite().all():
-            raise CheckpointError(f"{side.role} ({side.label}): tensor '{name}' has NaN or infinite weights")
-
-
-def _from_disk(side: Side, dtype: torch.dtype | None, trust_remote_code: bool) -> PreTrainedModel:
-    from transformers import AutoModelForCausalLM
-
-    adapter = side.checkpoint if isinstance(side.checkpoint, AdapterCheckpoint) else None
-    path = require_checkpoint(side).config_path.parent
-    loaded: Any = AutoModelForCausalLM.from_pretrained(
-        path,
-        dtype=dtype or "auto",
-        trust_remote_code=trust_remote_code,
-        local_files_only=True,
-        use_safetensors=True,
-        output_loading_info=True,
-    )
-    model: PreTrainedModel = loaded[0]
-    missing = sorted(loaded[1]["missing_keys"])
-    if missing:
-        raise CheckpointError(f"{path} lacks {len(missing)} tensor(s) that the model needs, first '{missing[0]}'")
-    if adapter is not None:
-        _merge(adapter, side, model)
-    return model
-
-
-def _merge(adapter: AdapterCheckpoint, side: Side, model: PreTrainedModel) -> None:
-    import torch
-
-    state = model.state_dict(keep_vars=True)
-    places = {address.key: state[name] for name, address in address_tensors(state, side.depth).items()}
-    with torch.no_grad():
-        for name in [*adapter.low_rank, *adapter.replaced]:
-            place = places.get(side.addresses[name].key)
-            if place is None:
-                raise CheckpointError(f"adapter {adapter.path} changes '{name}', which has no place of its own in the "
-                                      f"loaded {type(model).__name__}; merge it first with PEFT")  # fmt: skip
-            place.copy_(adapter.read(name))
-
-
-def _load_tokenizer(side: Side, trust_remote_code: bool) -> PreTrainedTokenizerBase | None:
-    from transformers import AutoTokenizer
-
-    folders = [side.path] if side.path else []
-    if isinstance(side.checkpoint, AdapterCheckpoint):
-        folders.append(side.checkpoint.base.path)
-    for folder in folders:
-        if any((folder / file).is_file() for file in ("tokenizer.json", "tokenizer_config.json", "vocab.json")):
-            try:
-                return AutoTokenizer.from_pretrained(  # type: ignore[no-any-return, no-untyped-call]
-                    folder, local_files_only=True, trust_remote_code=trust_remote_code
-                )
-            except (OSError, ValueError, KeyError) as error:
-                raise CheckpointError(f"the tokenizer in {folder} cannot be loaded: {error}") from error
-    return None
-
-
-def _dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
-    import torch
-
-    if dtype is None or isinstance(dtype, torch.dtype):
-        return dtype
-    found = getattr(torch, dtype, None)
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        raise IncompatiblePairError(f"unknown dtype {dtype!r}; expected float32, bfloat16 or float16")
-    return found
-
-
-def _device(device: torch.device | str | None, base: Side, tuned: Side) -> torch.device:
-    import torch
-
-    given = {side.role: next(side.model.parameters()).device for side in (base, tuned) if side.model is not None}
-    if len(set(given.values())) > 1:
-        raise IncompatiblePairError(f"the loaded models are on different devices: {given}; move both to one")
-    if given:
-        return next(iter(given.values()))
-    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))

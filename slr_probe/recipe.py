@@ -3,76 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import groupby, pairwise
-from numbers import Real
+from itertools import groupby
 from operator import index
 from typing import Any
 
+from slr_probe.block_weight import BASE, GROUPS, TUNED, BlockWeight, check_share
 from slr_probe.errors import RecipeError
 from slr_probe.layers import LayerRange
+from slr_probe.recipe_name import describe
 
-GROUPS = ("attention", "mlp", "norm", "other")
-"""Every tensor of a block belongs to exactly one of these; a recipe may treat them differently."""
+__all__ = ["BASE", "GROUPS", "TUNED", "BlockWeight", "Recipe", "as_recipe"]
 
 _FORMAT = "slr_probe.recipe/1"
-
-
-def _share(value: object, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        raise RecipeError(f"the tuned share of {what} must be a finite number (0 base, 1 tuned); got {value!r}")
-    return float(value) + 0.0  # -0.0 and 0.0 are one share
-
-
-@dataclass(frozen=True)
-class BlockWeight:
-    """Share of the tuned weights in one decoder block: 0 is base, 1 is tuned, between is interpolation.
-
-    Attributes:
-        default: Share for every tensor of the block that no override names.
-        overrides: `(name, share)` pairs in sorted order; a name is a component (`"q"`, `"down"`, ...) or a group
-            of `GROUPS`. A component beats its group, a group beats the default. Entries that change nothing
-            are dropped, so equal blocks compare equal and hash alike.
-    """
-
-    default: float = 1.0
-    overrides: tuple[tuple[str, float], ...] = ()
-
-    def __post_init__(self) -> None:
-        given = {str(name): _share(share, f"override {name!r}") for name, share in self.overrides}
-        default = _share(self.default, "default")
-        # Which group a component belongs to is layout knowledge, so a component override is dropped
-        # only where no group override could stand between it and the default.
-        any_group = any(name in GROUPS and share != default for name, share in given.items())
-        kept = {n: s for n, s in given.items() if s != default or (n not in GROUPS and any_group)}
-        object.__setattr__(self, "default", default)
-        object.__setattr__(self, "overrides", tuple(sorted(kept.items())))
-
-    def share(self, group: str, component: str) -> float:
-        """Share of the tuned weights for a tensor of this `group` and `component`."""
-        named = dict(self.overrides)
-        return named.get(component, named.get(group, self.default))
-
-    @property
-    def is_tuned(self) -> bool:
-        """Whether the whole block is the tuned one."""
-        return self.default == 1.0 and not self.overrides
-
-    @property
-    def is_base(self) -> bool:
-        """Whether the whole block is the base one."""
-        return self.default == 0.0 and not self.overrides
-
-    def __str__(self) -> str:
-        words = {0.0: "base", 1.0: "tuned"}
-        text = words.get(self.default, f"{self.default:g} tuned")
-        return ", ".join([text, *(f"{name} {words.get(s, f'{s:g} tuned')}" for name, s in self.overrides)])
-
-
-TUNED = BlockWeight(1.0)
-BASE = BlockWeight(0.0)
 
 
 @dataclass(frozen=True)
@@ -117,7 +61,7 @@ class Recipe:
             if not isinstance(block, BlockWeight):
                 raise RecipeError(f"recipe blocks must be BlockWeight, got {type(block).__name__}: {block!r}")
         for part in ("embedding", "final_norm", "head"):
-            object.__setattr__(self, part, _share(getattr(self, part), part))
+            object.__setattr__(self, part, check_share(getattr(self, part), part))
 
     # -- constructors --------------------------------------------------------------------------------------------
 
@@ -190,7 +134,7 @@ class Recipe:
         Embedding, final norm and head stay tuned.
         """
         steps = max(_depth(depth) - 1, 1)
-        alpha, beta = _share(alpha, "the first block"), _share(beta, "the slope")
+        alpha, beta = check_share(alpha, "the first block"), check_share(beta, "the slope")
         return cls(tuple(BlockWeight(alpha + beta * i / steps) for i in range(depth)))
 
     # -- reading -------------------------------------------------------------------------------------------------
@@ -294,7 +238,7 @@ class Recipe:
         return to_mergekit(self, base, tuned, **options)
 
     def __str__(self) -> str:
-        return self.name or _describe(self)
+        return self.name or describe(self)
 
     def __repr__(self) -> str:
         return f"<Recipe: {self}>"
@@ -312,50 +256,6 @@ def as_recipe(recipe: Recipe | LayerRange | str, depth: int) -> Recipe:
     if isinstance(recipe, (LayerRange, str)):
         return Recipe.restore(LayerRange(recipe).within(depth, allow_empty=False), depth)
     raise RecipeError(f"expected a Recipe, a LayerRange or text such as '8:14'; got {type(recipe).__name__}")
-
-
-def _describe(recipe: Recipe) -> str:
-    depth = recipe.depth
-    if recipe.is_tuned:
-        return f"tuned ({depth} blocks)"
-    outside = {recipe.embedding, recipe.final_norm, recipe.head}
-    suffix = "" if outside == {1.0} else ", outside base" if outside == {0.0} else _outside(recipe)
-    kinds = set(recipe.blocks)
-    if len(kinds) == 1 and not recipe.blocks[0].overrides:
-        share = recipe.blocks[0].default
-        if outside == {share}:
-            return f"base ({depth} blocks)" if share == 0.0 else f"soup {share:g} of {depth}"
-        return ("all blocks base" if share == 0.0 else f"blocks {share:g} tuned") + f" of {depth}{suffix}"
-    changed = kinds - {TUNED}
-    where = _where(recipe)
-    if changed == {BASE}:
-        return f"restore {where} of {depth}{suffix}"
-    if len(changed) == 1:
-        (kind,) = changed
-        if kind.default == 1.0 and {share for _, share in kind.overrides} == {0.0}:
-            return f"restore {'+'.join(name for name, _ in kind.overrides)} in {where} of {depth}{suffix}"
-        return f"{where} at {kind}, rest tuned, of {depth}{suffix}"
-    if _is_ramp(recipe):
-        return f"ramp {recipe.blocks[0].default:g} to {recipe.blocks[-1].default:g} of {depth}{suffix}"
-    return f"mixed recipe of {depth}{suffix}"
-
-
-def _is_ramp(recipe: Recipe) -> bool:
-    shares = [block.default for block in recipe.blocks]
-    slope = (shares[-1] - shares[0]) / max(len(shares) - 1, 1)
-    even = all(math.isclose(b - a, slope, abs_tol=1e-9) for a, b in pairwise(shares))
-    return even and not any(block.overrides for block in recipe.blocks)
-
-
-def _outside(recipe: Recipe) -> str:
-    return f", embedding {recipe.embedding:g}, final norm {recipe.final_norm:g}, head {recipe.head:g} tuned"
-
-
-def _where(recipe: Recipe) -> str:
-    chosen = recipe.restored_blocks
-    if chosen and chosen[-1] - chosen[0] + 1 == len(chosen):
-        return str(LayerRange(chosen[0], chosen[-1] + 1))
-    return "{" + ", ".join(map(str, chosen)) + "}"
 
 
 def _blocks(layers: LayerRange | str | Iterable[int], depth: int) -> frozenset[int]:
