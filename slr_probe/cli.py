@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -22,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+Untouched = Literal["auto", "hardlink", "copy"]
 Base = Annotated[str, typer.Argument(help="Pre-trained checkpoint.", show_default=False)]
 Tuned = Annotated[str, typer.Argument(help="Post-trained checkpoint of the same architecture.", show_default=False)]
 Download = Annotated[bool, typer.Option("--download", help="Let hub ids be fetched over the network.")]
@@ -63,7 +64,7 @@ def restore(
     ] = None,
     recipe: Annotated[Path | None, typer.Option("--recipe", help="A recipe file (JSON) instead of --layers.")] = None,
     untouched: Annotated[
-        str, typer.Option("--untouched", help="Shards with only tuned tensors: auto (clone or copy), hardlink, copy.")
+        Untouched, typer.Option("--untouched", help="Shards with only tuned tensors: auto (clone or copy), hardlink, copy.")
     ] = "auto",
     check_finite: Annotated[bool, typer.Option(help="Check all weights for NaN and infinity on the way.")] = True,
     download: Download = False,
@@ -95,7 +96,7 @@ def restore(
         tuned,
         chosen,
         out,
-        untouched=untouched,  # type: ignore[arg-type]
+        untouched=untouched,
         check_finite=check_finite,
         download=download,
         trust_remote_code=trust,

@@ -42,6 +42,8 @@ def compare_configs(base: PretrainedConfig, tuned: PretrainedConfig) -> tuple[st
     """
     differing = _differing(_fields(base), _fields(tuned))
     fatal = [key for key in differing if _is_decisive(key)]
+    if "model_type" in fatal:
+        fatal = ["model_type"]  # of two architectures, everything else differs as well
     if fatal:
         lines = "; ".join(f"{key}: base {differing[key][0]!r}, tuned {differing[key][1]!r}" for key in fatal)
         raise IncompatiblePairError(f"base and tuned are not of one architecture: {lines}")

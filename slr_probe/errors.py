@@ -33,3 +33,7 @@ class PromptError(SlrProbeError, ValueError):
 
 class OutputError(SlrProbeError):
     """An output folder that cannot be written: not empty, no space left, or in use."""
+
+
+class TaskError(SlrProbeError, ValueError):
+    """A task without usable prompts: none given, too few answers, duplicates, or too few fit the tokenizer."""

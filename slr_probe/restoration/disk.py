@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from slr_probe.checkpoint.shard import Shard
-from slr_probe.errors import CheckpointError
+from slr_probe.errors import CheckpointError, OutputError
 from slr_probe.progress import bar
 from slr_probe.recipe import as_recipe
 from slr_probe.restoration.extras import copy_extras, write_card, write_record
@@ -68,6 +68,8 @@ def restore(
         IncompatiblePairError: The two sides are not of one architecture.
         OutputError: `out` is not empty or is being written by another process, or the disk is full.
     """
+    if untouched not in get_args(Untouched):
+        raise OutputError(f"untouched={untouched!r} is unknown; expected one of {', '.join(get_args(Untouched))}")
     one, other, notes = open_sides(base, tuned, download=download, trust_remote_code=trust_remote_code)
     recipe = as_recipe(recipe, other.depth)
     target = require_checkpoint(other)
