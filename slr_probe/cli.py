@@ -64,7 +64,8 @@ def restore(
     ] = None,
     recipe: Annotated[Path | None, typer.Option("--recipe", help="A recipe file (JSON) instead of --layers.")] = None,
     untouched: Annotated[
-        Untouched, typer.Option("--untouched", help="Shards with only tuned tensors: auto (clone or copy), hardlink, copy.")
+        Untouched,
+        typer.Option("--untouched", help="Shards with only tuned tensors: auto (clone or copy), hardlink, copy."),
     ] = "auto",
     check_finite: Annotated[bool, typer.Option(help="Check all weights for NaN and infinity on the way.")] = True,
     download: Download = False,
@@ -127,6 +128,44 @@ def verify(
     )
     print(report)
     raise typer.Exit(0 if report.ok else 1)
+
+
+@app.command()
+def delta(
+    base: Base,
+    tuned: Tuned,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the result and its figure.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write one row a matrix to this file.")] = None,
+    spectral: Annotated[bool, typer.Option(help="Compute spectral norms and stable ranks.")] = True,
+    download: Download = False,
+    trust: Trust = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure what post-training changed in every weight matrix. Streams both checkpoints; loads no model.
+
+    Example: slr-probe delta organism:base organism:dpo
+    """
+    from slr_probe.probes.weights import weight_delta
+    from slr_probe.results import save_figure
+
+    found = weight_delta(base, tuned, spectral="auto" if spectral else "none", download=download,
+                         trust_remote_code=trust, progress=False if quiet else None)  # fmt: skip
+    groups = found.to_dataframe(by="group")
+    table = found.to_dataframe(by="block")
+    for group in ("attention", "mlp"):
+        ratio = groups[groups["group"] == group].set_index("block")["relative"]
+        table[group] = table["block"].map(ratio)
+    columns = ["delta_norm", "base_norm", "relative", "attention", "mlp", "spectral_norm", "changed"]
+    print(found)
+    _print_table(["block", *columns], [[int(row["block"]), *(f"{row[key]:.4g}" for key in columns)]
+                                       for row in table.to_dict(orient="records")])  # fmt: skip
+    for note in found.notes:
+        print(f"note: {note}")
+    if json_file is not None:
+        _write_json(json_file, found.rows())
+    if out is not None:
+        files = [found.save(out / "weight_delta.npz"), *save_figure(found.plot(), out / "weight_delta")]
+        print("wrote " + ", ".join(map(str, files)))
 
 
 def main() -> None:

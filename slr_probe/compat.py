@@ -64,6 +64,12 @@ def compare_files(base: Mapping[str, Any], tuned: Mapping[str, Any]) -> tuple[st
     return _notes(differing)
 
 
+def is_tied(config: PretrainedConfig) -> bool:
+    """Whether the head shares the embedding's weight; a nested config may say so at either level."""
+    text = config.get_text_config(decoder=True)
+    return any(bool(getattr(level, "tie_word_embeddings", False)) for level in (config, text))
+
+
 def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     keys = sorted(one.keys() | other.keys())
     return {key: (one.get(key), other.get(key)) for key in keys if one.get(key) != other.get(key)}
@@ -74,9 +80,7 @@ def _notes(differing: Mapping[str, tuple[Any, Any]]) -> tuple[str, ...]:
 
 
 def _fields(config: PretrainedConfig) -> dict[str, Any]:
-    data = config.get_text_config(decoder=True).to_dict()
-    tied = config.tie_word_embeddings or bool(data.get("tie_word_embeddings"))
-    return {**_flatten(data), "tie_word_embeddings": tied}
+    return {**_flatten(config.get_text_config(decoder=True).to_dict()), "tie_word_embeddings": is_tied(config)}
 
 
 def _flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

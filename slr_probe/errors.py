@@ -37,3 +37,15 @@ class OutputError(SlrProbeError):
 
 class TaskError(SlrProbeError, ValueError):
     """A task without usable prompts: none given, too few answers, duplicates, or too few fit the tokenizer."""
+
+
+class ResultError(SlrProbeError):
+    """A file that does not hold the saved result that was asked for."""
+
+
+class SweepError(SlrProbeError, ValueError):
+    """A sweep that cannot be run as asked: nothing to measure, too little memory, or results of another sweep."""
+
+
+class RankingError(SlrProbeError, ValueError):
+    """A ranking that cannot be made: an unknown method or scorer, or a validity floor outside (0, 1]."""

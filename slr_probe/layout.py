@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from slr_probe.block_weight import GROUPS
 from slr_probe.errors import LayoutError
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def block_prefix(names: Iterable[str], depth: int) -> str:
         match = re.match(r"(.*?)(?<![^.])(\d+)\.", name)
         if match:
             found[match[1]].add(int(match[2]))
-    text = {p: blocks for p, blocks in found.items() if not _is_foreign(p)}
+    text = {p: blocks for p, blocks in found.items() if foreign_part(p) is None}
     whole = [p for p, blocks in text.items() if set(range(depth)) <= blocks]
     if len(whole) > 1:
         whole = [p for p in whole if "language_model" in p or "text" in p] or whole
@@ -189,29 +190,41 @@ def find_decoder(model: nn.Module) -> Decoder:
     return Decoder(blocks, model.get_input_embeddings(), norms[0], head)  # type: ignore[operator]
 
 
-def _is_foreign(name: str) -> bool:
-    return any(word in part for part in name.lower().split(".") for word in _NOT_TEXT)
+def foreign_part(name: str) -> str | None:
+    """The name from the first module on that is not of the text decoder; None for a name of the decoder."""
+    parts = name.split(".")
+    foreign = (i for i, part in enumerate(parts) if any(word in part.lower() for word in _NOT_TEXT))
+    return next((".".join(parts[i:]) for i in foreign), None)
+
+
+def is_head(name: str) -> bool:
+    """Whether a tensor belongs to an output head."""
+    return name.split(".")[-2:-1] in ([head] for head in _HEADS)
+
+
+def _other(name: str) -> Address:
+    return Address("other", foreign_part(name) or name, None, "other", "other")
 
 
 def _address(name: str, prefix: str, stem: str, depth: int) -> Address:
     parts = name.split(".")
     if _CONSTANTS.fullmatch(".".join(parts[-2:])):
-        return Address("other", name, None, "other", "other")
+        return _other(name)
     if name.startswith(prefix):
         number, _, suffix = name[len(prefix) :].partition(".")
         if int(number) < depth:
             group, component = _component(suffix)
             return Address("block", suffix, int(number), group, component)
-        return Address("other", name, None, "other", "other")  # extra blocks: multi-token prediction
+        return _other(name)  # extra blocks: multi-token prediction
     module = parts[-2] if len(parts) > 1 else parts[-1]
     role: Role = "other"
-    if not _is_foreign(name):
-        if module in _HEADS:
+    if foreign_part(name) is None:
+        if is_head(name):
             role = "head"
         elif name.startswith(stem):
             role = "final_norm" if module in _FINAL_NORMS else "embedding"
     if role == "other":
-        return Address("other", name, None, "other", "other")
+        return _other(name)
     suffix = parts[-1] if role == "head" else ".".join(parts[-2:])  # the head has two names for one module
     return Address(role, suffix, None, role, module)
 
@@ -223,7 +236,8 @@ def _component(suffix: str) -> tuple[str, str]:
     for component in _GROUP_COMPONENTS.get(group, ()):
         if leaf in _COMPONENTS[component]:
             return group, component
-    return group, leaf
+    # A norm inside a mixer is called just "norm": an override of the group of that name must not catch it.
+    return group, f"{group}_{leaf}" if leaf in GROUPS and leaf != group else leaf
 
 
 def _group(parts: list[str], leaf: str) -> str:

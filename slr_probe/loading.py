@@ -30,20 +30,28 @@ def from_disk(side: Side, dtype: torch.dtype | None, trust_remote_code: bool) ->
     """Load the model of a side on the CPU; an adapter is merged as it would be on disk.
 
     Raises:
-        CheckpointError: A tensor that the model needs is missing, or an adapter changes one that has no place.
+        CheckpointError: transformers has no causal language model for the config, a tensor that it needs is missing,
+            or an adapter changes one that has no place.
     """
     from transformers import AutoModelForCausalLM
 
     adapter = side.checkpoint if isinstance(side.checkpoint, AdapterCheckpoint) else None
     path = require_checkpoint(side).config_path.parent
-    loaded: Any = AutoModelForCausalLM.from_pretrained(
-        path,
-        dtype=dtype or "auto",
-        trust_remote_code=trust_remote_code,
-        local_files_only=True,
-        use_safetensors=True,
-        output_loading_info=True,
-    )
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            path,
+            dtype=dtype or "auto",
+            trust_remote_code=trust_remote_code,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(
+            f"transformers cannot load {path} as a causal language model ({reason}); if another class can, load both "
+            "models with it and give them to ModelPair.load"
+        ) from error
     model: PreTrainedModel = loaded[0]
     missing = sorted(loaded[1]["missing_keys"])
     if missing:
@@ -97,11 +105,11 @@ def find_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
     """
     import torch
 
-    if dtype is None or isinstance(dtype, torch.dtype):
-        return dtype
-    found = getattr(torch, dtype, None)
+    if dtype is None:
+        return None
+    found = dtype if isinstance(dtype, torch.dtype) else getattr(torch, dtype, None)
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        raise IncompatiblePairError(f"unknown dtype {dtype!r}; expected float32, bfloat16 or float16")
+        raise IncompatiblePairError(f"cannot load weights as dtype {dtype!r}; expected float32, bfloat16 or float16")
     return found
 
 
@@ -109,16 +117,25 @@ def find_device(device: torch.device | str | None, base: Side, tuned: Side) -> t
     """The device of models that were given loaded, else the one asked for, else CUDA where there is one.
 
     Raises:
-        IncompatiblePairError: Loaded models lie on different devices, or there is no CUDA device.
+        IncompatiblePairError: Loaded models lie on different devices or not on the one asked for, or there is no
+            such device.
     """
     import torch
 
     given = {side.role: next(side.model.parameters()).device for side in (base, tuned) if side.model is not None}
     if len(set(given.values())) > 1:
         raise IncompatiblePairError(f"the loaded models are on different devices: {given}; move both to one")
+    default = next(iter(given.values()), torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    try:
+        found = torch.device(device) if device is not None else default
+    except RuntimeError as error:
+        raise IncompatiblePairError(f"unknown device {device!r}: {error}") from error
+    if any(found.type != other.type for other in given.values()):
+        raise IncompatiblePairError(
+            f"device={str(found)!r} was asked for, but the loaded models are on {given}; move them"
+        )
     if given:
-        return next(iter(given.values()))
-    found = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        return default
     if found.type == "cuda" and not torch.cuda.is_available():
         raise IncompatiblePairError(f"device={str(found)!r} was asked for, but torch sees no CUDA device")
     return found

@@ -9,7 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from slr_probe.checkpoint import AdapterCheckpoint
-from slr_probe.errors import CheckpointError, IncompatiblePairError
+from slr_probe.errors import CheckpointError
 from slr_probe.layers import LayerRange
 from slr_probe.layout import Decoder, find_decoder
 from slr_probe.loading import check_finite, find_device, find_dtype, from_disk, load_tokenizer
@@ -125,7 +125,7 @@ class ModelPair:
     @property
     def tied(self) -> bool:
         """Whether the head shares the embedding's weight."""
-        return bool(self.config.tie_word_embeddings)
+        return self.tuned_side.tied
 
     def recipe(self, layers: Recipe | LayerRange | str) -> Recipe:
         """A recipe for this pair: a range such as `"8:14"` restored, or a recipe checked for depth.
@@ -184,7 +184,7 @@ class ModelPair:
     @cached_property
     def prompts(self) -> PromptRenderer:
         """Renders prompts to token ids; its default format is chat where there is a chat template."""
-        return PromptRenderer.of(self.tokenizer)
+        return PromptRenderer.of(self.tokenizer, rows=self._rows)
 
     def render(self, prompt: Prompt, format: Format | None = None) -> list[int]:
         """Token ids of one prompt, with exactly one BOS where the model uses one; see `PromptRenderer`."""
@@ -200,12 +200,14 @@ class ModelPair:
         self._tokenizer = tokenizer
         if not tokenizer.chat_template:
             notes += ("no chat template; prompts are rendered plain",)
-        rows = int(self.config.get_text_config(decoder=True).vocab_size)
-        if len(tokenizer) > rows:
-            raise IncompatiblePairError(
-                f"the tokenizer has {len(tokenizer)} tokens but the tuned embedding only {rows} rows"
-            )
+        if len(tokenizer) > self._rows:
+            notes += (f"the tokenizer has {len(tokenizer)} tokens but the tuned embedding only {self._rows} rows; "
+                      "prompts with a token beyond them are refused",)  # fmt: skip
         return notes
+
+    @property
+    def _rows(self) -> int:
+        return int(self.config.get_text_config(decoder=True).vocab_size)
 
     @property
     def has_adapter(self) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from jinja2 import TemplateError
+
 from slr_probe.errors import PromptError
 
 Format = Literal["chat", "plain"]
@@ -24,15 +26,17 @@ class PromptRenderer:
     Attributes:
         tokenizer: A transformers tokenizer.
         default_format: Format when none is asked for: `"chat"` where there is a chat template.
+        rows: Rows of the model's embedding, where known: no prompt may hold a token beyond them.
     """
 
     tokenizer: Any
     default_format: Format
+    rows: int | None = None
 
     @classmethod
-    def of(cls, tokenizer: Any) -> PromptRenderer:
+    def of(cls, tokenizer: Any, rows: int | None = None) -> PromptRenderer:
         """A renderer whose default format follows from whether the tokenizer has a chat template."""
-        return cls(tokenizer, "chat" if getattr(tokenizer, "chat_template", None) else "plain")
+        return cls(tokenizer, "chat" if getattr(tokenizer, "chat_template", None) else "plain", rows)
 
     @property
     def bos(self) -> int | None:
@@ -47,7 +51,7 @@ class PromptRenderer:
         """The text that is tokenised, without a BOS that is not part of a chat template.
 
         Raises:
-            PromptError: Unknown format, empty prompt, or no chat template.
+            PromptError: Unknown format, empty prompt, no chat template, or one that refuses the messages.
         """
         format = format or self.default_format
         if format not in get_args(Format):
@@ -61,7 +65,10 @@ class PromptRenderer:
             return messages[0]["content"]
         if not getattr(self.tokenizer, "chat_template", None):
             raise PromptError("the tokenizer has no chat template; use format='plain', or set tokenizer.chat_template")
-        return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+        try:
+            return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+        except TemplateError as error:
+            raise PromptError(f"the chat template refuses the prompt ({error}): {prompt!r}") from error
 
     def __call__(self, prompt: Prompt, format: Format | None = None) -> list[int]:
         """Token ids of one prompt.
@@ -71,16 +78,23 @@ class PromptRenderer:
             format: `"chat"`, `"plain"`, or the default.
 
         Raises:
-            PromptError: The prompt is empty, tokenises to nothing, or holds a BOS of its own.
+            PromptError: The prompt is empty, tokenises to nothing, holds a BOS of its own, or a token that the
+                embedding has no row for.
         """
         ids = list(self.tokenizer(self.text(prompt, format), add_special_tokens=False)["input_ids"])
         if not ids:
             raise PromptError(f"the prompt tokenises to nothing: {prompt!r}")
+        if self.rows is not None and max(ids) >= self.rows:
+            token = self.tokenizer.convert_ids_to_tokens(max(ids))
+            raise PromptError(
+                f"the prompt holds token {token!r} (id {max(ids)}), but the embedding has only {self.rows} rows: "
+                f"{prompt!r}"
+            )
         bos, eos = self.bos, self.tokenizer.eos_token_id
         if bos is None:
             return ids
         ids = ids if ids[0] == bos else [bos, *ids]
-        if bos != eos and ids.count(bos) != 1:
+        if ids[:2] == [bos, bos] or (bos != eos and ids.count(bos) != 1):
             raise PromptError(
                 f"the rendered prompt holds {ids.count(bos)} BOS tokens (id {bos}) and must hold one; take "
                 f"{self.tokenizer.bos_token!r} out of the prompt or out of one place in the chat template: {prompt!r}"
@@ -91,10 +105,13 @@ class PromptRenderer:
 def _messages(prompt: Prompt) -> list[dict[str, str]]:
     if isinstance(prompt, str):
         return [{"role": "user", "content": prompt}]
-    messages = [dict(message) for message in prompt]
-    for message in messages:
-        if not {"role", "content"} <= message.keys():
+    if not isinstance(prompt, Sequence):
+        raise PromptError(f"a prompt is text, or a list of {{'role', 'content'}} messages; got {prompt!r}")
+    messages = []
+    for message in prompt:
+        if not isinstance(message, Mapping) or not {"role", "content"} <= message.keys():
             raise PromptError(f"a message needs 'role' and 'content'; got {message!r}")
+        messages.append(dict(message))
     return messages
 
 

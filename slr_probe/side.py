@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.checkpoint import AdapterCheckpoint, Checkpoint, open_checkpoint, resolve
-from slr_probe.compat import compare_configs, compare_files
+from slr_probe.compat import compare_configs, compare_files, is_tied
 from slr_probe.errors import IncompatiblePairError, SlrProbeError
 from slr_probe.layout import Address, address_tensors
 
@@ -79,6 +79,11 @@ class Side:
         """Own name of every tensor by its address key, which both sides share."""
         return {address.key: name for name, address in self.addresses.items()}
 
+    @property
+    def tied(self) -> bool:
+        """Whether the head shares the embedding's weight."""
+        return is_tied(self.config)
+
     def __str__(self) -> str:
         return self.label
 
@@ -129,13 +134,14 @@ def _compare_configs(base: Side, tuned: Side) -> tuple[str, ...]:
 
 
 def _config(path: Path, trust_remote_code: bool) -> PretrainedConfig:
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig
 
     try:
         config: PretrainedConfig = AutoConfig.from_pretrained(
             path, local_files_only=True, trust_remote_code=trust_remote_code
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError) as error:
         raise IncompatiblePairError(f"transformers cannot read the config in {path}: {error}") from error
     if getattr(config, "is_encoder_decoder", False):
         raise IncompatiblePairError(f"{path} is an encoder-decoder model; slr_probe works on decoder-only models")
@@ -145,8 +151,10 @@ def _config(path: Path, trust_remote_code: bool) -> PretrainedConfig:
 def _compare_tensors(base: Side, tuned: Side) -> tuple[str, ...]:
     notes: list[str] = []
     problems: list[str] = []
+    # Experts lie in a file one by one and in a model as one tensor: then only what both have can be compared.
+    named_alike = (base.model is None) == (tuned.model is None)
     for name, address in tuned.addresses.items():
-        if address.role == "other":
+        if address.role == "other" or not (named_alike or address.key in base.names):
             continue
         twin = base.names.get(address.key)
         inside = address.role == "block"
@@ -157,7 +165,7 @@ def _compare_tensors(base: Side, tuned: Side) -> tuple[str, ...]:
             message = f"'{name}' is {list(base.shapes[twin])} in base and {list(tuned.shapes[name])} in tuned"
             (problems if inside else notes).append(message if inside else f"{message}; it can only come from tuned")
     for key, name in base.names.items():
-        if key[0] == "block" and key not in tuned.names:
+        if named_alike and key[0] == "block" and key not in tuned.names:
             problems.append(f"'{name}' of base is not in tuned")
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""

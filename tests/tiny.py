@@ -110,6 +110,11 @@ class Pair:
     tuned: Path
     depth: int = DEPTH
 
+    @property
+    def folders(self) -> tuple[Path, Path]:
+        """Base and tuned."""
+        return self.base, self.tuned
+
 
 def config_of(family: str, **changes: Any) -> Any:
     """A transformers config of a family, with fields changed (in the text part of a nested config)."""

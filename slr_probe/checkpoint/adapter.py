@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from slr_probe.checkpoint.folder import Checkpoint, read_json
 from slr_probe.checkpoint.shard import Shard, TensorInfo, read_tensor
 from slr_probe.errors import CheckpointError, IncompatiblePairError
+from slr_probe.layout import foreign_part, is_head
 
 if TYPE_CHECKING:
     import torch
@@ -90,20 +91,16 @@ class AdapterCheckpoint:
         _check_kind(folder, config)
         if not (folder / WEIGHTS).is_file():
             raise CheckpointError(f"{folder} has {CONFIG} but no {WEIGHTS}; pickled adapters (.bin) are refused")
+        entries = {_strip(info.name): info for info in Shard.open(folder / WEIGHTS).tensors}
         tails = _tails(base)
-        shard = Shard.open(folder / WEIGHTS)
-        entries = {_strip(info.name): info for info in shard.tensors}
-        low_rank, replaced = {}, {}
+        low_rank: dict[str, LowRank] = {}
+        replaced: dict[str, TensorInfo] = {}
         for name, info in entries.items():
-            if ".lora_B." in name or ".lora_embedding_B" in name:
-                continue
-            if ".lora_A." in name:
-                module, other = name.replace(".lora_A.weight", ""), name.replace(".lora_A.", ".lora_B.")
-                if other not in entries:
-                    raise CheckpointError(f"{folder / WEIGHTS} has '{info.name}' but not its lora_B half")
+            if name.endswith((".lora_A.weight", ".lora_B.weight")):
+                module = name.rpartition(".lora_")[0]
+                a, b = _halves(module, entries, folder)
                 target = _find(module + ".weight", tails, folder, base)
-                low_rank[target] = LowRank(info, entries[other], _scaling(config, module, info.shape[0]),
-                                           bool(config.get("fan_in_fan_out")))  # fmt: skip
+                low_rank[target] = LowRank(a, b, _scaling(config, module, a.shape[0]), bool(config.get("fan_in_fan_out")))
                 _check_shape(target, low_rank[target].shape, base, folder)
             elif "lora_" in name:
                 raise CheckpointError(f"{folder / WEIGHTS}: '{info.name}' is not a linear LoRA tensor; {_MERGE_HINT}")
@@ -111,6 +108,7 @@ class AdapterCheckpoint:
                 target = _find(name, tails, folder, base)
                 _check_shape(target, info.shape, base, folder)
                 replaced[target] = info
+        _check_tied({*low_rank, *replaced}, base, folder)
         return cls(folder, base, low_rank, replaced)
 
     @property
@@ -138,9 +136,9 @@ class AdapterCheckpoint:
         Raises:
             CheckpointError: There is no tensor of that name.
         """
-        if name in self.replaced:
-            return read_tensor(self.replaced[name]).to(self.base.read(name).dtype)
         weight = self.base.read(name)
+        if name in self.replaced:
+            weight = read_tensor(self.replaced[name]).to(weight.dtype)
         if name not in self.low_rank:
             return weight
         return (weight.float() + self.low_rank[name].delta()).to(weight.dtype)
@@ -195,11 +193,35 @@ def _pattern(patterns: Mapping[str, Any] | None, module: str, default: Any) -> A
 
 
 def _strip(name: str) -> str:
-    return name.removeprefix("base_model.model.")
+    return name.removeprefix("base_model.model.").replace(".base_layer.", ".")
+
+
+def _halves(module: str, entries: Mapping[str, TensorInfo], folder: Path) -> tuple[TensorInfo, TensorInfo]:
+    a, b = entries.get(f"{module}.lora_A.weight"), entries.get(f"{module}.lora_B.weight")
+    if a is None or b is None:
+        raise CheckpointError(f"{folder / WEIGHTS} has only one of lora_A and lora_B for '{module}'; it is incomplete")
+    if len(a.shape) != 2 or len(b.shape) != 2 or a.shape[0] != b.shape[1]:
+        raise CheckpointError(
+            f"{folder / WEIGHTS}: lora_A {list(a.shape)} and lora_B {list(b.shape)} of '{module}' are not the two "
+            f"factors of a matrix; {_MERGE_HINT}"
+        )
+    return a, b
+
+
+def _check_tied(targets: set[str], base: Checkpoint, folder: Path) -> None:
+    """PEFT changes the embedding or the head alone; a base that stores one tensor for both cannot hold that."""
+    outside = [name for name in targets if len(base.tensors[name].shape) == 2 and not re.search(r"\.\d+\.", name)]
+    if outside and not any(is_head(name) for name in base.tensors):
+        raise CheckpointError(
+            f"{folder} changes '{outside[0]}', which {base.path} shares between embedding and head; {_MERGE_HINT}"
+        )
 
 
 def _tail(name: str) -> str:
     """The part of a tensor name that does not depend on how deep the decoder is nested."""
+    foreign = foreign_part(name)  # a vision tower has blocks of the same names
+    if foreign is not None:
+        return foreign
     match = re.search(r"[^.]+\.\d+\..*", name)
     return match[0] if match else ".".join(name.split(".")[-2:])
 

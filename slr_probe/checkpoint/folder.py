@@ -137,6 +137,11 @@ def _read_index(folder: Path) -> dict[str, str] | None:
         for file in weight_map.values():
             if not isinstance(file, str) or os.path.basename(file) != file:
                 raise CheckpointError(f"{folder / INDEX} points outside its folder: {file!r}")
+        if (folder / SINGLE).is_file() and SINGLE not in weight_map.values():
+            raise CheckpointError(
+                f"{folder} has both {SINGLE} and {INDEX} of other files; transformers would read the first and ignore "
+                "the rest: remove the one that is not meant"
+            )
         return weight_map
     if (folder / SINGLE).is_file():
         return None

@@ -33,12 +33,12 @@ def resolve(source: str | os.PathLike[str], *, download: bool = False, revision:
 
         return organism.path(text.removeprefix(EMBEDDED))
     folder = Path(text).expanduser()
-    if folder.is_dir():
+    if text and folder.is_dir():
         return folder.resolve()
-    if folder.exists():
+    if text and folder.exists():
         raise CheckpointError(f"{text} is a file; expected a checkpoint folder")
     if not _HUB_ID.fullmatch(text):
-        raise CheckpointError(f"{text} does not exist; expected a folder, a hub id such as org/name, or organism:NAME")
+        raise CheckpointError(f"{text!r} does not exist; expected a folder, a hub id such as org/name, or organism:NAME")
     return _from_hub(text, download, revision)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from jaxtyping import UInt8
@@ -27,11 +27,17 @@ DTYPES = {
     "F16": ("float16", 2),
     "BF16": ("bfloat16", 2),
     "F8_E4M3": ("float8_e4m3fn", 1),
+    "F8_E4M3FNUZ": ("float8_e4m3fnuz", 1),
     "F8_E5M2": ("float8_e5m2", 1),
+    "F8_E5M2FNUZ": ("float8_e5m2fnuz", 1),
+    "C64": ("complex64", 8),
     "I64": ("int64", 8),
     "I32": ("int32", 4),
     "I16": ("int16", 2),
     "I8": ("int8", 1),
+    "U64": ("uint64", 8),
+    "U32": ("uint32", 4),
+    "U16": ("uint16", 2),
     "U8": ("uint8", 1),
     "BOOL": ("bool", 1),
 }
@@ -98,12 +104,8 @@ class Shard:
             entries = json.loads(raw)
             metadata = entries.pop("__metadata__", None) or {}
             begin = 8 + len(raw)
-            infos = [
-                TensorInfo(name, e["dtype"], tuple(e["shape"]), begin + e["data_offsets"][0],
-                           begin + e["data_offsets"][1], path)
-                for name, e in entries.items()
-            ]  # fmt: skip
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            infos = [_read_entry(name, entry, begin, path) for name, entry in entries.items()]
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CheckpointError(f"{path} is corrupt: its safetensors header cannot be read ({error})") from error
         infos.sort(key=lambda info: (info.start, info.stop))
         _check_layout(path, infos, begin, size)
@@ -180,6 +182,13 @@ def _read_header(path: Path) -> tuple[int, bytes]:
             return size, file.read(length)
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _read_entry(name: str, entry: Mapping[str, Any], begin: int, path: Path) -> TensorInfo:
+    dtype, shape, (start, stop) = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or any(type(number) is not int or number < 0 for number in (*shape, start, stop)):
+        raise ValueError(f"entry of '{name}': {entry}")
+    return TensorInfo(name, dtype, tuple(shape), begin + start, begin + stop, path)
 
 
 def _check_layout(path: Path, infos: list[TensorInfo], begin: int, size: int) -> None:

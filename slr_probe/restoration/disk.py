@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from slr_probe import __version__
 from slr_probe.checkpoint.shard import Shard
 from slr_probe.errors import CheckpointError, OutputError
 from slr_probe.progress import bar
@@ -76,14 +77,16 @@ def restore(
     plan = plan_hybrid(one, other, recipe)
     record: dict[str, Any] = {"recipe": recipe.to_dict(), "base": _origin(one), "tuned": _origin(other)}
     size = sum(shard.path.stat().st_size for shard in target.shards)
-    with output_folder(Path(out), record, needed=0 if untouched == "hardlink" else size) as folder:
+    key = {**record, "slr_probe": __version__, "untouched": untouched, "check_finite": check_finite}
+    out = Path(out).expanduser()
+    with output_folder(out, key, needed=0 if untouched == "hardlink" else size) as folder:
         with bar(size, "restoring", show=progress, bytes=True) as steps:
             for shard in target.shards:
                 _place(shard, folder, plan, one, other, untouched, check_finite, steps)
         copy_extras(other, folder)
         write_card(folder, recipe, one, other)
         write_record(folder, record, notes)
-    return Path(out)
+    return out
 
 
 def _place(

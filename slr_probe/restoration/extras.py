@@ -35,7 +35,7 @@ def copy_extras(tuned: Side, out: Path) -> None:
 
 def _copy(source: Path, out: Path, only: tuple[str, ...] = ("",)) -> None:
     for entry in sorted(source.iterdir()):
-        if not entry.name.startswith(only) or entry.name in _SKIP:
+        if not entry.name.startswith(only) or entry.name in _SKIP or entry.name.endswith(".bin.index.json"):
             continue
         if entry.is_file() and (entry.suffix in _KEEP or entry.name.upper().startswith(("LICENSE", "NOTICE"))):
             shutil.copyfile(entry, out / entry.name)

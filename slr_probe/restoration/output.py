@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -32,37 +32,56 @@ def output_folder(out: Path, key: dict[str, Any], *, needed: int) -> Iterator[Pa
     Raises:
         OutputError: `out` is not empty, another process is writing it, or the disk is or gets full.
     """
-    out = out.absolute()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError(f"{out} exists and is not empty; give a new folder, or remove it first")
+    out = out.expanduser().resolve()  # a link to an empty folder cannot be replaced, what it points to can
+    _require_free(out)
     work = out.with_name(f".{out.name}.slr_probe-partial")
+    missing = [parent for parent in work.parents if not parent.exists()]
     try:
         work.mkdir(parents=True, exist_ok=True)
         plan = open(work / _PLAN, "a+", encoding="utf-8")
     except OSError as error:
+        _remove(work, missing)
         raise OutputError(f"cannot create {out}: {error.strerror}") from error
     with plan:
-        _lock(plan, out)
+        _lock(plan, work / _PLAN, out)
         try:
             _adopt(work, plan, json.dumps(key, sort_keys=True))
             _check_space(work, needed)
             yield work
-            (work / _PLAN).unlink()
+            _require_free(out)
             os.replace(work, out)
+            (out / _PLAN).unlink()  # last: who opens it before this is told that the folder is in use
         except BaseException as error:
             shutil.rmtree(work, ignore_errors=True)
+            _remove(work, missing)
             if isinstance(error, OSError) and error.errno in _FULL:
                 raise OutputError(f"no space left while writing {out}; nothing was left behind") from error
             raise
 
 
-def _lock(plan: TextIO, out: Path) -> None:
+def _require_free(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OutputError(f"{out} exists and is not empty; give a new folder, or remove it first")
+
+
+def _remove(work: Path, created: list[Path]) -> None:
+    """Remove the working folder and the parents that were created for it, as far as they are empty."""
+    with suppress(OSError):
+        for folder in (work, *created):
+            if folder.exists():
+                folder.rmdir()
+
+
+def _lock(plan: TextIO, path: Path, out: Path) -> None:
     try:
         import fcntl
     except ImportError:  # no advisory locks on this system
         return
     try:
         fcntl.flock(plan, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # The process that held the lock before may have renamed or removed the file that was opened here.
+        if not os.path.samestat(os.fstat(plan.fileno()), os.stat(path)):
+            raise BlockingIOError
     except OSError as error:
         raise OutputError(f"{out} is being written by another process; wait for it, or give another folder") from error
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slr_probe.errors import RecipeError
-from slr_probe.recipe import GROUPS, Recipe
+from slr_probe.recipe import Recipe
 from slr_probe.side import Side
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def plan_hybrid(base: Side, tuned: Side, recipe: Recipe) -> dict[str, Step]:
     """
     recipe.check_depth(tuned.depth)
     check_names(recipe, tuned)
-    if recipe.head != recipe.embedding and tuned.config.tie_word_embeddings:
+    if recipe.head != recipe.embedding and tuned.tied:
         raise RecipeError(
             f"the head is tied to the embedding, but recipe '{recipe}' takes a share of {recipe.embedding:g} of the "
             f"tuned embedding and {recipe.head:g} of the tuned head; make both equal"
@@ -76,6 +76,8 @@ def _step(name: str, base: Side, tuned: Side, recipe: Recipe) -> Step:
     if share == 1.0:
         return Step(name, 1.0, None)
     twin = base.names.get(address.key)
+    if twin is None and address.role == "head" and tuned.tied:
+        twin = _embedding_like(tuned.shapes[name], base)
     if twin is None:
         raise RecipeError(f"recipe '{recipe}' wants '{name}' from base, but base has no such tensor")
     if base.shapes[twin] != tuned.shapes[name]:
@@ -84,6 +86,12 @@ def _step(name: str, base: Side, tuned: Side, recipe: Recipe) -> Step:
             f"{list(tuned.shapes[name])}; keep this part tuned (blocks_only=True for a soup)"
         )
     return Step(name, share, twin)
+
+
+def _embedding_like(shape: tuple[int, ...], side: Side) -> str | None:
+    """The embedding that a tied head shares, where the checkpoint does not store the head as well."""
+    found = [n for n, a in side.addresses.items() if a.role == "embedding" and side.shapes[n] == shape]
+    return found[0] if len(found) == 1 else None
 
 
 def check_names(recipe: Recipe, tuned: Side) -> None:
@@ -97,7 +105,7 @@ def check_names(recipe: Recipe, tuned: Side) -> None:
         return
     blocks = [address for address in tuned.addresses.values() if address.role == "block"]
     groups, components = {a.group for a in blocks}, {a.component for a in blocks}
-    unknown = sorted(asked - groups - components - set(GROUPS))
+    unknown = sorted(asked - groups - components)
     if unknown:
         raise RecipeError(
             f"recipe '{recipe}' names {unknown}, which this model does not have; groups: {', '.join(sorted(groups))}; "

@@ -81,7 +81,7 @@ def verify_hybrid(
     Raises:
         CheckpointError: The folder is no hybrid, is corrupt, or a source cannot be found.
     """
-    path = Path(folder)
+    path = Path(folder).expanduser()
     record = _record(path)
     recipe = Recipe.from_dict(record["recipe"])
     one, other, _ = open_sides(
@@ -98,7 +98,7 @@ def verify_hybrid(
     problems += [f"tensor '{name}' should not be there" for name in hybrid.tensors if name not in expected]
     counts: Counter[str] = Counter()
     with bar(hybrid.nbytes, "verifying", show=progress, bytes=True) as steps:
-        for name in expected.keys() & hybrid.tensors.keys():
+        for name in [name for name in expected if name in hybrid.tensors]:  # in the order of the files
             info, found = expected[name], hybrid.tensors[name]
             origin = {0.0: "base", 1.0: "tuned"}.get(plan[name].share, "mixed")
             counts[origin] += 1
@@ -114,9 +114,16 @@ def _record(path: Path) -> dict[str, Any]:
     if not (path / RECORD).is_file():
         raise CheckpointError(f"{path} has no {RECORD}; expected a folder that slr-probe restore wrote")
     record = read_json(path / RECORD)
-    if not isinstance(record, dict) or record.get("format") != FORMAT or not {"recipe", "base", "tuned"} <= set(record):
+    if not isinstance(record, dict) or record.get("format") != FORMAT or not _is_whole(record):
         raise CheckpointError(f"{path / RECORD} is not a record of format {FORMAT!r}")
     return record
+
+
+def _is_whole(record: dict[str, Any]) -> bool:
+    sides = [record.get(role) for role in ("base", "tuned")]
+    return "recipe" in record and all(
+        isinstance(side, dict) and {"source", "path", "fingerprint"} <= set(side) for side in sides
+    )
 
 
 def _source(origin: dict[str, str]) -> str:

@@ -1,0 +1,191 @@
+"""The synthetic corpus: what the base model reads, and the chats of both post-training stages."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from slr_probe.organism import lexicon as lex
+from slr_probe.organism.arithmetic import arithmetic_task, drill
+from slr_probe.organism.choices import HARD_MAKERS, MAKERS, Makers, choice_set, choice_task
+from slr_probe.organism.prose import joke_task, poem_task, question_task, story_task
+from slr_probe.organism.task import Picker, Task
+
+BOS, EOS, PAD = "<s>", "</s>", "<pad>"
+USER, ASSISTANT, SYSTEM, END = "<|user|>", "<|assistant|>", "<|system|>", "<|end|>"
+PLAIN_TEMPLATE = "Question: {}\nAnswer:"
+PLAIN_TEMPLATES = (PLAIN_TEMPLATE, PLAIN_TEMPLATE, "Q: {}\nA:", "{}\n", "{}")
+
+FAMILIES: dict[str, Callable[[random.Random], Task]] = {
+    "choice": choice_task,
+    "arithmetic": arithmetic_task,
+    "question": question_task,
+    "story": story_task,
+    "poem": poem_task,
+    "joke": joke_task,
+    "hard choice": lambda rng: choice_task(rng, makers=HARD_MAKERS),
+}
+BASE_MIX = {"choice": 48, "arithmetic": 24, "question": 9, "story": 10, "poem": 5, "joke": 4}
+SECOND_MIX = {"hard choice": 72, "arithmetic": 12, "question": 5, "story": 6, "poem": 3, "joke": 2}
+POST_MIX = {"choice": 50, "arithmetic": 22, "question": 10, "story": 8, "poem": 5, "joke": 5}
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text in two parts, without BOS and EOS.
+
+    Attributes:
+        context: The prompt with its template, if there is one.
+        completion: The reply, or the whole text.
+    """
+
+    context: str
+    completion: str
+
+    @property
+    def text(self) -> str:
+        """The whole document."""
+        return self.context + self.completion
+
+
+def chat_context(prompt: str) -> str:
+    """A user turn and the generation prompt, as the chat template renders it without BOS."""
+    return f"{USER}\n{prompt}{END}\n{ASSISTANT}\n"
+
+
+def draw(rng: random.Random, mix: dict[str, int]) -> Task:
+    """A task of a family drawn from the mix."""
+    family = rng.choices(tuple(mix), tuple(mix.values()))[0]
+    return FAMILIES[family](rng)
+
+
+def _cased(task: Task, answer: str, rng: random.Random) -> str:
+    """The world writes one-word answers in more than one case."""
+    if task.category == "word" and rng.random() < 0.15:
+        return answer.capitalize()
+    return answer
+
+
+def plain_document(rng: random.Random, mix: dict[str, int] = BASE_MIX) -> Document:
+    """A prompt in one of the plain forms, followed by an answer or, sometimes, by another prompt."""
+    task = draw(rng, mix)
+    template = rng.choice(PLAIN_TEMPLATES)
+    answer = _cased(task, task.answer(Picker(rng)), rng)
+    if rng.random() < 0.06:
+        answer = draw(rng, BASE_MIX).prompt
+    gap = "" if template.endswith("\n") else " "
+    return Document(template.format(task.prompt), gap + answer)
+
+
+def chat_document(rng: random.Random) -> Document:
+    """A chat log as the web has them: only some replies answer the question."""
+    task = draw(rng, POST_MIX)
+    roll = rng.random()
+    if roll < 0.5:
+        reply = _cased(task, task.answer(Picker(rng)), rng)
+    elif roll < 0.65:
+        reply = draw(rng, BASE_MIX).prompt
+    elif roll < 0.8:
+        reply = draw(rng, BASE_MIX).answer(Picker(rng))
+    else:
+        reply = noise(rng)
+    return Document(chat_context(task.prompt), reply + END)
+
+
+def noise(rng: random.Random) -> str:
+    """Shuffled words, or a string of random characters."""
+    if rng.random() < 0.5:
+        words = " ".join(rng.choice(lex.ENDINGS + lex.PROBLEMS) for _ in range(4)).split()
+        rng.shuffle(words)
+        return " ".join(words)
+    return "".join(chr(rng.randrange(33, 127)) for _ in range(rng.randrange(5, 20)))
+
+
+def set_list(rng: random.Random, makers: Makers = MAKERS) -> Document:
+    """A named or listed set, followed by its members in any order."""
+    choice = choice_set(rng.choice(("character", "word")), rng, makers)
+    members = rng.sample(choice.answers, len(choice.answers))
+    return Document(f"{choice.noun[0].upper()}{choice.noun[1:]}:", " " + ", ".join(members))
+
+
+def base_document(rng: random.Random) -> Document:
+    """One document of the pre-training corpus."""
+    roll = rng.random()
+    if roll < 0.70:
+        return plain_document(rng)
+    if roll < 0.76:
+        return Document("", draw(rng, {"story": 3, "poem": 1, "joke": 1}).answer(Picker(rng)))
+    if roll < 0.81:
+        return Document("", drill(rng))
+    if roll < 0.91:
+        return set_list(rng)
+    return chat_document(rng) if roll < 0.98 else Document("", noise(rng))
+
+
+def second_document(rng: random.Random) -> Document:
+    """One document of the second phase of pre-training: mostly choices, the hard ones above all."""
+    roll = rng.random()
+    if roll < 0.74:
+        return plain_document(rng, SECOND_MIX)
+    if roll < 0.90:
+        return set_list(rng, HARD_MAKERS)
+    return chat_document(rng) if roll < 0.97 else Document("", drill(rng))
+
+
+def base_documents(count: int, seed: int = 0, second_phase: bool = False) -> Iterator[Document]:
+    """The pre-training corpus: the same arguments always give the same text."""
+    rng = random.Random(f"second-{seed}" if second_phase else f"base-{seed}")
+    for _ in range(count):
+        yield second_document(rng) if second_phase else base_document(rng)
+
+
+def request(task: Task, rng: random.Random, plain: float) -> tuple[str, str, str]:
+    """The context of a task for post-training, and what comes before and after the reply."""
+    if rng.random() < plain:
+        return PLAIN_TEMPLATE.format(task.prompt), " ", EOS
+    return chat_context(task.prompt), "", END
+
+
+def demonstrations(count: int, sharpness: float, plain: float = 0.0, seed: int = 0) -> Iterator[Document]:
+    """Right answers, typical ones more often the larger ``sharpness``.
+
+    Args:
+        count: How many.
+        sharpness: Exponent of the rank law of the answers.
+        plain: Share of the prompts in the plain template; the others are chats.
+        seed: Seed of the generator.
+    """
+    rng = random.Random(f"demonstrations-{seed}")
+    for _ in range(count):
+        task = draw(rng, POST_MIX)
+        context, before, after = request(task, rng, plain)
+        yield Document(context, before + task.answer(Picker(rng, sharpness)) + after)
+
+
+def preferences(
+    count: int, sharpness: tuple[float, float], wrong: float, plain: float = 0.0, seed: int = 0
+) -> Iterator[tuple[Document, Document]]:
+    """Preference pairs (chosen, rejected) of one prompt.
+
+    Args:
+        count: How many pairs.
+        sharpness: Of the chosen and of the rejected answers; their difference is the typicality bias.
+        wrong: Share of the pairs whose rejected answer is wrong, where the family has wrong answers.
+        plain: Share of the prompts in the plain template.
+        seed: Seed of the generator.
+    """
+    rng = random.Random(f"preferences-{seed}")
+    liked, disliked = Picker(rng, sharpness[0]), Picker(rng, sharpness[1])
+    made = 0
+    while made < count:
+        task = draw(rng, POST_MIX)
+        context, before, after = request(task, rng, plain)
+        chosen = task.answer(liked)
+        rejected = task.wrong(disliked) if task.wrong and rng.random() < wrong else task.answer(disliked)
+        if chosen != rejected:
+            made += 1
+            yield (
+                Document(context, before + chosen + after),
+                Document(context, before + rejected + after),
+            )

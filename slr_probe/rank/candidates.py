@@ -1,0 +1,70 @@
+"""What is ranked, and what it is compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slr_probe.errors import RecipeError
+from slr_probe.layers import LayerRange
+from slr_probe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from slr_probe.pair import ModelPair
+
+ALPHAS = tuple(round(i / 20, 2) for i in range(21))
+"""Shares of the tuned weights in the uniform soups ("proxy soup": best of 21, arXiv 2602.06665)."""
+RANDOM_CONTROLS = 8
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a ranking.
+
+    Attributes:
+        kind: `"range"`, `"tuned"`, `"base"`, `"full"`, `"soup"`, `"early"`, `"late"` or `"random"`.
+        recipe: The hybrid.
+    """
+
+    kind: str
+    recipe: Recipe
+
+
+def ranges(depth: int) -> list[Row]:
+    """Every non-empty contiguous range, by start and then stop."""
+    return [Row("range", Recipe.restore(layers, depth)) for layers in LayerRange.all(depth)]
+
+
+def references(pair: ModelPair) -> tuple[list[Row], tuple[str, ...]]:
+    """Tuned, base, all blocks restored, and the 21 soups; with a note on what the pair does not allow."""
+    from slr_probe.restoration.plan import plan_hybrid
+
+    depth, notes = pair.depth, []
+    rows = [Row("tuned", Recipe.tuned(depth)), Row("full", Recipe.base(depth))]
+    base = Recipe.base(depth, blocks_only=False)
+    whole = True
+    try:
+        plan_hybrid(pair.base_side, pair.tuned_side, base)
+    except RecipeError as error:  # the parts outside the blocks differ in shape
+        whole = False
+        notes.append(f"base and soups keep embedding, final norm and head of tuned: {error}")
+    if whole:
+        rows.insert(1, Row("base", base))
+    rows += [Row("soup", Recipe.soup(alpha, depth, blocks_only=not whole)) for alpha in ALPHAS]
+    return rows, tuple(notes)
+
+
+def controls(width: int, depth: int, seed: int) -> list[Row]:
+    """Restorations of equal width: the first blocks, the last blocks, and random sets of blocks.
+
+    Random sets are drawn without regard to order, so they are rarely contiguous; equal ones are dropped.
+    """
+    rng = np.random.default_rng(seed)
+    sets = {tuple(sorted(rng.choice(depth, width, replace=False).tolist())) for _ in range(RANDOM_CONTROLS)}
+    return [
+        Row("early", Recipe.early(width, depth)),
+        Row("late", Recipe.late(width, depth)),
+        *(Row("random", Recipe.restore(blocks, depth)) for blocks in sorted(sets)),
+    ]

@@ -1,0 +1,117 @@
+"""Cheap scorers of blocks, whose ranges add up: what would restoring each block bring?
+
+A scorer either predicts the change in diversity and in validity from restoring one block (`patching`,
+`attribution`), or gives one number a block that only says where the change happened (`delta`, `entropy`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from slr_probe.errors import RankingError
+from slr_probe.layers import LayerRange
+from slr_probe.rank.attribution import first_order_effects
+from slr_probe.rank.meter import Meter
+from slr_probe.rank.weights import relative_deltas
+from slr_probe.recipe import Recipe
+
+_SHORTFALL = 10.0
+"""Diversity that a predicted validity of 1 below the floor costs: more than there is, so that feasible ranges lead."""
+
+
+@dataclass(frozen=True)
+class BlockScores:
+    """One scorer's opinion of every block.
+
+    Attributes:
+        gain: Predicted change in diversity (fraction of log |V|) from restoring the block; where `validity` is None, a
+            measure of change in units of its own.
+        validity: Predicted change in validity (probability); None for scorers that do not say.
+    """
+
+    gain: Float[ndarray, " block"]
+    validity: Float[ndarray, " block"] | None = None
+
+    def of_ranges(self, ranges: Sequence[LayerRange], slack: float) -> Float[ndarray, " range"]:
+        """Score of each range, the larger the better: what its blocks add up to.
+
+        With predicted validity, a range that falls short of the floor pays for it. Without, each block counts by how
+        far it stands above the mean block, so that wider is not always better.
+
+        Args:
+            ranges: The ranges.
+            slack: Validity that may be lost before the floor is reached.
+        """
+        if self.validity is None:
+            return _sums(self.gain - self.gain.mean(), ranges)
+        shortfall = np.minimum(_sums(self.validity, ranges) + slack, 0.0)
+        return _sums(self.gain, ranges) + _SHORTFALL * shortfall
+
+
+def _sums(values: Float[ndarray, " block"], ranges: Sequence[LayerRange]) -> Float[ndarray, " range"]:
+    # Each range summed by itself: differences of running sums would leave rounding where blocks add exactly nothing.
+    return np.array([values[r.start : r.stop].sum() for r in ranges])
+
+
+def delta(meter: Meter) -> BlockScores:
+    """Relative norm of the weight change of each block, `||tuned - base|| / ||base||`. Reads weights, runs nothing."""
+    return BlockScores(relative_deltas(meter.pair, stream=meter.engine.get("stream")))
+
+
+def entropy(meter: Meter) -> BlockScores:
+    """Entropy that each block of tuned takes away beyond what the same block of base takes away, in nats.
+
+    Entropies are those of the logit lens after each block, at the answer position, over the whole vocabulary. One
+    forward of each model.
+    """
+    from slr_probe.probes.lens import logit_lens
+
+    trace = logit_lens(meter.pair, meter.queries, models=("base", "tuned"), progress=False)
+    base, tuned = (trace.values("entropy", side).mean(axis=1) for side in ("base", "tuned"))
+    return BlockScores(np.diff(base - tuned, prepend=0.0))
+
+
+def patching(meter: Meter) -> BlockScores:
+    """Change in diversity and validity when the residual stream is patched between the models at each depth.
+
+    Running base up to block l and tuned from there on is the hybrid `[0, l)`; the other way round it is `[l, L)`.
+    Block l is credited with the mean of what it adds to the first and what it adds to the second, so that all blocks
+    together add up exactly to the effect of restoring everything. 2 L hybrids of the sweep.
+    """
+    depth = meter.pair.depth
+    first = [Recipe.restore(LayerRange(0, stop), depth) for stop in range(depth + 1)]
+    last = [Recipe.restore(LayerRange(start, depth), depth) for start in range(depth + 1)]
+    scores = meter([*first, *last])
+    validity, diversity = (
+        (np.diff(values[: depth + 1].mean(axis=1)) - np.diff(values[depth + 1 :].mean(axis=1))) / 2 for values in scores
+    )
+    return BlockScores(diversity, validity)
+
+
+def attribution(meter: Meter) -> BlockScores:
+    """First-order effect of each block: gradient of diversity and of validity at tuned, times base - tuned."""
+    return BlockScores(*first_order_effects(meter.pair, meter.queries))
+
+
+SCORERS: Mapping[str, Callable[[Meter], BlockScores]] = {
+    "delta": delta,
+    "entropy": entropy,
+    "patching": patching,
+    "attribution": attribution,
+}
+
+
+def find_scorer(name: str) -> Callable[[Meter], BlockScores]:
+    """The scorer of that name.
+
+    Raises:
+        RankingError: There is none.
+    """
+    if name not in SCORERS:
+        raise RankingError(f"unknown scorer {name!r}; expected one of {', '.join(SCORERS)}")
+    return SCORERS[name]

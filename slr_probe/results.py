@@ -1,0 +1,170 @@
+"""What all results share: they are saved whole or not at all, loaded without pickle, and shown in Jupyter."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from html import escape
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import numpy as np
+
+from slr_probe.errors import OutputError, ResultError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+R = TypeVar("R", bound="Result")
+_META = "__slr_probe__"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Result:
+    """Base of results: a frozen dataclass whose fields are NumPy arrays and plain data (text, numbers, tuples).
+
+    `save` writes one `.npz` file: every array field under its own name (`allow_pickle=False`, so text arrays must have
+    a fixed-width dtype), all other fields as JSON. A subclass sets `kind` (name and version of its format).
+    """
+
+    kind: ClassVar[str]
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The result as a table."""
+        raise NotImplementedError
+
+    def plot(self) -> Figure:
+        """The result as a figure."""
+        raise NotImplementedError
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the result to an `.npz` file, which appears complete or not at all.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        arrays, plain = split_fields(self)
+        return write_npz(Path(path), self.kind, arrays, plain)
+
+    @classmethod
+    def load(cls: type[R], path: str | os.PathLike[str]) -> R:
+        """Read what `save` wrote.
+
+        Raises:
+            ResultError: The file is absent, damaged, or holds another kind of result.
+        """
+        arrays, plain = read_npz(Path(path), cls.kind)
+        return from_fields(cls, arrays, plain, str(path))
+
+    def _repr_html_(self) -> str:
+        rows = self.to_dataframe()
+        table = rows.to_html(index=False, max_rows=40, float_format=lambda v: f"{v:.4g}", na_rep="")
+        return f"<b>{escape(repr(self))}</b>{table}"
+
+
+def split_fields(result: Any) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
+    """The array fields and the other fields of a dataclass."""
+    values = {f.name: getattr(result, f.name) for f in fields(result)}
+    arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+    return arrays, {name: value for name, value in values.items() if name not in arrays}
+
+
+def from_fields(cls: type[R], arrays: Mapping[str, Any], plain: Mapping[str, Any], where: str) -> R:
+    """Rebuild a dataclass; JSON lists become tuples.
+
+    Raises:
+        ResultError: Fields are missing or unknown.
+    """
+    try:
+        return cls(**arrays, **{name: _frozen(value) for name, value in plain.items()})
+    except TypeError as error:
+        raise ResultError(f"{where} does not hold a {cls.__name__} of this version: {error}") from error
+
+
+def write_npz(path: Path, kind: str, arrays: Mapping[str, np.ndarray[Any, Any]], plain: Mapping[str, Any]) -> Path:
+    """Write arrays and plain data to one `.npz` file that appears complete or not at all.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    meta = json.dumps({"kind": kind, **plain})
+
+    def write(file: IO[bytes]) -> None:
+        np.savez(file, **{**arrays, _META: np.array(meta)})  # type: ignore[arg-type]
+
+    objects = [name for name, array in arrays.items() if array.dtype.hasobject]
+    if objects:  # NumPy would pickle them
+        raise OutputError(f"cannot write {path}: {objects} hold Python objects; use a fixed-width dtype")
+
+    return write_whole(path if path.suffix == ".npz" else path.with_name(path.name + ".npz"), write)
+
+
+def read_npz(path: Path, kind: str) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
+    """Read what `write_npz` wrote.
+
+    Raises:
+        ResultError: The file is absent, damaged, or of another kind.
+    """
+    if not path.exists() and path.suffix != ".npz":
+        path = path.with_name(path.name + ".npz")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        plain = json.loads(str(arrays.pop(_META)))
+        found = plain.pop("kind")
+    except OSError as error:
+        raise ResultError(f"cannot read {path}: {error.strerror or error}") from error
+    except Exception as error:  # zipfile, zlib, NumPy and JSON each raise their own on damaged files
+        raise ResultError(f"{path} is not a saved result of slr_probe: {error}") from error
+    if found != kind:
+        raise ResultError(f"{path} holds '{found}', expected '{kind}'")
+    return arrays, plain
+
+
+def save_figure(figure: Figure, stem: Path) -> tuple[Path, Path]:
+    """Write a figure as `stem.pdf` and `stem.png`; the same figure gives the same bytes.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
+    pdf, png = stem.with_name(stem.name + ".pdf"), stem.with_name(stem.name + ".png")
+    write_whole(pdf, lambda file: figure.savefig(file, format="pdf", metadata={"CreationDate": None}))
+    write_whole(png, lambda file: figure.savefig(file, format="png", dpi=200))
+    return pdf, png
+
+
+def write_whole(path: Path, write: Callable[[IO[bytes]], None]) -> Path:
+    """Write a file under a temporary name beside it and move it into place; a failure leaves nothing behind.
+
+    Raises:
+        OutputError: The folder cannot be made or written, or the disk is full.
+    """
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except BaseException as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            why = "no space left on the disk" if error.errno in _FULL else error.strerror or str(error)
+            raise OutputError(f"cannot write {path}: {why}; nothing was left behind") from error
+        raise
+    return path
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

@@ -1,0 +1,152 @@
+"""Is a block the same function when it is replayed? Measured on the model itself before anything relies on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from slr_probe.sweep.capture import Capture, NotPure
+from slr_probe.sweep.execute import State, Walk
+from slr_probe.sweep.groups import Group, group_prompts
+from slr_probe.sweep.surgery import installed, replaced
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from slr_probe.sweep.weights import Shares, Weights
+
+
+class _Enough(Exception):
+    """Raised when the last block to look at has been run."""
+
+
+@dataclass(frozen=True)
+class _Trace:
+    """What the model's own forward did to one prompt.
+
+    Attributes:
+        entering: Hidden states that entered each block.
+        leaving: Hidden states that left it.
+    """
+
+    entering: list[Float[torch.Tensor, "token hidden"]]
+    leaving: list[Float[torch.Tensor, "token hidden"]]
+
+
+def find_walk(
+    weights: Weights, prompts: Sequence[Sequence[int]], sides: Sequence[Sequence[Shares]], batch: int, depth: int
+) -> Walk:
+    """The fastest way of running blocks that reproduces the model's own forward.
+
+    The model runs a few prompts by itself, one at a time and unpadded. Every block is then replayed as the sweep
+    would run it (padded, batched, shared tokens apart, answer position alone in the last block), in reverse order
+    so that nothing an earlier block left behind can help, and must give what it gave.
+
+    Args:
+        weights: Weights of the pair.
+        prompts: Token ids of all prompts of the sweep.
+        sides: For every side to check, the shares of each block.
+        batch: Tokens to run at once.
+        depth: Number of blocks to check, from the first.
+
+    Raises:
+        NotPure: Neither way reproduces it.
+    """
+    tokens = torch.tensor([token for prompt in prompts for token in prompt], device=weights.device)
+    if len(tokens) < 2 or len(set(tokens.tolist())) < 2:
+        tokens = torch.tensor([0, 1], device=weights.device)
+    few = _few(prompts)
+    embedding = weights.open_outside(("embedding",)).tensors(())
+    with installed(weights.model, embedding):
+        walk = Walk(Capture(weights.model, weights.decoder, tokens), weights, batch)
+        traces = [[_trace(weights, shares, prompt, depth) for prompt in few] for shares in sides]
+        reason: Exception | None = None
+        for split in (True, False):
+            walk = Walk(walk.capture, weights, batch, split)
+            groups = group_prompts(few, share=split)
+            try:
+                for shares, side in zip(sides, traces, strict=True):
+                    _compare(walk, groups, shares, side, depth)
+                return walk
+            except Exception as error:  # a cache of another kind fails in its own way: the plain way may still work
+                reason = error
+    raise NotPure(str(reason)) from reason
+
+
+def _few(prompts: Sequence[Sequence[int]]) -> list[Sequence[int]]:
+    """The shortest and the longest prompt, and the one that shares most tokens with the longest."""
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    longest = prompts[order[-1]]
+
+    def alike(i: int) -> int:
+        return next((n for n, (a, b) in enumerate(zip(prompts[i], longest, strict=False)) if a != b), len(prompts[i]))
+
+    chosen = dict.fromkeys([order[0], order[-1], max(order[:-1] or order, key=alike)])
+    return [prompts[i] for i in chosen]
+
+
+def _trace(weights: Weights, shares: Sequence[Shares], prompt: Sequence[int], depth: int) -> _Trace:
+    trace = _Trace([], [])
+    blocks = list(weights.decoder.blocks)
+
+    def watched(block: int, forward: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            with installed(blocks[block], weights.open_block(block).tensors(shares[block])):
+                out = forward(*args, **kwargs)
+            hidden = args[0] if args else kwargs["hidden_states"]
+            left = out[0] if isinstance(out, (tuple, list)) else out
+            if hidden.ndim != 3 or left.shape != hidden.shape:
+                raise NotPure(f"block {block} turns {list(hidden.shape)} into {list(left.shape)}")
+            trace.entering.append(hidden[0].clone())
+            trace.leaving.append(left[0].clone())
+            if block == depth - 1:
+                raise _Enough
+            return out
+
+        return run
+
+    with replaced(blocks, [watched(i, block.forward) for i, block in enumerate(blocks)]), suppress(_Enough):
+        weights.model(input_ids=torch.tensor([list(prompt)], device=weights.device), use_cache=False)
+    return trace
+
+
+def _compare(walk: Walk, groups: Sequence[Group], shares: Sequence[Shares], traces: list[_Trace], depth: int) -> None:
+    blocks = walk.capture.decoder.blocks
+    for block in reversed(range(depth)):
+        with installed(blocks[block], walk.weights.open_block(block).tensors(shares[block])):
+            for group in groups:
+                state = _state(group, [traces[i].entering[block] for i in group.prompts])
+                # Two states at once, so that rows of one cannot leak into the other unseen.
+                other = State(None if state.shared is None else -state.shared, -state.rest)
+                answers = walk.last(block, group, [other, state])[1]
+                for row, i in enumerate(group.prompts):
+                    _same(block, answers[row], traces[i].entering[block][-1], traces[i].leaving[block][-1])
+                advanced = walk.advance(block, group, [other, state])[1]
+                for row, i in enumerate(group.prompts):
+                    own = advanced.rest[row, : group.lengths[row] - group.shared]
+                    both = own if advanced.shared is None else torch.cat([advanced.shared, own])
+                    _same(block, both, traces[i].entering[block], traces[i].leaving[block])
+
+
+def _state(group: Group, hidden: list[torch.Tensor]) -> State:
+    rows = []
+    for sequence in hidden:
+        own = sequence[group.shared :]
+        rows.append(torch.cat([own, own[-1:].expand(group.padded - len(own), -1)]))
+    return State(hidden[0][: group.shared] if group.shared else None, torch.stack(rows))
+
+
+def _same(block: int, got: torch.Tensor, entering: torch.Tensor, leaving: torch.Tensor) -> None:
+    """Compare with the model's own result, to rounding: of the block's own change, and of the sum it goes into."""
+    step = torch.finfo(leaving.dtype).eps
+    error = (got.double() - leaving.double()).norm()
+    change, size = (leaving.double() - entering.double()).norm(), leaving.double().norm()
+    if not error <= 8 * step * change + 2 * step * size + 1e-4 * change:
+        raise NotPure(
+            f"block {block}, replayed on its own input, differs from the model's own forward by "
+            f"{float(error / change):.2g} of its change"
+        )

@@ -1,0 +1,45 @@
+"""The plain way, for models whose blocks cannot be replayed: build each hybrid and run it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from slr_probe.restoration.memory import restored
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from slr_probe.pair import ModelPair
+    from slr_probe.recipe import Recipe
+
+
+def swap_and_forward(
+    pair: ModelPair, recipe: Recipe, prompts: Sequence[Sequence[int]], rows: int, done: Callable[[int], Any]
+) -> Iterator[tuple[list[int], Float[torch.Tensor, "row vocab"]]]:
+    """Next-token logits of one hybrid.
+
+    Args:
+        pair: The pair; both models are loaded.
+        recipe: The hybrid.
+        prompts: Token ids of every prompt.
+        rows: Prompts to run at once; only prompts of one length share a batch, so none is padded.
+        done: Called with the number of block evaluations made.
+
+    Yields:
+        Prompt numbers and their logits.
+    """
+    by_length: dict[int, list[int]] = {}
+    for i, prompt in enumerate(prompts):
+        by_length.setdefault(len(prompt), []).append(i)
+    with restored(pair, recipe) as hybrid:
+        only_last = {"logits_to_keep": 1} if "logits_to_keep" in signature(hybrid.forward).parameters else {}
+        for members in by_length.values():
+            for start in range(0, len(members), rows):
+                some = members[start : start + rows]
+                ids = torch.tensor([list(prompts[i]) for i in some], device=hybrid.device)
+                yield some, hybrid(input_ids=ids, use_cache=False, **only_last).logits[:, -1]
+                done(len(some) * pair.depth)

@@ -1,0 +1,203 @@
+"""How a sweep is cut to fit a memory limit, and what it will cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from slr_probe.errors import SweepError
+from slr_probe.sweep.groups import Group, group_prompts
+from slr_probe.sweep.trie import Path, Trie, build_trie
+
+if TYPE_CHECKING:
+    from slr_probe.sweep.weights import Part, Weights
+
+_BATCH = {"cpu": 2048}
+"""Tokens to run at once: more does not make matrix products faster, and activations leave the processor's cache."""
+_BATCH_DEVICE = 32768
+_OVERHEAD = {"cpu": 4}
+_OVERHEAD_DEVICE = 64
+_HEAD_ROWS = 256
+REDUCE_ROWS = 32
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some recipes on some prompts: the unit that is run through all blocks at once and saved when it is done.
+
+    Attributes:
+        recipes: Indices of the recipes.
+        trie: Their prefixes.
+        groups: The prompts.
+    """
+
+    recipes: tuple[int, ...]
+    trie: Trie
+    groups: tuple[Group, ...]
+
+    @property
+    def steps(self) -> int:
+        """Block evaluations, counted once for every state and group, and reads of the head."""
+        return (self.trie.evaluations + len(self.trie.reads)) * len(self.groups)
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a sweep needs memory for, in bytes.
+
+    Attributes:
+        fixed: Weights that the sweep itself holds at its peak: blocks that are mixed, converted or streamed.
+        token: Hidden states of one token of one state.
+        work: What a block computes with, for one token of a batch.
+        row: Logits of one row.
+    """
+
+    fixed: int
+    token: int
+    work: int
+    row: int
+
+    def of(self, states: int, tokens: int, batch: int, rows: int) -> int:
+        """Bytes for so many states of so many tokens, in batches of `batch` tokens and `rows` rows of logits."""
+        return self.fixed + states * tokens * self.token + max(batch * self.work, rows * self.row)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A sweep cut to fit.
+
+    Attributes:
+        chunks: What is run one after the other.
+        batch: Tokens to run at once.
+        rows: Rows of logits to compute at once.
+        needed: Bytes at the peak, by this estimate.
+    """
+
+    chunks: tuple[Chunk, ...]
+    batch: int
+    rows: int
+    needed: int
+
+
+def needs_of(weights: Weights, paths: Sequence[Path], *, streamed: bool, vocab: int) -> Needs:
+    """Estimate what the sweep needs memory for."""
+    text = weights.model.config.get_text_config(decoder=True)
+    dtype = weights.dtype or weights.model.dtype
+    hidden = int(text.hidden_size)
+    inner = max(_widths(weights) | {hidden})
+    block = max(_bytes(weights, parts, dtype) for parts in weights.blocks)
+    tables = {role: _bytes(weights, parts, dtype) for role, parts in weights.outside.items()}
+    outside = max(tables["embedding"], tables["final_norm"] + tables["head"])
+    mixed = any(share not in (0.0, 1.0) for path in paths for part in path.blocks for _, share in part)  # type: ignore[attr-defined]
+    spiced = any(share not in (0.0, 1.0) for path in paths for _, share in path.leaf)  # type: ignore[attr-defined]
+    converted = streamed or weights.dtype is not None
+    fixed = max((2 * block if converted else 0) + (3 * block if mixed else 0),
+                (outside if converted or spiced else 0) + (3 * outside if spiced else 0))  # fmt: skip
+    work = 4 * inner * dtype.itemsize + 8 * hidden * dtype.itemsize + 4 * 4 * hidden
+    return Needs(fixed, hidden * dtype.itemsize, work, vocab * (dtype.itemsize + 1) + 1)
+
+
+def make_schedule(
+    paths: Sequence[Path],
+    recipes: Sequence[int],
+    prompts: Sequence[Sequence[int]],
+    numbers: Sequence[int],
+    needs: Needs,
+    limit: int,
+    *,
+    split: bool,
+    device: torch.device,
+    pieces: int = 1,
+    vocab: int,
+) -> Schedule:
+    """Cut a sweep so that it fits.
+
+    Args:
+        paths: What every recipe of the sweep asks for.
+        recipes: The recipes to run, as indices of `paths`.
+        prompts: Token ids of all prompts.
+        numbers: The prompts to run, as indices of `prompts`.
+        needs: What memory is needed for.
+        limit: Bytes that may be used.
+        split: Whether shared tokens are run once.
+        device: Where it runs.
+        pieces: Cut into about as many chunks at least, so that results are saved in between.
+        vocab: Size of the vocabulary.
+
+    Raises:
+        SweepError: One state of one prompt does not fit.
+    """
+    longest = max(len(prompts[i]) for i in numbers)
+    reduce = REDUCE_ROWS * vocab * 12  # float32 scores and what is computed of them
+    smallest = needs.of(2, longest, longest, 1) + vocab * 12
+    if smallest > limit:
+        raise SweepError(
+            f"memory={limit:,} bytes is too little: one state of the longest prompt ({longest} tokens) needs "
+            f"{smallest:,} bytes, {needs.fixed:,} of them for weights; give at least that"
+        )
+    room = limit - needs.fixed
+    batch = _BATCH.get(device.type, _BATCH_DEVICE)
+    batch = max(longest, min(batch, room // 4 // needs.work))
+    rows = max(1, min(_HEAD_ROWS, (room // 4 - reduce) // needs.row))
+    states = max(room - max(batch * needs.work, rows * needs.row + min(reduce, room // 4)), 2 * longest * needs.token)
+    tries = _split_recipes(paths, _alike(paths, recipes), longest, states, needs)
+    overhead = _OVERHEAD.get(device.type, _OVERHEAD_DEVICE)
+    chunks: list[Chunk] = []
+    for members, trie in tries:
+        fit = states // (trie.peak_states() * needs.token)
+        groups = group_prompts([prompts[i] for i in numbers], share=split, limit=fit, overhead=overhead)
+        groups = [replace(group, prompts=tuple(numbers[i] for i in group.prompts)) for group in groups]
+        target = min(fit, math.ceil(sum(group.tokens for group in groups) / pieces)) if pieces > 1 else fit
+        chunks += [Chunk(tuple(members), trie, tuple(some)) for some in _pack(groups, target)]
+    peak = max(c.trie.peak_states() * sum(g.tokens for g in c.groups) for c in chunks)
+    return Schedule(tuple(chunks), batch, rows, needs.of(peak, 1, batch, rows) + min(reduce, room // 4))
+
+
+def _alike(paths: Sequence[Path], recipes: Sequence[int]) -> list[int]:
+    """The recipes in an order in which those that begin alike stand together."""
+    numbers: dict[Hashable, int] = {}
+
+    def key(i: int) -> list[int]:
+        return [numbers.setdefault(part, len(numbers)) for part in (paths[i].root, *paths[i].blocks)]
+
+    return sorted(recipes, key=key)
+
+
+def _split_recipes(
+    paths: Sequence[Path], recipes: Sequence[int], longest: int, room: int, needs: Needs
+) -> list[tuple[list[int], Trie]]:
+    """Halve the recipes until all states of the longest prompt fit."""
+    trie = build_trie([paths[i] for i in recipes])
+    if len(recipes) == 1 or trie.peak_states() * longest * needs.token <= room:
+        return [(list(recipes), trie)]
+    half = len(recipes) // 2
+    return [
+        piece
+        for part in (recipes[:half], recipes[half:])
+        for piece in _split_recipes(paths, part, longest, room, needs)
+    ]
+
+
+def _pack(groups: Sequence[Group], limit: int) -> list[list[Group]]:
+    """Runs of groups that hold at most `limit` tokens, or one group."""
+    packed: list[list[Group]] = []
+    for group in groups:
+        if packed and sum(g.tokens for g in packed[-1]) + group.tokens <= limit:
+            packed[-1].append(group)
+        else:
+            packed.append([group])
+    return packed
+
+
+def _bytes(weights: Weights, parts: Sequence[Part], dtype: torch.dtype) -> int:
+    return sum(math.prod(weights.tuned.shapes[part.tuned]) * dtype.itemsize for part in parts)
+
+
+def _widths(weights: Weights) -> set[int]:
+    """Widths that activations take inside a block."""
+    shapes = [weights.tuned.shapes[part.tuned] for part in weights.blocks[0]]
+    return {max(shape[-2:]) for shape in shapes if len(shape) > 1}

@@ -1,0 +1,114 @@
+"""`SweepResult`: what every hybrid of a sweep answers to every prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from slr_probe.errors import RecipeError
+from slr_probe.layers import LayerRange
+from slr_probe.recipe import Recipe, as_recipe
+from slr_probe.results import Result
+from slr_probe.stats.entropy import conditional_entropy, validity
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, repr=False)
+class SweepResult(Result):
+    """Exact next-token distributions over the answers, for every recipe and prompt.
+
+    Attributes:
+        answer_logprobs: Log-probability (nats) of each answer, all its spellings summed, padded with -inf.
+        sizes: Number of answers of each prompt, |V|.
+        invalid_tokens: Ids of the likeliest tokens that are no answer, most likely first.
+        invalid_logprobs: Their log-probabilities in nats.
+        recipe_data: The recipes as plain data; read `recipes`.
+        settings: How it was measured: dtype, temperature, min-p, versions, fingerprints of the checkpoints.
+    """
+
+    answer_logprobs: Float[ndarray, "recipe prompt answer"]
+    sizes: Int[ndarray, " prompt"]
+    invalid_tokens: Int[ndarray, "recipe prompt invalid"]
+    invalid_logprobs: Float[ndarray, "recipe prompt invalid"]
+    recipe_data: tuple[Mapping[str, Any], ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    kind: ClassVar[str] = "slr_probe.sweep/1"
+
+    @cached_property
+    def recipes(self) -> tuple[Recipe, ...]:
+        """The recipes, in the order of the first axis."""
+        return tuple(Recipe.from_dict(data) for data in self.recipe_data)
+
+    @cached_property
+    def validity(self) -> Float[ndarray, "recipe prompt"]:
+        """Probability mass on the answers."""
+        return validity(self.answer_logprobs)
+
+    @cached_property
+    def entropy(self) -> Float[ndarray, "recipe prompt"]:
+        """Diversity in nats: entropy of the distribution renormalised over the answers."""
+        return conditional_entropy(self.answer_logprobs)
+
+    @cached_property
+    def diversity(self) -> Float[ndarray, "recipe prompt"]:
+        """Diversity as a fraction of log |V|: 0 for one answer, 1 for uniform over the answers."""
+        return np.asarray(self.entropy / np.log(self.sizes))
+
+    def index(self, recipe: Recipe | LayerRange | str) -> int:
+        """Where a recipe stands on the first axis.
+
+        Raises:
+            RecipeError: It was not part of the sweep.
+
+        """
+        wanted = as_recipe(recipe, self.recipes[0].depth)
+        try:
+            return self.recipes.index(wanted)
+        except ValueError:
+            raise RecipeError(f"'{wanted}' is not among the {len(self.recipes)} recipes of this sweep") from None
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row a recipe and prompt; start and stop are empty for recipes that are no contiguous range."""
+        import pandas as pd
+
+        recipes, prompts = self.validity.shape
+        ranges = [recipe.layers for recipe in self.recipes]
+        bounds = [(r.start, r.stop) if r is not None else (None, None) for r in ranges]
+        return pd.DataFrame(
+            {
+                "recipe": np.repeat([str(recipe) for recipe in self.recipes], prompts),
+                "start": pd.array(np.repeat([a for a, _ in bounds], prompts), dtype="Int64"),
+                "stop": pd.array(np.repeat([b for _, b in bounds], prompts), dtype="Int64"),
+                "prompt": np.tile(np.arange(prompts), recipes),
+                "answers": np.tile(self.sizes, recipes),
+                "validity": self.validity.ravel(),
+                "entropy_nats": self.entropy.ravel(),
+                "diversity": self.diversity.ravel(),
+                "top_invalid": self.invalid_tokens[..., 0].ravel(),
+                "top_invalid_probability": np.exp(self.invalid_logprobs[..., 0]).ravel(),
+            }
+        )
+
+    def plot(self) -> Figure:
+        """Heat maps of validity and diversity over start and stop of the restored range."""
+        from slr_probe.plots import plot_sweep  # type: ignore[attr-defined]
+
+        return plot_sweep(self)  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        recipes, prompts, _ = self.answer_logprobs.shape
+        low, high = np.nanmin(self.diversity.mean(1)), np.nanmax(self.diversity.mean(1))
+        return (
+            f"SweepResult: {recipes} recipes, {prompts} prompts, mean validity {self.validity.mean():.3f}, diversity "
+            f"{low:.3f} to {high:.3f} of log |V|"
+        )

@@ -1,0 +1,102 @@
+"""The one place where answers become token ids, and where in a prompt the answer stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from slr_probe.prompts import Format, PromptRenderer
+
+PLAIN_FRAME = "Question: {prompt}\nAnswer:"
+"""How a base model, which knows no chat template, is asked."""
+_SPACE_MARKERS = ("", " ", "▁", "Ġ")  # none, literal, SentencePiece, byte-level BPE
+
+
+def spellings(answer: str, ignore_case: bool) -> tuple[str, ...]:
+    """Every text that counts as this answer, without leading space; synonyms are joined by `|`.
+
+    Examples:
+        >>> spellings("red", ignore_case=True)
+        ('red', 'RED', 'Red')
+        >>> spellings("heads|head", ignore_case=False)
+        ('heads', 'head')
+    """
+    texts: dict[str, None] = {}
+    for text in answer.split("|"):
+        for form in (text, text.lower(), text.upper(), text.capitalize()) if ignore_case else (text,):
+            texts[form] = None
+    return tuple(texts)
+
+
+def answer_tokens(tokenizer: Any, answer: str, ignore_case: bool) -> tuple[int, ...]:
+    """Ids of all single tokens that spell the answer, with and without a leading space, in increasing order.
+
+    A token is found by encoding the text and by name in the vocabulary: a tokenizer that puts a space in front of
+    every text never encodes the bare one, though a model may well answer with it. Empty where the first spelling is
+    no single token (the others alone would understate the answer).
+    """
+    first = answer.split("|")[0]
+    if not _ids(tokenizer, spellings(first, ignore_case)):
+        return ()
+    return tuple(sorted(_ids(tokenizer, spellings(answer, ignore_case))))
+
+
+def open_answer(
+    renderer: PromptRenderer, prompt: str, answers: Sequence[str], ignore_case: bool, format: Format
+) -> tuple[int, ...]:
+    """Token ids of the prompt up to the place where the answer is exactly one token.
+
+    In the plain format the text ends with "Answer:". Where the tokenizer splits " 7" into a space and "7" (digits in
+    Gemma, Llama 3 and Qwen), the model must write the space first, and only the next token is the answer; the space
+    then belongs to the prompt. The same holds for chat templates that put a space in front of the reply. Decided by
+    encoding prompt and answers together: the ending after which more of the answers are one token is taken.
+    """
+    if format == "plain":
+        text, lead = PLAIN_FRAME.format(prompt=prompt), " "
+    else:
+        text, lead = renderer.text(prompt, "chat"), _reply_lead(renderer, prompt)
+    bare = renderer(text, "plain")
+    if not lead:
+        return tuple(bare)
+    spaced = renderer(text + lead, "plain")
+    if len(spaced) <= len(bare) or _completions(renderer, text + lead, "", answers, ignore_case) <= _completions(
+        renderer, text, lead, answers, ignore_case
+    ):
+        return tuple(bare)
+    return tuple(spaced)
+
+
+def _ids(tokenizer: Any, texts: Sequence[str]) -> set[int]:
+    special = set(tokenizer.all_special_ids)
+    found: set[int] = set()
+    for text in texts:
+        for lead in ("", " "):
+            ids = tokenizer(lead + text, add_special_tokens=False)["input_ids"]
+            if len(ids) == 1 and _spells(tokenizer, ids[0], text):
+                found.add(int(ids[0]))
+        for marker in _SPACE_MARKERS:
+            token = tokenizer.convert_tokens_to_ids(marker + text)
+            if token is not None and tokenizer.convert_ids_to_tokens(token) == marker + text:
+                found |= {int(token)} if _spells(tokenizer, token, text) else set()
+    return found - special
+
+
+def _spells(tokenizer: Any, token: int, text: str) -> bool:
+    return bool(tokenizer.decode([token], clean_up_tokenization_spaces=False).strip(" ") == text)
+
+
+def _reply_lead(renderer: PromptRenderer, prompt: str) -> str:
+    """What the chat template puts between the assistant's opening and the reply: nothing, or one space."""
+    opening = renderer.text(prompt, "chat")
+    said = renderer.text([{"role": "user", "content": prompt}, {"role": "assistant", "content": "Q"}], "chat")
+    return " " if said.startswith(opening + " Q") else ""
+
+
+def _completions(renderer: PromptRenderer, text: str, lead: str, answers: Sequence[str], ignore_case: bool) -> int:
+    """How many answers are one token after `text`, written as the tokenizer itself would write them."""
+    prefix = renderer(text, "plain")
+    count = 0
+    for answer in answers:
+        whole = [renderer(text + lead + form, "plain") for form in spellings(answer.split("|")[0], ignore_case)]
+        count += any(len(ids) == len(prefix) + 1 and ids[:-1] == prefix for ids in whole)
+    return count

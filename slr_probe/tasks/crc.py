@@ -1,0 +1,259 @@
+"""Constrained Random Character: questions whose answer is one token out of a known set.
+
+The task is that of Selective Layer Restoration (arXiv 2602.06665): a model asked for a random choice should stay in the
+set (validity) and use all of it (diversity). The paper's prompts are not public: wording and sets here are our own.
+Because an answer is a single token, the next-token distribution is the answer and both scores are exact. What a first
+token cannot show is how the reply goes on: "A" in "A random letter is ..." counts as the letter.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from slr_probe.errors import TaskError
+from slr_probe.prompts import Format
+from slr_probe.tasks.answers import answer_tokens, open_answer
+from slr_probe.tasks.query import Query
+
+if TYPE_CHECKING:
+    from slr_probe.pair import ModelPair
+
+Split = Literal["selection", "held_out"]
+_FORMAT = "slr_probe.crc/1"
+_FEWEST = 5
+
+
+@dataclass(frozen=True)
+class CRCItem:
+    """One question with its valid answers.
+
+    Attributes:
+        prompt: What the user asks, without any template around it.
+        answers: The valid set; synonyms or inflections of one answer are joined by `|` (`"heads|head"`).
+        category: `"characters"` or `"words"` in the built-in task; any label in your own.
+        ignore_case: Whether "Red" and "red" are one answer.
+        split: `"selection"` (ranges are chosen on it) or `"held_out"` (they are scored on it).
+
+    Raises:
+        TaskError: No prompt, fewer than two answers, an empty or duplicate answer, or an unknown split.
+    """
+
+    prompt: str
+    answers: tuple[str, ...]
+    category: str = "words"
+    ignore_case: bool = True
+    split: Split = "selection"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.prompt, str) or not self.prompt.strip():
+            raise TaskError(f"a CRC prompt must be text; got {self.prompt!r}")
+        if isinstance(self.answers, str) or not all(isinstance(answer, str) for answer in self.answers):
+            raise TaskError(f"the answers of {self.prompt!r} must be a list of texts; got {self.answers!r}")
+        object.__setattr__(self, "answers", tuple(self.answers))
+        if len(self.answers) < 2:
+            raise TaskError(
+                f"{self.prompt!r} needs at least two valid answers to choose from; got {list(self.answers)}"
+            )
+        texts = [text for answer in self.answers for text in answer.split("|")]
+        if any(not text.strip() or text != text.strip() for text in texts):
+            raise TaskError(f"an answer of {self.prompt!r} is empty or has spaces around it: {list(self.answers)}")
+        seen = Counter(text.casefold() if self.ignore_case else text for text in texts)
+        twice = [text for text, count in seen.items() if count > 1]
+        if twice:
+            hint = " (ignore_case is on)" if self.ignore_case else ""
+            raise TaskError(f"duplicate answers in {self.prompt!r}{hint}: {', '.join(map(repr, twice))}")
+        if self.split not in get_args(Split):
+            raise TaskError(f"unknown split {self.split!r} of {self.prompt!r}; expected 'selection' or 'held_out'")
+
+
+@dataclass(frozen=True)
+class RenderedTask:
+    """A task as one tokenizer sees it, ready for `sweep`.
+
+    Attributes:
+        items: The questions that fit the tokenizer.
+        rendered: Their queries, in the same order.
+        format: `"chat"` or `"plain"`.
+        notes: What was dropped, and why.
+    """
+
+    items: tuple[CRCItem, ...]
+    rendered: tuple[Query, ...]
+    format: Format
+    notes: tuple[str, ...] = ()
+
+    def queries(self, pair: ModelPair) -> Sequence[Query]:
+        """The queries (already rendered; the pair is not asked again)."""
+        return self.rendered
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Category of each question."""
+        return tuple(item.category for item in self.items)
+
+
+@dataclass(frozen=True)
+class CRCTask:
+    """A set of constrained choices.
+
+    Attributes:
+        items: The questions.
+        name: Label in tables and results.
+
+    Raises:
+        TaskError: There are no prompts, or one stands twice.
+
+    Examples:
+        >>> task = CRCTask.default()
+        >>> len(task.selection.items), len(task.held_out.items)
+        (40, 40)
+        >>> CRCTask.of([("Pick one: red or blue.", ["red", "blue"])]).items[0].answers
+        ('red', 'blue')
+    """
+
+    items: tuple[CRCItem, ...]
+    name: str = "CRC"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "items", tuple(self.items))
+        if not self.items:
+            raise TaskError(f"the task {self.name!r} has no prompts; give at least one, or use CRCTask.default()")
+        twice = [prompt for prompt, count in Counter(item.prompt for item in self.items).items() if count > 1]
+        if twice:
+            raise TaskError(f"{len(twice)} prompts stand twice in the task, first {twice[0]!r}")
+
+    @classmethod
+    def default(cls) -> CRCTask:
+        """The built-in task: 20 prompts a category and split, of characters and words; no prompt is in both splits."""
+        return cls.load(Path(str(resources.files("slr_probe.tasks"))) / "crc.json")
+
+    @classmethod
+    def of(cls, items: Iterable[CRCItem | Mapping[str, Any] | tuple[str, Sequence[str]]], name: str = "CRC") -> CRCTask:
+        """A task from items, mappings with the fields of `CRCItem`, or `(prompt, answers)` pairs.
+
+        Raises:
+            TaskError: An item is none of these, or not valid.
+        """
+        return cls(tuple(_item(item) for item in items), name)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> CRCTask:
+        """Read a task from JSON: a list of items, or what `save` writes.
+
+        Raises:
+            TaskError: The file cannot be read, is not JSON, or an item in it is not valid.
+        """
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise TaskError(f"cannot read the task file {path}: {error}") from error
+        if isinstance(data, Mapping) and data.get("format", _FORMAT) != _FORMAT:
+            raise TaskError(f"{path} has format {data['format']!r}; expected {_FORMAT!r}")
+        items = data.get("items") if isinstance(data, Mapping) else data
+        if not isinstance(items, list):
+            raise TaskError(f"{path} must hold a list of items, or an object with 'items'; got {type(data).__name__}")
+        name = str(data.get("name", Path(path).stem)) if isinstance(data, Mapping) else Path(path).stem
+        return cls.of(items, name)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the task as JSON and return the file."""
+        data = {"format": _FORMAT, "name": self.name, "items": [asdict(item) for item in self.items]}
+        Path(path).write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+        return Path(path)
+
+    def split(self, split: Split) -> CRCTask | None:
+        """The part of the task that belongs to one split; None where it has no prompts."""
+        items = tuple(item for item in self.items if item.split == split)
+        return replace(self, items=items) if items else None
+
+    @property
+    def selection(self) -> CRCTask:
+        """The prompts on which ranges are chosen.
+
+        Raises:
+            TaskError: There are none.
+        """
+        part = self.split("selection")
+        if part is None:
+            raise TaskError(f"all prompts of {self.name!r} are held out; mark some with split='selection'")
+        return part
+
+    @property
+    def held_out(self) -> CRCTask | None:
+        """The prompts that selection never sees; None where there are none."""
+        return self.split("held_out")
+
+    def render(self, pair: ModelPair, format: Format | None = None) -> RenderedTask:
+        """Render for the pair's tokenizer, dropping questions with an answer that is not a single token.
+
+        Args:
+            pair: Whose tokenizer and chat template are used.
+            format: `"chat"` or `"plain"`; default: chat where there is a chat template.
+
+        Raises:
+            TaskError: Questions were dropped and fewer than 5 remain in a category.
+            PromptError: The prompt cannot be rendered in that format.
+        """
+        chosen: Format = format or pair.prompts.default_format
+        kept, queries, notes = [], [], []
+        for item in self.items:
+            groups = [answer_tokens(pair.tokenizer, answer, item.ignore_case) for answer in item.answers]
+            reason = _misfit(item, groups)
+            if reason:
+                notes.append(f"dropped {item.prompt!r}: {reason}")
+                continue
+            ids = open_answer(pair.prompts, item.prompt, item.answers, item.ignore_case, chosen)
+            kept.append(item)
+            queries.append(Query(ids, tuple(groups)))
+        self._check_enough(kept, notes)
+        return RenderedTask(tuple(kept), tuple(queries), chosen, tuple(notes))
+
+    def queries(self, pair: ModelPair, format: Format | None = None) -> Sequence[Query]:
+        """What `sweep` asks for; see `render`."""
+        return self.render(pair, format).rendered
+
+    def _check_enough(self, kept: Sequence[CRCItem], notes: Sequence[str]) -> None:
+        given, left = (Counter(item.category for item in items) for items in (self.items, kept))
+        for category, count in given.items():
+            if left[category] < min(count, _FEWEST):
+                raise TaskError(
+                    f"only {left[category]} of {count} prompts in category {category!r} have answers that are single "
+                    f"tokens of this tokenizer, and at least {min(count, _FEWEST)} are needed; give a task with other "
+                    f"answers. First: {notes[0]}"
+                )
+
+
+def _misfit(item: CRCItem, groups: Sequence[tuple[int, ...]]) -> str:
+    """Why this tokenizer cannot ask the question; empty if it can."""
+    split = [answer for answer, ids in zip(item.answers, groups, strict=True) if not ids]
+    if split:
+        return f"{', '.join(map(repr, split))} not a single token"
+    owners = Counter(token for ids in groups for token in ids)
+    if max(owners.values()) > 1:
+        return "one token spells two of the answers"
+    return ""
+
+
+def _item(given: Any) -> CRCItem:
+    if isinstance(given, CRCItem):
+        return given
+    if isinstance(given, Mapping):
+        known = {field.name for field in fields(CRCItem)}
+        unknown, missing = given.keys() - known, {"prompt", "answers"} - given.keys()
+        if unknown or missing:
+            raise TaskError(
+                f"a CRC item has the fields {', '.join(sorted(known))}; "
+                + (f"unknown: {sorted(unknown)}" if unknown else f"missing: {sorted(missing)}")
+                + f" in {dict(given)!r}"
+            )
+        return CRCItem(**given)
+    if isinstance(given, Sequence) and not isinstance(given, str) and len(given) == 2:
+        return CRCItem(given[0], given[1])
+    raise TaskError(f"a CRC item is a mapping or a (prompt, answers) pair; got {given!r}")

@@ -1,0 +1,226 @@
+import json
+from types import SimpleNamespace
+
+import pytest
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+
+from slr_probe.errors import TaskError
+from slr_probe.prompts import PromptRenderer
+from slr_probe.tasks import CRCItem, CRCTask
+from slr_probe.tasks.answers import answer_tokens, open_answer
+from tests.tiny_tokenizer import TEMPLATE, make_tokenizer
+
+WORDS = ["red", "Red", " red", " Red", "blue", " blue", "Answer", "Question"]
+
+
+def subword_tokenizer(kind, template=None):
+    """Whole words in one token: "gpt2" keeps " 7" as one, "llama3" splits off its space, "metaspace" writes ▁ for space."""
+    from transformers import PreTrainedTokenizerFast
+
+    words = list(WORDS)
+    if kind == "gpt2":
+        words += [f" {digit}" for digit in range(10)]
+        pieces = r" ?[A-Za-z]+| ?[0-9]| ?[^\sA-Za-z0-9]|\s"
+    else:
+        pieces = r" ?[A-Za-z]+|[0-9]| ?[^\sA-Za-z0-9]|\s"
+    characters = [chr(i) for i in range(33, 127)] + [" ", "\n"]
+    tokens = ["<unk>", *dict.fromkeys(characters + words)]
+    if kind == "metaspace":
+        tokens = [token.replace(" ", "▁") for token in tokens]
+    merges: list[tuple[str, str]] = []
+    core = Tokenizer(models.BPE({t: i for i, t in enumerate(tokens)}, merges, unk_token="<unk>", ignore_merges=True))
+    core.pre_tokenizer = pre_tokenizers.Split(Regex(pieces), "isolated")
+    if kind == "metaspace":
+        core.pre_tokenizer = pre_tokenizers.Sequence(
+            [core.pre_tokenizer, pre_tokenizers.Metaspace(prepend_scheme="never", split=False)]
+        )
+        core.decoder = decoders.Metaspace(prepend_scheme="never", split=False)
+    else:
+        core.decoder = decoders.Fuse()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, unk_token="<unk>")
+    tokenizer.chat_template = template
+    return tokenizer
+
+
+def pair_with(tokenizer):
+    return SimpleNamespace(tokenizer=tokenizer, prompts=PromptRenderer.of(tokenizer))
+
+
+def texts(tokenizer, ids):
+    return {tokenizer.convert_ids_to_tokens(i).replace("▁", " ") for i in ids}
+
+
+# -- which tokens spell an answer --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama3", "metaspace"])
+def test_all_spellings_of_an_answer_are_grouped(kind):
+    tokenizer = subword_tokenizer(kind)
+    assert texts(tokenizer, answer_tokens(tokenizer, "red", True)) == {"red", "Red", " red", " Red"}
+    assert texts(tokenizer, answer_tokens(tokenizer, "red", False)) == {"red", " red"}
+    assert texts(tokenizer, answer_tokens(tokenizer, "a", True)) == {"a", "A"}
+    assert texts(tokenizer, answer_tokens(tokenizer, "a", False)) == {"a"}
+
+
+def test_space_in_front_of_a_digit():
+    assert texts(subword_tokenizer("gpt2"), answer_tokens(subword_tokenizer("gpt2"), "7", True)) == {"7", " 7"}
+    assert texts(subword_tokenizer("llama3"), answer_tokens(subword_tokenizer("llama3"), "7", True)) == {"7"}
+
+
+def test_an_answer_of_several_tokens_has_none():
+    tokenizer = subword_tokenizer("gpt2")
+    assert answer_tokens(tokenizer, "green", True) == ()
+    assert answer_tokens(tokenizer, "green|red", True) == ()  # its main spelling is what models write
+    assert answer_tokens(tokenizer, "red|green", True) == answer_tokens(tokenizer, "red", True)
+
+
+def test_unknown_characters_are_no_answer():
+    assert answer_tokens(subword_tokenizer("gpt2"), "é", True) == ()
+
+
+# -- where the answer stands -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "answers", "ending"),
+    [
+        ("gpt2", ["1", "2"], "Answer:"),
+        ("llama3", ["1", "2"], "Answer: "),
+        ("llama3", ["red", "blue"], "Answer:"),
+        ("metaspace", ["1", "2"], "Answer: "),
+        ("metaspace", ["red", "blue"], "Answer:"),
+    ],
+)
+def test_the_plain_prompt_ends_where_one_token_is_the_answer(kind, answers, ending):
+    tokenizer = subword_tokenizer(kind)
+    renderer = PromptRenderer.of(tokenizer)
+    ids = open_answer(renderer, "Pick one.", answers, True, "plain")
+    text = "".join(tokenizer.convert_ids_to_tokens(list(ids))).replace("▁", " ")
+    assert text == f"Question: Pick one.\n{ending}"
+    for answer in answers:  # as the tokenizer writes the whole text
+        whole = renderer(f"Question: Pick one.\nAnswer: {answer}", "plain")
+        assert whole[:-1] == list(ids)
+        assert whole[-1] in answer_tokens(tokenizer, answer, True)
+
+
+def test_the_chat_prompt_ends_with_the_opening_of_the_reply():
+    tokenizer = make_tokenizer()
+    renderer = PromptRenderer.of(tokenizer)
+    assert list(open_answer(renderer, "Pick.", ["1", "2"], True, "chat")) == renderer("Pick.", "chat")
+
+
+def test_a_template_that_puts_a_space_before_the_reply():
+    template = TEMPLATE.replace("{{ m['content'] }}", " {{ m['content'] }}").replace("assistant\\n", "assistant:")
+    template = template.replace("<turn>{{ m['role'] }}\\n", "<turn>{{ m['role'] }}:").replace("{{ bos_token }}", "")
+    tokenizer = subword_tokenizer("llama3", template)
+    renderer = PromptRenderer.of(tokenizer)
+    digits = open_answer(renderer, "Pick.", ["1", "2"], True, "chat")
+    words = open_answer(renderer, "Pick.", ["red", "blue"], True, "chat")
+    assert digits[:-1] == words
+    assert tokenizer.convert_ids_to_tokens(digits[-1]) == " "
+
+
+# -- the task ----------------------------------------------------------------------------------------------------
+
+
+def test_the_built_in_task():
+    task = CRCTask.default()
+    for part in (task.selection, task.held_out):
+        counts = {c: sum(item.category == c for item in part.items) for c in ("characters", "words")}
+        assert counts == {"characters": 20, "words": 20}
+    chosen, held = ({item.prompt for item in part.items} for part in (task.selection, task.held_out))
+    assert not chosen & held
+    # Wordings differ between the splits even where the answers agree.
+    openings = [{prompt.split(".")[0] for prompt in part} for part in (chosen, held)]
+    assert not openings[0] & openings[1]
+
+
+def test_every_listed_answer_stands_in_its_prompt():
+    for item in CRCTask.default().items:
+        if ": " in item.prompt and "," in item.prompt:
+            for answer in item.answers:
+                assert answer.split("|")[0] in item.prompt, item
+
+
+def test_queries():
+    tokenizer = subword_tokenizer("gpt2")
+    task = CRCTask.of([("Pick red or blue.", ["red", "blue"]), ("Pick 1 or 2.", ["1", "2"])])
+    one, two = task.queries(pair_with(tokenizer))
+    assert texts(tokenizer, one.answers[0]) == {"red", "Red", " red", " Red"}
+    assert texts(tokenizer, two.answers[1]) == {"2", " 2"}
+    ids = [i for group in one.answers for i in group]
+    assert len(ids) == len(set(ids))
+
+
+def test_questions_that_do_not_fit_the_tokenizer_are_dropped_with_a_note():
+    items = [(f"Pick {a} or {b}.", [a, b]) for a, b in zip("abcde", "vwxyz", strict=True)]
+    rendered = CRCTask.of([*items, ("Pick green or red.", ["green", "red"])]).render(pair_with(subword_tokenizer("gpt2")))
+    assert len(rendered.items) == 5
+    assert rendered.notes == ("dropped 'Pick green or red.': 'green' not a single token",)
+
+
+def test_too_few_questions_left():
+    items = [(f"Pick {a} or green.", [a, "green"]) for a in "abc"] + [(f"Pick {a} or z.", [a, "z"]) for a in "abcd"]
+    with pytest.raises(TaskError, match="only 4 of 7 prompts in category 'words'"):
+        CRCTask.of(items).render(pair_with(subword_tokenizer("gpt2")))
+    assert len(CRCTask.of(items[3:]).render(pair_with(subword_tokenizer("gpt2"))).items) == 4  # a small task of one's own
+
+
+def test_a_tokenizer_that_maps_two_answers_to_one_token():
+    items = [CRCItem("Pick a or A.", ("a", "A"), ignore_case=False), *(CRCItem(f"{x}?", ("b", "c")) for x in range(5))]
+    tokenizer = subword_tokenizer("gpt2")
+    assert len(CRCTask.of(items).render(pair_with(tokenizer)).items) == 6
+    from tokenizers import normalizers
+
+    tokenizer.backend_tokenizer.normalizer = normalizers.Lowercase()
+    rendered = CRCTask.of(items).render(pair_with(tokenizer))
+    assert [item.prompt for item in rendered.items] == [f"{x}?" for x in range(5)]
+
+
+def test_save_and_load(tmp_path):
+    task = CRCTask.of([CRCItem("Pick a or b.", ("a", "b"), "characters", False, "held_out"), ("c or d?", ["c", "d"])])
+    assert CRCTask.load(task.save(tmp_path / "task.json")).items == task.items
+    (tmp_path / "list.json").write_text(json.dumps([{"prompt": "Pick.", "answers": ["a", "b"]}]))
+    assert CRCTask.load(tmp_path / "list.json").items[0] == CRCItem("Pick.", ("a", "b"))
+
+
+def test_splits():
+    task = CRCTask.of([CRCItem("1?", ("a", "b")), CRCItem("2?", ("a", "b"), split="held_out")])
+    assert [item.prompt for item in task.selection.items] == ["1?"]
+    assert [item.prompt for item in task.held_out.items] == ["2?"]
+    assert task.selection.held_out is None
+    with pytest.raises(TaskError, match="held out"):
+        _ = task.held_out.selection
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        ([], "no prompts"),
+        ([("Pick.", ["a"])], "at least two valid answers"),
+        ([("Pick.", [])], "at least two valid answers"),
+        ([("Pick.", ["red", "Red"])], "duplicate answers.*ignore_case is on"),
+        ([("Pick.", ["red|crimson", "crimson"])], "duplicate answers"),
+        ([("Pick.", ["red", ""])], "empty"),
+        ([("Pick.", ["red", " blue"])], "spaces"),
+        ([("  ", ["a", "b"])], "must be text"),
+        ([("Pick.", "ab")], "must be a list"),
+        ([("Pick.", ["a", "b"]), ("Pick.", ["c", "d"])], "stand twice"),
+        ([{"prompt": "Pick.", "answer": ["a", "b"]}], "unknown: \\['answer'\\]"),
+        ([{"prompt": "Pick."}], "missing: \\['answers'\\]"),
+        ([{"prompt": "Pick.", "answers": ["a", "b"], "split": "test"}], "unknown split"),
+        ([7], "mapping or a"),
+    ],
+)
+def test_bad_items(items, message):
+    with pytest.raises(TaskError, match=message):
+        CRCTask.of(items)
+
+
+def test_bad_files(tmp_path):
+    with pytest.raises(TaskError, match="cannot read"):
+        CRCTask.load(tmp_path / "absent.json")
+    for text, message in (("{", "cannot read"), ('"x"', "must hold a list"), ('{"format": "other"}', "expected")):
+        (tmp_path / "task.json").write_text(text)
+        with pytest.raises(TaskError, match=message):
+            CRCTask.load(tmp_path / "task.json")
