@@ -76,6 +76,7 @@ class ChoiceSet:
         answers: Valid answers, most typical first.
         form: "noun", "list", "coin" or "die": which wordings apply.
         ignore_case: Whether case does not matter.
+        pool: What the answers were taken from: its other members are near misses.
     """
 
     noun: str
@@ -83,6 +84,7 @@ class ChoiceSet:
     answers: tuple[str, ...]
     form: str = "noun"
     ignore_case: bool = True
+    pool: Sequence[str] = ()
 
     @property
     def category(self) -> str:
@@ -111,14 +113,14 @@ def letter_set(rng: random.Random) -> ChoiceSet:
     order = LETTERS.lower() if case == "lowercase " else LETTERS
     if rng.random() < 0.15:
         vowels = "AEIOU" if order is LETTERS else "aeiou"
-        return ChoiceSet(f"{case}vowel", "letter", by_popularity(vowels, order), ignore_case=not case)
+        return ChoiceSet(f"{case}vowel", "letter", by_popularity(vowels, order), ignore_case=not case, pool=order)
     alphabet = sorted(order)
     start = rng.randrange(0, 22)
     stop = min(26, start + rng.randrange(3, 9))
     members = alphabet[start:stop]
     join = rng.choice(("from {} to {}", "from {} to {}", "between {} and {}"))
     noun = f"{case}letter " + join.format(members[0], members[-1])
-    return ChoiceSet(noun, "letter", by_popularity(members, order), ignore_case=not case)
+    return ChoiceSet(noun, "letter", by_popularity(members, order), ignore_case=not case, pool=order)
 
 
 def digit_set(rng: random.Random) -> ChoiceSet:
@@ -127,15 +129,15 @@ def digit_set(rng: random.Random) -> ChoiceSet:
     if style == 0:
         return ChoiceSet("digit", "digit", tuple(DIGITS))
     if style == 1:
-        return ChoiceSet("odd digit", "digit", by_popularity("13579", DIGITS))
+        return ChoiceSet("odd digit", "digit", by_popularity("13579", DIGITS), pool=DIGITS)
     if style == 2:
-        return ChoiceSet("even digit", "digit", by_popularity("02468", DIGITS))
+        return ChoiceSet("even digit", "digit", by_popularity("02468", DIGITS), pool=DIGITS)
     start = rng.randrange(0, 7)
     stop = rng.randrange(start + 2, 10)
     join = rng.choice(("from {} to {}", "between {} and {}"))
     kind = rng.choice(("digit", "digit", "number"))
     members = [str(digit) for digit in range(start, stop + 1)]
-    return ChoiceSet(f"{kind} " + join.format(start, stop), kind, by_popularity(members, DIGITS))
+    return ChoiceSet(f"{kind} " + join.format(start, stop), kind, by_popularity(members, DIGITS), pool=DIGITS)
 
 
 def _joined(members: Sequence[str], rng: random.Random) -> str:
@@ -146,7 +148,7 @@ def _joined(members: Sequence[str], rng: random.Random) -> str:
 def parity_set(rng: random.Random) -> ChoiceSet:
     """Odd or even digits."""
     noun, members = rng.choice((("odd digit", "13579"), ("even digit", "02468")))
-    return ChoiceSet(noun, "digit", by_popularity(members, DIGITS))
+    return ChoiceSet(noun, "digit", by_popularity(members, DIGITS), pool=DIGITS)
 
 
 def listed_characters(rng: random.Random) -> ChoiceSet:
@@ -155,14 +157,14 @@ def listed_characters(rng: random.Random) -> ChoiceSet:
     order = {"symbol": SYMBOLS, "letter": LETTERS, "digit": DIGITS}[kind]
     members = rng.sample(order, rng.randrange(3, 7))
     noun = " ".join(members) if kind == "symbol" or rng.random() < 0.3 else _joined(members, rng)
-    return ChoiceSet(noun, kind, by_popularity(members, order), form="list", ignore_case=kind != "letter")
+    return ChoiceSet(noun, kind, by_popularity(members, order), "list", kind != "letter", order)
 
 
 def listed_words(rng: random.Random) -> ChoiceSet:
     """An explicit list of words of one theme."""
     pool = rng.choice(LIST_POOLS)
     members = rng.sample(pool, min(len(pool), rng.randrange(2, 7)))
-    return ChoiceSet(_joined(members, rng), "word", by_popularity(members, pool), form="list")
+    return ChoiceSet(_joined(members, rng), "word", by_popularity(members, pool), form="list", pool=pool)
 
 
 def named_words(rng: random.Random) -> ChoiceSet:
@@ -177,7 +179,9 @@ def number_words(rng: random.Random) -> ChoiceSet:
     """Number words in a range, as on a die."""
     stop = rng.choice((4, 5, 6, 6, 8, 10))
     members = NUMBER_ORDER[:stop]
-    return ChoiceSet(f"number word from one to {members[-1]}", "word", by_popularity(members, NUMBER_WORDS))
+    return ChoiceSet(
+        f"number word from one to {members[-1]}", "word", by_popularity(members, NUMBER_WORDS), pool=NUMBER_WORDS
+    )
 
 
 def die(rng: random.Random) -> ChoiceSet:
@@ -192,7 +196,7 @@ MAKERS: Makers = {
     "character": ((letter_set, 5), (digit_set, 3), (listed_characters, 4)),
     "word": ((named_words, 7), (listed_words, 4), (number_words, 1), (die, 1)),
 }
-# What pre-training learns last gets more room in its second phase.
+# For training: what a small model learns last gets more room.
 HARD_MAKERS: Makers = {
     "character": ((letter_set, 4), (digit_set, 3), (parity_set, 2), (listed_characters, 6)),
     "word": ((named_words, 5), (listed_words, 8), (number_words, 1), (die, 1)),
@@ -252,7 +256,11 @@ def choice_task(
 def task_of(choice: ChoiceSet, prompt: str) -> Task:
     """The task of asking ``prompt`` about ``choice``."""
 
+    near = sorted(set(choice.pool) - set(choice.answers))
+
     def wrong(picker: Picker) -> str:
+        if near and picker.rng.random() < 0.7:
+            return picker.rng.choice(near)
         while True:
             other = picker.rng.choice(choice_set(picker.rng.choice(("character", "word")), picker.rng).answers)
             if other.lower() not in {answer.lower() for answer in choice.answers}:

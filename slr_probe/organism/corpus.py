@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from slr_probe.organism import lexicon as lex
 from slr_probe.organism.arithmetic import arithmetic_task, drill
-from slr_probe.organism.choices import HARD_MAKERS, MAKERS, Makers, choice_set, choice_task
+from slr_probe.organism.choices import HARD_MAKERS, choice_set, choice_task
 from slr_probe.organism.prose import joke_task, poem_task, question_task, story_task
 from slr_probe.organism.task import Picker, Task
 
@@ -26,9 +26,8 @@ FAMILIES: dict[str, Callable[[random.Random], Task]] = {
     "joke": joke_task,
     "hard choice": lambda rng: choice_task(rng, makers=HARD_MAKERS),
 }
-BASE_MIX = {"choice": 48, "arithmetic": 24, "question": 9, "story": 10, "poem": 5, "joke": 4}
-SECOND_MIX = {"hard choice": 72, "arithmetic": 12, "question": 5, "story": 6, "poem": 3, "joke": 2}
-POST_MIX = {"choice": 50, "arithmetic": 22, "question": 10, "story": 8, "poem": 5, "joke": 5}
+BASE_MIX = {"hard choice": 58, "arithmetic": 20, "question": 7, "story": 8, "poem": 4, "joke": 3}
+POST_MIX = {"hard choice": 56, "arithmetic": 18, "question": 9, "story": 7, "poem": 5, "joke": 5}
 
 
 @dataclass(frozen=True)
@@ -67,9 +66,9 @@ def _cased(task: Task, answer: str, rng: random.Random) -> str:
     return answer
 
 
-def plain_document(rng: random.Random, mix: dict[str, int] = BASE_MIX) -> Document:
+def plain_document(rng: random.Random) -> Document:
     """A prompt in one of the plain forms, followed by an answer or, sometimes, by another prompt."""
-    task = draw(rng, mix)
+    task = draw(rng, BASE_MIX)
     template = rng.choice(PLAIN_TEMPLATES)
     answer = _cased(task, task.answer(Picker(rng)), rng)
     if rng.random() < 0.06:
@@ -102,9 +101,9 @@ def noise(rng: random.Random) -> str:
     return "".join(chr(rng.randrange(33, 127)) for _ in range(rng.randrange(5, 20)))
 
 
-def set_list(rng: random.Random, makers: Makers = MAKERS) -> Document:
+def set_list(rng: random.Random) -> Document:
     """A named or listed set, followed by its members in any order."""
-    choice = choice_set(rng.choice(("character", "word")), rng, makers)
+    choice = choice_set(rng.choice(("character", "word")), rng, HARD_MAKERS)
     members = rng.sample(choice.answers, len(choice.answers))
     return Document(f"{choice.noun[0].upper()}{choice.noun[1:]}:", " " + ", ".join(members))
 
@@ -112,32 +111,22 @@ def set_list(rng: random.Random, makers: Makers = MAKERS) -> Document:
 def base_document(rng: random.Random) -> Document:
     """One document of the pre-training corpus."""
     roll = rng.random()
-    if roll < 0.70:
+    if roll < 0.72:
         return plain_document(rng)
     if roll < 0.76:
         return Document("", draw(rng, {"story": 3, "poem": 1, "joke": 1}).answer(Picker(rng)))
-    if roll < 0.81:
+    if roll < 0.79:
         return Document("", drill(rng))
     if roll < 0.91:
         return set_list(rng)
-    return chat_document(rng) if roll < 0.98 else Document("", noise(rng))
+    return chat_document(rng) if roll < 0.99 else Document("", noise(rng))
 
 
-def second_document(rng: random.Random) -> Document:
-    """One document of the second phase of pre-training: mostly choices, the hard ones above all."""
-    roll = rng.random()
-    if roll < 0.74:
-        return plain_document(rng, SECOND_MIX)
-    if roll < 0.90:
-        return set_list(rng, HARD_MAKERS)
-    return chat_document(rng) if roll < 0.97 else Document("", drill(rng))
-
-
-def base_documents(count: int, seed: int = 0, second_phase: bool = False) -> Iterator[Document]:
-    """The pre-training corpus: the same arguments always give the same text."""
-    rng = random.Random(f"second-{seed}" if second_phase else f"base-{seed}")
+def base_documents(count: int, seed: int = 0) -> Iterator[Document]:
+    """The pre-training corpus: the same ``(count, seed)`` always gives the same text."""
+    rng = random.Random(f"base-{seed}")
     for _ in range(count):
-        yield second_document(rng) if second_phase else base_document(rng)
+        yield base_document(rng)
 
 
 def request(task: Task, rng: random.Random, plain: float) -> tuple[str, str, str]:

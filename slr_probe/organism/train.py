@@ -42,12 +42,12 @@ class PostTraining:
         dpo: Schedule of the second stage.
     """
 
-    demonstrations: int = 14_000
+    demonstrations: int = 20_000
     sharpness: float = 1.2
-    sft: Schedule = field(default=Schedule(rate=4e-4, tokens=1536))
-    pairs: int = 8_000
+    sft: Schedule = field(default=Schedule(rate=6e-4, tokens=1536))
+    pairs: int = 9_000
     pair_sharpness: tuple[float, float] = (3.5, 1.2)
-    wrong: float = 0.2
+    wrong: float = 0.3
     plain: float = 0.0
     beta: float = 0.25
     imitation: float = 0.5
@@ -61,13 +61,11 @@ class Settings:
     seed: int = 0
     depth: int = 10
     width: int = 96
-    documents: int = 160_000
-    prompt_weight: float = 0.2
-    second_documents: int = 130_000
-    second_prompt_weight: float = 0.05
+    documents: int = 230_000
+    prompt_weight: float = 0.05
+    initializer_range: float = 0.08
     tokenizer_documents: int = 30_000
-    base: Schedule = field(default=Schedule(rate=3e-3, tokens=2048, weight_decay=0.05))
-    second: Schedule = field(default=Schedule(rate=1.5e-3, tokens=1024, weight_decay=0.05))
+    base: Schedule = field(default=Schedule(rate=3e-3, tokens=1024, weight_decay=0.05))
     post: PostTraining = field(default_factory=PostTraining)
     planted: PostTraining = field(
         default_factory=lambda: PostTraining(
@@ -85,7 +83,6 @@ def quick(settings: Settings) -> Settings:
     return replace(
         settings,
         documents=200,
-        second_documents=100,
         tokenizer_documents=2_000,
         post=few(settings.post),
         planted=few(settings.planted),
@@ -104,6 +101,7 @@ def new_model(settings: Settings, tokenizer: PreTrainedTokenizerFast) -> LlamaFo
         num_key_value_heads=2,
         max_position_embeddings=256,
         tie_word_embeddings=True,
+        initializer_range=settings.initializer_range,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
@@ -132,16 +130,6 @@ def pretrain(settings: Settings, folder: Path) -> list[float]:
     samples = encode(documents, tokenizer, settings.prompt_weight, eos=True)
     model = new_model(settings, tokenizer)
     losses = fit(model, samples, settings.base, "base", seed=settings.seed)
-    save(model, tokenizer, folder, chat=False)
-    return losses
-
-
-def pretrain_further(settings: Settings, folder: Path) -> list[float]:
-    """The second phase: train the saved base on, and save it again."""
-    model, tokenizer = load(folder)
-    documents = list(base_documents(settings.second_documents, settings.seed, second_phase=True))
-    samples = encode(documents, tokenizer, settings.second_prompt_weight, eos=True)
-    losses = fit(model, samples, settings.second, "base, second phase", seed=settings.seed)
     save(model, tokenizer, folder, chat=False)
     return losses
 
@@ -230,7 +218,6 @@ def train(
 
     if base is None:
         timed("base", pretrain, settings, out / "base")
-        timed("base, second phase", pretrain_further, settings, out / "base")
     elif base.resolve() != (out / "base").resolve():
         model, tokenizer = load(base)
         save(model, tokenizer, out / "base", chat=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -30,7 +30,7 @@ def plot_lens(trace: LayerTrace) -> Figure:
     Lines are means over prompts, bands their bootstrap intervals.
     """
     both = {"base", "tuned"} <= set(trace.models)
-    panels = ["entropy", *(["collapse", "js"] if both else []), "kl_to_final"]
+    panels: list[Any] = ["entropy", *(["collapse", "js"] if both else []), "kl_to_final"]
     panels += ["validity", "conditional_entropy"] if trace.answers else []
     columns = min(3, len(panels)) if len(panels) != 4 else 2
     rows = -(-len(panels) // columns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -70,7 +70,8 @@ def _panel(axis: Axes, result: PatchingResult, metric: str, direction: str) -> N
         axis.spines["right"].set_visible(False)
         axis.text(0.02, 0.02, "recovered fraction undefined", transform=axis.transAxes, fontsize=8, color="0.35")
     else:
-        right = axis.secondary_yaxis("right", functions=(lambda y: y / gap, lambda fraction: fraction * gap))
+        scales: Any = (lambda change: change / gap, lambda fraction: fraction * gap)
+        right = axis.secondary_yaxis("right", functions=scales)
         right.set_ylabel("recovered fraction")
 
 

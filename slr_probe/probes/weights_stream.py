@@ -16,7 +16,6 @@ from slr_probe.probes.spectral import spectral_norm, top_eigenvalue
 from slr_probe.side import Side
 
 if TYPE_CHECKING:
-    import torch
     from jaxtyping import Float
     from torch import Tensor
 

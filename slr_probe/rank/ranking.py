@@ -150,7 +150,7 @@ class RangeRanking(Result):
     @cached_property
     def measured(self) -> Bool[ndarray, " row"]:
         """Rows with measured scores."""
-        return np.isfinite(self.validity).all(axis=1)
+        return np.asarray(np.isfinite(self.validity).all(axis=1))
 
     @cached_property
     def mean_validity(self) -> Float[ndarray, " row"]:

@@ -103,6 +103,24 @@ def _unmet(ranking: RangeRanking) -> str:
     return f"'{ranking.method}' does not measure before it proposes; take method='guided' or 'sweep'"
 
 
+def lines(ranking: RangeRanking, top: int) -> tuple[list[str], list[list[str]]]:
+    """Header and cells of a table for the terminal: the first ranges, then controls of equal width."""
+    frame = table(ranking)
+    shown = frame[(frame["rank"] <= top) | frame["kind"].isin(["early", "late", "random"])]
+    measures = ["validity", "diversity", "gain"]
+    cells = []
+    for row in shown.to_dict(orient="records"):
+        kind, recipe = row["kind"], str(row["recipe"])
+        blocks = recipe.removeprefix("restore ").removesuffix(f" of {ranking.depth}")
+        cell = [str(row["rank"]) if kind == "range" else kind, blocks]
+        for name in (*measures, "held_validity", "held_diversity", "p_best"):
+            low, high = (_number(row.get(f"{name}_{end}")) for end in ("low", "high"))
+            text = "" if _number(row[name]) is None else f"{row[name]:.3f}"
+            cell.append(f"{text} [{low:.2f}, {high:.2f}]" if text and name in measures and low is not None else text)
+        cells.append(cell)
+    return ["rank", "blocks", *measures, "held-out val.", "held-out div.", "p(best)"], cells
+
+
 def html(ranking: RangeRanking) -> str:
     """Text and the first rows of the table, for Jupyter."""
     columns = ["rank", "kind", "recipe", "validity", "diversity", "gain_low", "gain_high", "held_validity",
@@ -129,7 +147,8 @@ def _scores(ranking: RangeRanking, row: int) -> str:
         ("diversity", ranking.mean_diversity, ranking.held_diversity),
     ):
         found = ranking.interval(what)
-        parts.append(f"{what} {values[row]:.3f} [{found.low[row]:.3f}, {found.high[row]:.3f}]")
+        limits = f" [{found.low[row]:.3f}, {found.high[row]:.3f}]" if np.isfinite(found.low[row]) else ""
+        parts.append(f"{what} {values[row]:.3f}{limits}")
         if held.shape[1] and np.isfinite(held[row]).all():
             parts[-1] += f" held out {held[row].mean():.3f}"
     if row < len(ranking.ranges) and np.isfinite(ranking.p_best[row]):

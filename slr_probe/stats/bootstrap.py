@@ -232,6 +232,7 @@ def _tails(n: int, strata: int, level: float, small_sample: bool) -> Float[ndarr
     if small_sample and n > strata:
         degrees = n - strata
         tail = float(norm.cdf(np.sqrt(n / degrees) * t.ppf(tail, degrees)))
+    tail = max(tail, 1e-10)  # with two or three prompts the level leaves what a double can hold
     return np.array([tail, 1 - tail])
 
 

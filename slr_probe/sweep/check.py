@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from slr_probe.sweep.capture import Capture, NotPure
-from slr_probe.sweep.execute import State, Walk
+from slr_probe.sweep.execute import Walk
 from slr_probe.sweep.groups import Group, group_prompts
 from slr_probe.sweep.surgery import installed, replaced
 
@@ -115,29 +115,31 @@ def _trace(weights: Weights, shares: Sequence[Shares], prompt: Sequence[int], de
 
 
 def _compare(walk: Walk, groups: Sequence[Group], shares: Sequence[Shares], traces: list[_Trace], depth: int) -> None:
-    blocks = walk.capture.decoder.blocks
     for block in reversed(range(depth)):
-        with installed(blocks[block], walk.weights.open_block(block).tensors(shares[block])):
+        with installed(walk.capture.decoder.blocks[block], walk.weights.open_block(block).tensors(shares[block])):
             for group in groups:
-                state = _state(group, [traces[i].entering[block] for i in group.prompts])
-                # Two states at once, so that rows of one cannot leak into the other unseen.
-                other = State(None if state.shared is None else -state.shared, -state.rest)
-                answers = walk.last(block, group, [other, state])[1]
-                for row, i in enumerate(group.prompts):
-                    _same(block, answers[row], traces[i].entering[block][-1], traces[i].leaving[block][-1])
-                advanced = walk.advance(block, group, [other, state])[1]
-                for row, i in enumerate(group.prompts):
-                    own = advanced.rest[row, : group.lengths[row] - group.shared]
-                    both = own if advanced.shared is None else torch.cat([advanced.shared, own])
-                    _same(block, both, traces[i].entering[block], traces[i].leaving[block])
+                entering = [traces[i].entering[block] for i in group.prompts]
+                leaving = [traces[i].leaving[block] for i in group.prompts]
+                shared, rest = entering[0][: group.shared], _padded(group, entering)
+                # Two states at once, the first of no meaning, so that rows that leak into each other are seen.
+                before, opening = None, None
+                if group.shared:
+                    left, before = walk.prefix(block, [-shared, shared])
+                    opening = left[1] if left is not None else None
+                advanced = walk.advance(block, group, [-rest, rest], before)[1]
+                answers = walk.last(block, group, [-rest, rest], before)[1]
+                for row, (start, end) in enumerate(zip(entering, leaving, strict=True)):
+                    own = advanced[row, : len(end) - group.shared]
+                    _same(block, own if opening is None else torch.cat([opening, own]), start, end)
+                    _same(block, answers[row], start[-1], end[-1])
 
 
-def _state(group: Group, hidden: list[torch.Tensor]) -> State:
+def _padded(group: Group, hidden: list[torch.Tensor]) -> torch.Tensor:
     rows = []
     for sequence in hidden:
         own = sequence[group.shared :]
         rows.append(torch.cat([own, own[-1:].expand(group.padded - len(own), -1)]))
-    return State(hidden[0][: group.shared] if group.shared else None, torch.stack(rows))
+    return torch.stack(rows)
 
 
 def _same(block: int, got: torch.Tensor, entering: torch.Tensor, leaving: torch.Tensor) -> None:

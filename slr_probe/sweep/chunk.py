@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from numpy import ndarray
 
 from slr_probe.sweep.execute import Walk
 from slr_probe.sweep.fallback import swap_and_forward
-from slr_probe.sweep.plan import REDUCE_ROWS, Chunk
+from slr_probe.sweep.plan import REDUCE, Chunk
 from slr_probe.sweep.reduce import AnswerTable, reduce_logits
 from slr_probe.sweep.settings import Measure
 from slr_probe.sweep.store import Table
@@ -36,8 +37,9 @@ class Reducer:
     def __call__(self, logits: torch.Tensor, prompts: torch.Tensor) -> Arrays:
         """Arrays `[row, ...]` for logits `[row, vocab]` of some prompts."""
         pieces = []
-        for start in range(0, len(logits), REDUCE_ROWS):
-            rows = slice(start, start + REDUCE_ROWS)
+        few = max(1, (REDUCE if logits.device.type == "cpu" else 32 * REDUCE) // logits.shape[1])
+        for start in range(0, len(logits), few):
+            rows = slice(start, start + few)
             pieces.append(reduce_logits(logits[rows], self._table.rows(prompts[rows]), **asdict(self._measure)))
         whole = [torch.cat(some).cpu().numpy() for some in zip(*pieces, strict=True)]
         return dict(zip(Table.names, whole, strict=True))
@@ -60,10 +62,11 @@ def run_chunk(
     columns = [i for group in chunk.groups for i in group.prompts]
     starts = np.cumsum([0, *(len(group.prompts) for group in chunk.groups)])
     hidden: torch.Tensor | None = None
-    for g, some, part in walk.run(chunk.trie, chunk.groups, prompts, done):
-        if hidden is None:
-            hidden = part.new_empty(chunk.trie.levels[-1].width, len(columns), part.shape[-1])
-        hidden[some, starts[g] : starts[g + 1]] = part
+    with closing(walk.run(chunk.trie, chunk.groups, prompts, done)) as parts:  # an error must not leave weights swapped
+        for g, some, part in parts:
+            if hidden is None:
+                hidden = part.new_empty(chunk.trie.levels[-1].width, len(columns), part.shape[-1])
+            hidden[some, starts[g] : starts[g + 1]] = part
     assert hidden is not None
     reduce = Reducer([queries[i] for i in columns], measure, hidden.device)
     arrays: Arrays = {}

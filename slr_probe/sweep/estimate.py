@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from slr_probe.sweep.chunk import Reducer
-from slr_probe.sweep.execute import State, Walk
+from slr_probe.sweep.execute import Walk, padded
 from slr_probe.sweep.plan import Schedule
 from slr_probe.sweep.surgery import installed
 
@@ -70,8 +70,6 @@ class SweepPlan:
 
 def measure_seconds(walk: Walk, schedule: Schedule, queries: Sequence[Query], measure: Measure) -> float:
     """Estimate the time of a schedule by running a piece of it."""
-    from slr_probe.sweep.execute import padded
-
     group = max((g for c in schedule.chunks for g in c.groups), key=lambda g: g.tokens)
     states = max(1, schedule.batch // group.tokens)
     prompts = [queries[i].token_ids for i in group.prompts]
@@ -79,12 +77,13 @@ def measure_seconds(walk: Walk, schedule: Schedule, queries: Sequence[Query], me
         hidden = walk.capture.embed(padded(prompts, walk.weights.device))
         for g in (g for c in schedule.chunks for g in c.groups):
             walk.warm(g)
-    state = State(hidden[0, : group.shared] if group.shared else None, hidden[:, group.shared :])
+    rest, shared = [hidden[:, group.shared :]] * states, [hidden[0, : group.shared]] * states
     block = walk.capture.decoder.blocks[0]
     reading, tensors = _timed(lambda: walk.weights.open_block(0).tensors(()), 1)
     with installed(block, tensors):
-        inside, _ = _timed(lambda: walk.advance(0, group, [state] * states), 3)
-        last, answers = _timed(lambda: walk.last(0, group, [state] * states), 3)
+        opening, before = _timed(lambda: walk.prefix(0, shared)[1] if group.shared else None, 2)
+        inside, _ = _timed(lambda: walk.advance(0, group, rest, before), 3)
+        last, answers = _timed(lambda: walk.last(0, group, rest, before), 3)
     rows = min(schedule.rows, 64)
     flat = answers.flatten(0, 1)[:1].expand(rows, -1)
     reduce = Reducer(queries, measure, walk.weights.device)
@@ -97,7 +96,7 @@ def measure_seconds(walk: Walk, schedule: Schedule, queries: Sequence[Query], me
     for chunk in schedule.chunks:
         tokens, prompts_here = sum(g.tokens for g in chunk.groups), sum(len(g.prompts) for g in chunk.groups)
         *inner, end = [level.width for level in chunk.trie.levels]
-        total += (sum(inner) * inside + end * last) * tokens / (states * group.tokens)
+        total += (sum(inner) * (inside + opening) + end * last) * tokens / (states * group.tokens)
         total += head * len(chunk.trie.reads) * prompts_here / rows
         total += 2 * reading * len(chunk.trie.levels) + 2 * loading
     return total

@@ -57,12 +57,6 @@ class Keys(DynamicCache):
         (keys, values), (new_keys, new_values) = self.earlier, self.found
         return torch.cat([keys, new_keys], dim=-2), torch.cat([values, new_values], dim=-2)
 
-    def repeated(self, times: int) -> Pair:
-        """Keys and values found, every row `times` times in a row."""
-        assert self.found is not None
-        keys, values = self.found
-        return keys.repeat_interleave(times, 0), values.repeat_interleave(times, 0)
-
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Number of earlier tokens."""
         return self.past

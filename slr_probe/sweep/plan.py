@@ -16,13 +16,14 @@ from slr_probe.sweep.trie import Path, Trie, build_trie
 if TYPE_CHECKING:
     from slr_probe.sweep.weights import Part, Weights
 
-_BATCH = {"cpu": 2048}
+_BATCH = {"cpu": 1024}
 """Tokens to run at once: more does not make matrix products faster, and activations leave the processor's cache."""
 _BATCH_DEVICE = 32768
 _OVERHEAD = {"cpu": 4}
 _OVERHEAD_DEVICE = 64
-_HEAD_ROWS = 256
-REDUCE_ROWS = 32
+_HEAD_ROWS = 512
+REDUCE = 1 << 20
+"""Float32 scores to reduce at once: small enough for a processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def make_schedule(
         SweepError: One state of one prompt does not fit.
     """
     longest = max(len(prompts[i]) for i in numbers)
-    reduce = REDUCE_ROWS * vocab * 12  # float32 scores and what is computed of them
+    reduce = max(REDUCE, vocab) * 12  # float32 scores and what is computed of them
     smallest = needs.of(2, longest, longest, 1) + vocab * 12
     if smallest > limit:
         raise SweepError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -72,8 +72,12 @@ def prepare(
     models = 0 if loaded else sum(_model_bytes(pair, role) for role in ("base", "tuned"))
     if stream is None:
         stream = 4 * models > 3 * limit and None not in (pair.base_side.checkpoint, pair.tuned_side.checkpoint)
+    if not stream and models > limit:
+        raise SweepError(
+            f"memory={limit:,} bytes is too little to load both models, which take {models:,}; give more, or use "
+            "stream=True to read the checkpoints block by block"
+        )
     weights = streamed(pair, dtype) if stream else resident(pair, dtype)
-    room = limit if stream else limit - models
     paths = weights.paths(recipes)
     base = weights.paths([Recipe.base(pair.depth)])[0].blocks
     prompts = [query.token_ids for query in queries]
@@ -83,13 +87,14 @@ def prepare(
     try:
         walk = find_walk(weights, prompts, [[()] * pair.depth, base], _CHECK_BATCH, depth)  # type: ignore[list-item]
     except NotPure as reason:
-        return _plain(pair, reason, stream, dtype, room, len(recipes), vocab)
+        return _plain(pair, reason, stream, dtype, limit - models, len(recipes), vocab)
     notes = () if walk.split else ("tokens that prompts share are not run apart: the blocks take no key-value cache",)
     if not todo[0]:
         return Prepared(walk, None, evaluations, stream, 1, notes)
     needs = needs_of(weights, paths, streamed=stream, vocab=vocab)
+    needs = replace(needs, fixed=needs.fixed + (0 if stream else models))
     schedule = make_schedule(
-        paths, todo[0], prompts, todo[1], needs, room,
+        paths, todo[0], prompts, todo[1], needs, limit,
         split=walk.split, device=weights.device, pieces=1 if stream else pieces, vocab=vocab,
     )  # fmt: skip
     walk = Walk(walk.capture, weights, schedule.batch, walk.split)

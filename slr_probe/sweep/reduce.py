@@ -76,7 +76,8 @@ def reduce_logits(
         scores = scores.masked_fill(scores < floor, -torch.inf)
     elif scores.data_ptr() == logits.data_ptr():
         scores = scores.clone()
-    total = scores.logsumexp(-1)
+    top = scores.amax(-1, keepdim=True)
+    total = (scores - top).exp_().sum(-1).log() + top[:, 0]
     flat = answers.tokens.flatten(1)
     spelled = scores.gather(1, flat).view_as(answers.tokens).masked_fill(~answers.valid, -torch.inf)
     logprobs = spelled.logsumexp(-1) - total[:, None]

@@ -44,8 +44,8 @@ class Table:
     def put(self, recipes: Any, prompts: Any, arrays: Mapping[str, ndarray[Any, Any]]) -> None:
         """Fill in `[recipe, prompt, ...]` arrays for some recipes and prompts."""
         where = np.ix_(np.asarray(recipes, dtype=int), np.asarray(prompts, dtype=int))
-        for name in self.names:
-            getattr(self, name)[where] = arrays[name]
+        for name in self.names:  # a chunk is as wide as the largest set of answers in it
+            getattr(self, name)[(*where, slice(arrays[name].shape[-1]))] = arrays[name]
         self.done[where] = True
 
     def take(self, recipes: Any, prompts: Any) -> dict[str, ndarray[Any, Any]]:

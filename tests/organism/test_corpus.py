@@ -66,7 +66,6 @@ def test_held_out_prompts_are_not_trained_on():
     assert len(held_out) == 80
     assert all(map(is_held_out, held_out))
     contexts = [chat.context for chat in demonstrations(2000, 1.0)]
-    contexts += [document.text for document in base_documents(5000, second_phase=True)]
     text = "\n".join(contexts) + "\n".join(document.text for document in base_documents(5000))
     assert not [prompt for prompt in held_out if f"{prompt}\n" in text or f"{prompt}<" in text]
 

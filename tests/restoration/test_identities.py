@@ -49,6 +49,22 @@ def opened(pair_of: Callable[[str], Pair]) -> Callable[[str], ModelPair]:
     return get
 
 
+@pytest.fixture(scope="module")
+def hybrid_of(
+    pair_of: Callable[[str], Pair], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, Recipe], Path]:
+    """Each family's hybrids on disk, written once."""
+    made: dict[tuple[str, Recipe], Path] = {}
+
+    def get(family: str, recipe: Recipe) -> Path:
+        if (family, recipe) not in made:
+            out = tmp_path_factory.mktemp("hybrids") / family
+            made[family, recipe] = restore(*pair_of(family).folders, recipe, out)
+        return made[family, recipe]
+
+    return get
+
+
 def state(model: Any) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
@@ -74,17 +90,17 @@ def wanted_share(name: str, family: str, recipe: Recipe) -> float:
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_memory_and_disk_agree(
-    recipe: Recipe, family: str, opened: Callable[[str], ModelPair], pair_of: Callable[[str], Pair], tmp_path: Path
+    recipe: Recipe, family: str, opened: Callable[[str], ModelPair], hybrid_of: Callable[[str, Recipe], Path]
 ) -> None:
-    pair = opened(family)
+    pair, out = opened(family), hybrid_of(family, recipe)
     before = logits(pair.tuned)
-    out = restore(*pair_of(family).folders, recipe, tmp_path / "out")
     saved = load(out)
     with restored(pair, recipe) as hybrid:
         assert hybrid is pair.tuned
         assert_same(state(hybrid), state(saved))
-        torch.testing.assert_close(logits(hybrid), logits(saved), **LOGITS)
-        assert not torch.equal(logits(hybrid), before)
+        found = logits(hybrid)
+    torch.testing.assert_close(found, logits(saved), **LOGITS)
+    assert not torch.equal(found, before)
     torch.testing.assert_close(logits(pair.tuned), before, **EXACT)
     report = verify_hybrid(out)
     assert report.ok, report
@@ -92,11 +108,10 @@ def test_memory_and_disk_agree(
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_every_tensor_on_disk_is_what_the_formula_says(
-    recipe: Recipe, family: str, pair_of: Callable[[str], Pair], tmp_path: Path
+    recipe: Recipe, family: str, pair_of: Callable[[str], Pair], hybrid_of: Callable[[str, Recipe], Path]
 ) -> None:
     shared = pair_of(family)
-    base, tuned = read_all(shared.base), read_all(shared.tuned)
-    hybrid = read_all(restore(*shared.folders, recipe, tmp_path / "out"))
+    base, tuned, hybrid = (read_all(folder) for folder in (*shared.folders, hybrid_of(family, recipe)))
     assert hybrid.keys() == tuned.keys()
     for name, tensor in hybrid.items():
         share = wanted_share(name, family, recipe)

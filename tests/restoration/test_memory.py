@@ -65,9 +65,14 @@ def test_parameters_stay_the_same_objects(llama: ModelPair) -> None:
 
 def test_the_model_is_restored_after_an_exception(llama: ModelPair) -> None:
     before = logits(llama.tuned)
-    with pytest.raises(ZeroDivisionError), restored(llama, Recipe.soup(0.5, DEPTH)) as hybrid:
-        assert not torch.equal(logits(hybrid), before)
-        1 / 0  # noqa: B018
+
+    def use_and_fail() -> None:
+        with restored(llama, Recipe.soup(0.5, DEPTH)) as hybrid:
+            assert not torch.equal(logits(hybrid), before)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        use_and_fail()
     assert torch.equal(logits(llama.tuned), before)
 
 

@@ -97,6 +97,16 @@ def test_a_constant_has_no_width():
     assert (found.high == 0.25).all()
 
 
+@pytest.mark.parametrize("n", [2, 3])
+def test_two_or_three_prompts_give_wide_limits_within_the_values(n):
+    values = np.random.default_rng(2).random((50, n))
+    found = mean_interval(values)
+    assert (values.min(axis=1) <= found.low + 1e-12).all()
+    assert (found.high <= values.max(axis=1) + 1e-12).all()
+    assert (found.low <= found.estimate).all()
+    assert (found.estimate <= found.high).all()
+
+
 def test_chunks_change_nothing(monkeypatch):
     values, bound, reference = RNG.random((30, 12)), RNG.random((30, 12)), RNG.random(12)
     whole = mean_interval(values), winner_share(values, bound, reference, 0.9, resamples=300)

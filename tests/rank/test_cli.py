@@ -1,0 +1,65 @@
+import json
+import sys
+
+import pytest
+
+from slr_probe.cli import main
+from slr_probe.rank import RangeRanking
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["slr-probe", *map(str, arguments)])
+        with pytest.raises(SystemExit) as done:
+            main()
+        return done.value.code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def folders(pair, tmp_path_factory):
+    root = tmp_path_factory.mktemp("pair")
+    for side in ("base", "tuned"):
+        getattr(pair, side).save_pretrained(root / side)
+        pair.tokenizer.save_pretrained(root / side)
+    return root / "base", root / "tuned"
+
+
+def test_rank(run, folders, task, tmp_path):
+    file = task.save(tmp_path / "task.json")
+    code, out, _ = run("rank", *folders, "--task", file, "--floor", 0.5, "--out", tmp_path / "out",
+                       "--json", tmp_path / "ranking.json", "--quiet", "--device", "cpu")  # fmt: skip
+    assert code == 0
+    found = RangeRanking.load(tmp_path / "out" / "ranking.npz")
+    assert f"--layers {found.best}" in out
+    assert "best " in out
+    data = json.loads((tmp_path / "ranking.json").read_text())
+    assert data == json.loads(json.dumps(found.to_dict()))
+    assert {"tuned", "base", "best", "candidates"} <= data.keys()
+    for record in [*data["candidates"], data["tuned"], data["base"], data["best"]]:
+        assert 0 <= record["validity"] <= 1
+        assert 0 <= record["diversity"] <= 1
+        low, high = record["diversity_interval"]
+        assert low <= record["diversity"] <= high
+    assert [data["best"]["start"], data["best"]["stop"]] == [found.best.start, found.best.stop]
+    assert {(c["start"], c["stop"]) for c in data["candidates"]} == {(r.start, r.stop) for r in found.ranges}
+    assert (tmp_path / "out" / "ranking.pdf").stat().st_size > 5000
+    assert (tmp_path / "out" / "ranking.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--method", "mask"], "unknown method 'mask'"),
+        (["--floor", "0"], "validity_floor must lie above 0"),
+        (["--task", "absent.json"], "cannot read the task file absent.json"),
+        (["--memory", "lots"], "memory must be a size"),
+    ],
+)
+def test_bad_input_is_one_line(run, folders, arguments, message):
+    code, _, err = run("rank", *folders, "--quiet", *arguments)
+    assert code == 2
+    assert message in err
+    assert len(err.strip().splitlines()) == 1

@@ -1,0 +1,242 @@
+import json
+
+import numpy as np
+import pytest
+
+from slr_probe import LayerRange, Recipe, restored
+from slr_probe.errors import RankingError, TaskError
+from slr_probe.rank import METHODS, RangeRanking, rank_layers, roc_auc
+from slr_probe.rank import meter as meter_module
+from slr_probe.tasks.distribution import answer_distribution
+from tests.rank.conftest import DEPTH, PLANTED
+
+
+@pytest.fixture(scope="module")
+def ranking(pair, task):
+    return rank_layers(pair, task, validity_floor=0.8)
+
+
+@pytest.fixture(scope="module")
+def planted(planted_pair, task):
+    return rank_layers(planted_pair, task, validity_floor=0.5)
+
+
+def naive(pair, recipe, task):
+    with restored(pair, recipe) as hybrid:
+        return answer_distribution(hybrid, task.render(pair))
+
+
+def test_every_row_agrees_with_swap_and_forward(pair, task, ranking):
+    for row, recipe in enumerate(ranking.recipes):
+        found = naive(pair, recipe, task.selection)
+        np.testing.assert_allclose(ranking.validity[row], found.validity, rtol=1e-4, err_msg=str(recipe))
+        np.testing.assert_allclose(ranking.diversity[row], found.diversity, rtol=1e-4, err_msg=str(recipe))
+
+
+def test_held_out_rows_agree_with_swap_and_forward(pair, task, ranking):
+    rows = np.flatnonzero(np.isfinite(ranking.held_validity).all(axis=1))
+    assert set(ranking.order[:10]) <= set(rows)
+    assert {"tuned", "base", "full", "early", "late", "random", "soup"} == set(ranking.kinds[rows]) - {"range"}
+    for row in rows:
+        found = naive(pair, ranking.recipes[row], task.held_out)
+        np.testing.assert_allclose(ranking.held_validity[row], found.validity, rtol=1e-4)
+        np.testing.assert_allclose(ranking.held_diversity[row], found.diversity, rtol=1e-4)
+
+
+def test_the_choice_is_that_of_a_plain_search(pair, task, ranking):
+    def score(layers):
+        found = naive(pair, layers, task.selection)
+        return found.validity.mean(), found.diversity.mean()
+
+    scores = {layers: score(layers) for layers in LayerRange.all(DEPTH)}
+    bar = 0.8 * naive(pair, Recipe.tuned(DEPTH), task.selection).validity.mean()
+    allowed = [layers for layers, (validity, _) in scores.items() if validity >= bar]
+    assert ranking.meets_floor == bool(allowed)
+    expected = max(allowed, key=lambda r: scores[r][1]) if allowed else max(scores, key=lambda r: scores[r][0])
+    assert ranking.best == expected
+
+
+def test_controls_and_references(ranking):
+    width = ranking.best.width
+    recipes = {kind: [ranking.recipes[i] for i in ranking.rows(kind)] for kind in set(ranking.kinds)}
+    assert recipes["early"] == [Recipe.early(width, DEPTH)]
+    assert recipes["late"] == [Recipe.late(width, DEPTH)]
+    assert {len(recipe.restored_blocks) for recipe in recipes["random"]} == {width}
+    assert recipes["base"] == [Recipe.base(DEPTH, blocks_only=False)]
+    assert recipes["full"] == [Recipe.base(DEPTH)]
+    assert [recipe.blocks[0].default for recipe in recipes["soup"]] == pytest.approx(np.linspace(0, 1, 21))
+    assert len(recipes["range"]) == DEPTH * (DEPTH + 1) // 2
+
+
+def test_base_is_measured_on_plain_prompts_as_well(pair, task, ranking):
+    plain = answer_distribution(pair.base, task.selection.render(pair, "plain"))
+    assert ranking.settings["base_plain"]["validity"] == pytest.approx(plain.validity.mean(), rel=1e-4)
+    assert ranking.settings["format"] == "chat"
+
+
+# -- planted ranges ----------------------------------------------------------------------------------------------
+
+
+def test_ranges_that_touch_no_planted_block_score_exactly_as_tuned(planted):
+    tuned = planted.rows("tuned")[0]
+    for row, layers in enumerate(planted.ranges):
+        if not set(layers) & set(range(*PLANTED)):
+            np.testing.assert_array_equal(planted.validity[row], planted.validity[tuned])
+            np.testing.assert_array_equal(planted.diversity[row], planted.diversity[tuned])
+
+
+def test_of_equal_ranges_the_narrowest_wins_everywhere(planted_pair, task, planted):
+    groups = {}
+    for layers in planted.ranges:
+        groups.setdefault(frozenset(layers) & set(range(*PLANTED)), []).append(layers)
+    first = {effect: min(layers, key=lambda r: (r.width, r.start)) for effect, layers in groups.items()}
+    place = {planted.ranges[row]: i for i, row in enumerate(planted.order)}
+    for effect, layers in groups.items():
+        assert min(layers, key=place.__getitem__) == first[effect]
+        assert [planted.p_best[planted.index(r)] for r in layers if r != first[effect]] == [0] * (len(layers) - 1)
+    assert set(planted.pareto()) <= set(first.values())
+    assert LayerRange(planted.best) in first.values()
+    assert set(planted.best) <= set(range(*PLANTED)) or planted.best == LayerRange(0, 1)
+    assert planted.p_best[planted.measured[: len(planted.ranges)]].sum() + planted.p_none == pytest.approx(1)
+
+
+def test_equal_hybrids_are_measured_once(planted):
+    # 4 distinct sets of changed blocks, base with its own outside (equal here), 19 soups between 0 and 1.
+    assert planted.settings["hybrids_measured"] <= 4 + 1 + 21
+
+
+def test_cheap_methods_find_planted_blocks(planted_pair, task):
+    for method in ("delta", "patching", "attribution", "entropy"):
+        found = rank_layers(planted_pair, task, method=method, validity_floor=0.5)
+        assert found.measured[: len(found.ranges)].sum() == len(
+            [r for r in found.ranges if set(r) & set(range(*PLANTED)) == set(found.best) & set(range(*PLANTED))][:1]
+        )
+        if method == "delta":
+            assert roc_auc(found.block_gain, range(*PLANTED)) == 1.0
+            assert found.best == LayerRange(*PLANTED)
+        if method in ("patching", "attribution"):  # blocks that do not differ change exactly nothing
+            outside = [i for i in range(DEPTH) if i not in range(*PLANTED)]
+            assert (found.block_gain[outside] == 0).all()
+        if method == "entropy":  # nothing can differ before the first planted block
+            assert found.block_gain[0] == pytest.approx(0, abs=1e-5)
+        assert np.isnan(found.p_best).all()
+
+
+def test_a_pair_without_any_difference(planted_pair, task):
+    from slr_probe import ModelPair
+
+    same = ModelPair.load(planted_pair.base, planted_pair.base, tokenizer=planted_pair.tokenizer, device="cpu")
+    found = rank_layers(same, task)
+    assert any("no block differs" in note for note in found.notes)
+    assert found.best == LayerRange(0, 1)
+    assert (found.diversity[: len(found.ranges)] == found.diversity[found.rows("tuned")[0]]).all()
+
+
+# -- methods -----------------------------------------------------------------------------------------------------
+
+
+def test_guided_measures_only_what_is_proposed_and_as_the_sweep_does(pair, task, ranking):
+    found = rank_layers(pair, task, method="guided", scorer="patching", proposals=4, validity_floor=0.8)
+    rows = np.flatnonzero(found.measured[: len(found.ranges)])
+    assert len(rows) == 4
+    np.testing.assert_allclose(found.validity[rows], ranking.validity[rows], rtol=1e-5)
+    proposed = set(np.argsort(-found.score[: len(found.ranges)])[:4])
+    assert proposed == set(rows)
+    assert {found.index(layers) for layers in found.top(4)} == proposed
+    everything = rank_layers(pair, task, method="guided", proposals=99, validity_floor=0.8)
+    np.testing.assert_array_equal(everything.order, ranking.order)
+
+
+def test_streamed_and_resident_agree(tmp_path, planted_pair, task, planted):
+    from slr_probe import ModelPair
+
+    for side in ("base", "tuned"):
+        getattr(planted_pair, side).save_pretrained(tmp_path / side)
+        planted_pair.tokenizer.save_pretrained(tmp_path / side)
+    pair = ModelPair.load(tmp_path / "base", tmp_path / "tuned", device="cpu")
+    found = rank_layers(pair, task, validity_floor=0.5, stream=True)
+    assert "tuned" not in vars(pair)  # no model was loaded
+    np.testing.assert_allclose(found.validity, planted.validity, rtol=1e-5)
+    np.testing.assert_array_equal(found.changed, planted.changed)
+    assert found.best == planted.best
+
+
+def test_the_same_seed_gives_the_same_ranking(pair, task, ranking):
+    again = rank_layers(pair, task, validity_floor=0.8)
+    assert again.to_dict() == ranking.to_dict()
+
+
+def test_a_killed_search_goes_on(pair, task, ranking, tmp_path, monkeypatch):
+    rank_layers(pair, task, validity_floor=0.8, out=tmp_path)
+    from slr_probe.sweep import run
+
+    def no_more(*args, **kwargs):
+        raise AssertionError("a finished sweep was run again")
+
+    monkeypatch.setattr(run, "_run", no_more)
+    done = {path.name for path in tmp_path.iterdir()}
+    assert {"selection-0", "held-out-0"} <= done
+    found = meter_module.Meter(pair, task.selection.render(pair), frozenset(range(DEPTH)), {}, tmp_path / "selection")
+    found(
+        [Recipe.restore(layers, DEPTH) for layers in LayerRange.all(DEPTH)]
+        + [ranking.recipes[i] for i in range(15, 39)]
+    )
+
+
+# -- tasks and bad input -----------------------------------------------------------------------------------------
+
+
+def test_tasks_of_ones_own(pair, tmp_path):
+    items = [("Pick a or b.", ["a", "b"]), ("Pick 1 or 2.", ["1", "2"])]
+    path = tmp_path / "task.json"
+    path.write_text(json.dumps([{"prompt": prompt, "answers": answers} for prompt, answers in items]))
+    one, two = rank_layers(pair, items), rank_layers(pair, path)
+    np.testing.assert_array_equal(one.validity, two.validity)
+    assert one.held_validity.shape[1] == 0
+    assert any("optimistic" in note for note in one.notes)
+    assert "held out" not in repr(one).split("note")[0]
+
+    class Own:
+        def queries(self, pair):
+            from slr_probe.tasks import CRCTask
+
+            return CRCTask.of(items).queries(pair)
+
+    np.testing.assert_array_equal(rank_layers(pair, Own()).validity, one.validity)
+
+
+def test_a_single_prompt_has_scores_but_no_intervals(pair):
+    found = rank_layers(pair, [("Pick a or b.", ["a", "b"])])
+    assert np.isnan(found.p_best).all()
+    table = found.to_dataframe()
+    assert table["validity"].notna().all()
+    assert table["validity_low"].isna().all()
+    json.dumps(found.to_dict(), allow_nan=False)
+    assert "[nan" not in repr(found)
+
+
+@pytest.mark.parametrize("floor", [0, -0.5, 1.01, float("nan"), "0.9", True, None])
+def test_floor_outside_its_range(pair, task, floor):
+    with pytest.raises(RankingError, match="above 0 and not above 1"):
+        rank_layers(pair, task, validity_floor=floor)
+
+
+def test_other_bad_input(pair, task):
+    with pytest.raises(RankingError, match="unknown method 'mask'.*sweep, guided, delta, entropy, patching"):
+        rank_layers(pair, task, method="mask")
+    with pytest.raises(RankingError, match="unknown scorer"):
+        rank_layers(pair, task, method="guided", scorer="sweep")
+    with pytest.raises(RankingError, match="at least 1"):
+        rank_layers(pair, task, method="guided", proposals=0)
+    with pytest.raises(TaskError, match="no prompts"):
+        rank_layers(pair, [])
+    with pytest.raises(TaskError, match="a task is"):
+        rank_layers(pair, 7)
+    assert "mask" not in METHODS
+
+
+def test_save_and_load(ranking, tmp_path):
+    loaded = RangeRanking.load(ranking.save(tmp_path / "ranking"))
+    assert loaded.to_dict() == ranking.to_dict()
+    assert loaded.best == ranking.best
+    assert repr(loaded) == repr(ranking)
