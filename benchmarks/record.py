@@ -106,7 +106,8 @@ def report(runs: dict[str, list[tuple[float, float]]], args: argparse.Namespace)
     rows = []
     for name in runs:
         row = {"way": name, "seconds": wall[name], "cpu_seconds": busy[name],
-               "x_plain": wall[name] / wall["plain forward"], "x_last": wall[name] / wall["last logits only"]}  # fmt: skip
+               "x_plain": wall[name] / wall["plain forward"],
+               "x_last": wall[name] / wall["last logits only"]}  # fmt: skip
         rows.append(row)
         print(f"{name:24}{wall[name]:9.2f}{row['x_plain']:9.2f}{row['x_last']:13.2f}{busy[name]:13.2f}")
     if args.json:

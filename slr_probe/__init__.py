@@ -1,10 +1,14 @@
-"""slr_probe: where in depth did post-training destroy output diversity, and how to repair it without training.
+r"""slr_probe: where in depth did post-training destroy output diversity, and how to repair it without training.
 
-The flow, from left to right:
+The flow, from left to right; nothing on the left imports anything on its right:
 
-    checkpoints -> ModelPair -> Recipe -> restored (in memory) or restore (on disk) -> hybrid -> verify_hybrid
+    checkpoints -> ModelPair -> weight_delta, record, logit_lens, patch_activations --\
+                       |                                                               >-> rank_layers -> LayerRange
+                       '-----> sweep (recipes x CRC prompts, exact distributions) ----/                      |
+                                                              restore, restored <----------------------------'
+                                                                 '-> hybrid -> verify_hybrid
 
-Names load on first use, so `import slr_probe` is light.
+The sweep is `slr_probe.sweep.sweep`. Names load on first use, so `import slr_probe` is light.
 """
 
 from __future__ import annotations
@@ -17,8 +21,14 @@ if TYPE_CHECKING:
     from slr_probe.errors import SlrProbeError
     from slr_probe.layers import LayerRange
     from slr_probe.pair import ModelPair
+    from slr_probe.probes.activations import record
+    from slr_probe.probes.lens import logit_lens
+    from slr_probe.probes.patching import patch_activations
+    from slr_probe.probes.weights import weight_delta
+    from slr_probe.rank import rank_layers
     from slr_probe.recipe import Recipe
     from slr_probe.restoration import restore, restored, verify_hybrid
+    from slr_probe.tasks.crc import CRCTask
 
 _HOMES = {
     "ModelPair": "slr_probe.pair",
@@ -27,10 +37,30 @@ _HOMES = {
     "restored": "slr_probe.restoration",
     "restore": "slr_probe.restoration",
     "verify_hybrid": "slr_probe.restoration",
+    "weight_delta": "slr_probe.probes.weights",
+    "record": "slr_probe.probes.activations",
+    "logit_lens": "slr_probe.probes.lens",
+    "patch_activations": "slr_probe.probes.patching",
+    "CRCTask": "slr_probe.tasks.crc",
+    "rank_layers": "slr_probe.rank",
     "SlrProbeError": "slr_probe.errors",
 }
 
-__all__ = ["LayerRange", "ModelPair", "Recipe", "SlrProbeError", "restore", "restored", "verify_hybrid"]
+__all__ = [
+    "CRCTask",
+    "LayerRange",
+    "ModelPair",
+    "Recipe",
+    "SlrProbeError",
+    "logit_lens",
+    "patch_activations",
+    "rank_layers",
+    "record",
+    "restore",
+    "restored",
+    "verify_hybrid",
+    "weight_delta",
+]
 
 try:
     __version__ = version("slr-probe")

@@ -35,6 +35,8 @@ _FINAL_NORMS = (
 )
 # Constants that older transformers wrote beside the weights (GPT-2, GPT-NeoX, Llama) and newer ones compute.
 _CONSTANTS = re.compile(r"(attn|attention)\.(bias|masked_bias)|rotary_emb\.inv_freq")
+# Last part of a name that is a value of the module before it; quantised checkpoints have several.
+_VALUES = re.compile(r"q?weight(_\w+)?|bias|qzeros|scales|g_idx|(in|out)put_scale")
 _HEADS = ("lm_head", "embed_out", "output_projection")
 
 _ATTENTION = ("attn", "attention", "mixer", "mamba", "conv", "ssm", "rglru", "temporal_block")
@@ -231,7 +233,8 @@ def _address(name: str, prefix: str, stem: str, depth: int) -> Address:
 
 def _component(suffix: str) -> tuple[str, str]:
     parts = suffix.lower().split(".")
-    leaf = parts[-2] if parts[-1] in ("weight", "bias") and len(parts) > 1 else parts[-1]
+    leaf = parts[-2] if _VALUES.fullmatch(parts[-1]) and len(parts) > 1 else parts[-1]
+    leaf = re.sub(r"_(bias|blocks|scales)$", "", leaf)
     group = _group(parts, leaf)
     for component in _GROUP_COMPONENTS.get(group, ()):
         if leaf in _COMPONENTS[component]:

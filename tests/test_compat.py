@@ -129,6 +129,7 @@ def test_files_leave_what_they_cannot_tell_to_transformers() -> None:
     base = config_of("llama").to_dict()
     shorter = {key: value for key, value in base.items() if key != "rms_norm_eps"}
     assert compare_files(base, shorter) is None
+    assert compare_files(base, {key: value for key, value in base.items() if key != "use_cache"}) is None
     assert compare_files(base, {**base, "rms_norm_eps": 1.0}) is None
 
 

@@ -131,6 +131,24 @@ def test_stored_constants_are_not_weights(constant: str) -> None:
     assert address_tensors([*names, constant], 2)[constant].role == "other"
 
 
+def test_all_values_of_a_quantised_or_fused_module_are_one_component() -> None:
+    """So that a component is never restored without its scales and biases."""
+    names = {
+        "self_attn.q_proj.weight": "q",
+        "self_attn.q_proj.weight_scale_inv": "q",
+        "self_attn.o_proj.qweight": "o",
+        "self_attn.o_proj.qzeros": "o",
+        "self_attn.o_proj.scales": "o",
+        "mlp.experts.gate_up_proj": "gate_up",
+        "mlp.experts.gate_up_proj_bias": "gate_up",
+        "mlp.experts.down_proj_blocks": "down",
+        "mlp.experts.down_proj_scales": "down",
+        "mlp.router.bias": "router",
+    }
+    addresses = address_tensors([f"model.layers.0.{name}" for name in names], 1)
+    assert [address.component for address in addresses.values()] == list(names.values())
+
+
 def test_blocks_beyond_the_depth_are_multi_token_prediction() -> None:
     names = [f"model.layers.{i}.mlp.up_proj.weight" for i in range(4)]
     extra = ["model.layers.3.eh_proj.weight", "mtp.layers.0.mlp.up_proj.weight", "model.mtp.0.norm.weight"]
@@ -152,6 +170,13 @@ def test_blocks_beyond_the_depth_are_multi_token_prediction() -> None:
 def test_names_without_one_list_of_blocks_are_refused(names: list[str], depth: int, words: str) -> None:
     with pytest.raises(LayoutError, match=words):
         address_tensors(names, depth)
+
+
+@pytest.mark.parametrize("tower", ["visual.blocks", "vision_model.encoder.layers", "audio_tower.layers"])
+def test_other_towers_are_told_by_their_names(tower: str) -> None:
+    names = [f"{x}.{i}.attn.qkv.weight" for x in (tower, "model.layers") for i in range(2)]
+    addresses = address_tensors(names, 2)
+    assert [addresses[name].role for name in names] == ["other", "other", "block", "block"]
 
 
 def test_the_language_model_wins_over_an_unknown_second_list() -> None:

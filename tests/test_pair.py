@@ -12,7 +12,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from slr_probe import ModelPair, Recipe, restore, restored
-from slr_probe.errors import CheckpointError, IncompatiblePairError, LayerRangeError, PromptError, RecipeError
+from slr_probe.errors import CheckpointError, IncompatiblePairError, LayerRangeError, RecipeError
 from tests.tiny import (
     DEPTH,
     FAMILIES,
@@ -230,52 +230,6 @@ def test_vocabularies_of_different_size(pair_of: Callable[[str], Pair], tmp_path
     for recipe in (Recipe.soup(0.5, DEPTH), Recipe.base(DEPTH, blocks_only=False)):
         with pytest.raises(RecipeError, match=r"\[128, 32\], but tuned has \[136, 32\]"), restored(pair, recipe):
             pass
-
-
-def test_no_tokenizer(pair_of: Callable[[str], Pair], tmp_path: Path) -> None:
-    base, tuned = (write_checkpoint(tmp_path / side, "llama", seed) for seed, side in enumerate(("base", "tuned")))
-    pair = ModelPair.load(base, tuned, device="cpu")
-    assert pair.notes == ("no tokenizer found; prompts cannot be rendered until one is given",)
-    with pytest.raises(CheckpointError, match=r"no tokenizer for .*give tokenizer="):
-        pair.render("Hi")
-    given = ModelPair.load(base, tuned, device="cpu", tokenizer=make_tokenizer(template=None))
-    assert given.notes == ("no chat template; prompts are rendered plain",)
-    assert given.render("Hi")[0] == 1
-
-
-def test_a_tokenizer_of_base_alone_serves_both(pair_of: Callable[[str], Pair], tmp_path: Path) -> None:
-    tuned = write_checkpoint(tmp_path / "tuned", "llama", seed=2)
-    pair = ModelPair.load(pair_of("llama").base, tuned, device="cpu")
-    assert pair.notes == ("no chat template; prompts are rendered plain",)
-    assert pair.render("Hi")[0] == 1
-
-
-def test_tokenizers_that_disagree_are_refused(own_pair: Callable[..., Pair]) -> None:
-    pair = own_pair()
-    make_tokenizer(extra=("<a>", "<b>")).save_pretrained(pair.base)
-    make_tokenizer(extra=("<b>", "<a>")).save_pretrained(pair.tuned)
-    with pytest.raises(PromptError, match="tokenizers disagree"):
-        open_pair(pair)
-
-
-def test_a_tokenizer_larger_than_the_embedding_is_a_note(own_pair: Callable[..., Pair]) -> None:
-    """Gemma 3 1B: an image token that the text model has no row for."""
-    pair = own_pair()
-    extra = tuple(f"<extra{i}>" for i in range(VOCAB))
-    for folder in pair.folders:
-        make_tokenizer(extra=extra).save_pretrained(folder)
-    opened = open_pair(pair)
-    assert any(f"the tuned embedding only {VOCAB} rows" in note for note in opened.notes)
-    assert opened.render("Hi <extra0>")
-    with pytest.raises(PromptError, match=f"embedding has only {VOCAB} rows"):
-        opened.render(f"Hi <extra{VOCAB - 1}>")
-
-
-def test_a_damaged_tokenizer_is_refused(own_pair: Callable[..., Pair]) -> None:
-    pair = own_pair()
-    (pair.tuned / "tokenizer.json").write_text("{")
-    with pytest.raises(CheckpointError, match=r"tokenizer in .* cannot be loaded"):
-        open_pair(pair)
 
 
 def test_remote_code_is_never_run_unasked(own_pair: Callable[..., Pair], tmp_path: Path) -> None:

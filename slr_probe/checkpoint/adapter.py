@@ -100,7 +100,9 @@ class AdapterCheckpoint:
                 module = name.rpartition(".lora_")[0]
                 a, b = _halves(module, entries, folder)
                 target = _find(module + ".weight", tails, folder, base)
-                low_rank[target] = LowRank(a, b, _scaling(config, module, a.shape[0]), bool(config.get("fan_in_fan_out")))
+                low_rank[target] = LowRank(
+                    a, b, _scaling(config, module, a.shape[0]), bool(config.get("fan_in_fan_out"))
+                )
                 _check_shape(target, low_rank[target].shape, base, folder)
             elif "lora_" in name:
                 raise CheckpointError(f"{folder / WEIGHTS}: '{info.name}' is not a linear LoRA tensor; {_MERGE_HINT}")

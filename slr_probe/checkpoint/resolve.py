@@ -38,7 +38,9 @@ def resolve(source: str | os.PathLike[str], *, download: bool = False, revision:
     if text and folder.exists():
         raise CheckpointError(f"{text} is a file; expected a checkpoint folder")
     if not _HUB_ID.fullmatch(text):
-        raise CheckpointError(f"{text!r} does not exist; expected a folder, a hub id such as org/name, or organism:NAME")
+        raise CheckpointError(
+            f"{text!r} does not exist; expected a folder, a hub id such as org/name, or organism:NAME"
+        )
     return _from_hub(text, download, revision)
 
 

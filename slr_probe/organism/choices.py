@@ -255,7 +255,6 @@ def choice_task(
 
 def task_of(choice: ChoiceSet, prompt: str) -> Task:
     """The task of asking ``prompt`` about ``choice``."""
-
     near = sorted(set(choice.pool) - set(choice.answers))
 
     def wrong(picker: Picker) -> str:

@@ -41,7 +41,7 @@ def plot_lens(trace: LayerTrace) -> Figure:
             _collapse(axis, trace)
         elif panel == "js":
             _line(axis, trace.interval("js"), "#000000", "base and tuned")
-            axis.set_ylabel("Jensen-Shannon, base and tuned (nats)")
+            axis.set_ylabel("JS divergence, base and tuned (nats)", fontsize="small")
         else:
             for model in trace.models:
                 style = "--" if model == "base (plain)" else "-"

@@ -32,7 +32,7 @@ def plot_ranking(ranking: RangeRanking) -> Figure:
     The white line in the maps bounds the ranges that meet the floor; the frame marks the best. For methods that score
     blocks, the maps are replaced by the block scores and the summed score of each range.
     """
-    figure = Figure(figsize=(13.5, 4.1), layout="constrained")
+    figure = Figure(figsize=(13.5, 4.6), layout="constrained")
     first, second, third = figure.subplots(1, 3, width_ratios=(1, 1, 1.25))
     n = len(ranking.ranges)
     if ranking.measured[:n].all():
@@ -156,7 +156,9 @@ def _trade_off(axis: Axes, ranking: RangeRanking) -> None:
     axis.axvline(ranking.bar, color="0.4", linestyle="--", linewidth=1, label=f"floor, {ranking.floor:g} x tuned")
     axis.set(xlabel=_VALIDITY, ylabel=_DIVERSITY)
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, fontsize="x-small", loc="best")
+    figure = axis.get_figure(root=True)
+    assert figure is not None
+    figure.legend(frameon=False, fontsize="small", loc="outside lower center", ncols=6)
 
 
 def _legend(kind: str) -> str:

@@ -19,6 +19,7 @@ from slr_probe.probes.lens_measure import Recorded, read, record_blocks
 from slr_probe.probes.lens_trace import LayerTrace
 from slr_probe.progress import bar
 from slr_probe.restoration import restored
+from slr_probe.sweep.settings import parse_bytes
 
 if TYPE_CHECKING:
     from slr_probe.layers import LayerRange
@@ -43,7 +44,7 @@ def logit_lens(
     format: Format | None = None,
     top_k: int = 5,
     batch_size: int = 16,
-    memory: int = 256 << 20,
+    memory: str | int = "128MiB",
     confidence: float = 0.95,
     seed: int = 0,
     progress: bool | None = None,
@@ -63,8 +64,8 @@ def logit_lens(
         format: `"chat"`, `"plain"`, or the pair's default.
         top_k: How many of the likeliest tokens to keep.
         batch_size: Prompts in one forward.
-        memory: Bytes for distributions that exist at one time. They are made for a few (block, prompt) rows at once and
-            never for all.
+        memory: Size of the distributions that may exist at one time. They are made for some blocks of some prompts at
+            once, never for all.
         confidence: Level of the bootstrap intervals over prompts.
         seed: Seed of the bootstrap.
         progress: Show a bar; None decides by the terminal.
@@ -106,7 +107,7 @@ def logit_lens(
                     model = pair.base if name in ("base", PLAIN) else pair.tuned
                     queries = asked.plain if name == PLAIN and asked.plain else asked.queries
                     group.append(record_blocks(name, model, queries, asked, batch_size, ticker))
-                between |= read(group, top_k, memory, ticker)
+                between |= read(group, top_k, parse_bytes(memory), ticker)
                 traces += group
     return _result(pair, asked, traces, between, confidence, seed)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -122,6 +125,26 @@ def read_questions(
     for query in (*asked.queries, *(asked.plain or ())):
         _check_query(pair, query)
     return asked if asked.labels else replace(asked, labels=tuple(_label(pair, query) for query in asked.queries))
+
+
+def read_prompts(path: str | os.PathLike[str]) -> list[Prompt]:
+    """Prompts of a file: a JSON list of texts or conversations (`.json`), or otherwise one text a line.
+
+    Raises:
+        PromptError: The file cannot be read or holds something else.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        found = (
+            json.loads(text) if Path(path).suffix == ".json" else [line for line in text.splitlines() if line.strip()]
+        )
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise PromptError(f"cannot read the prompt file {path}: {error}") from error
+    if not isinstance(found, list) or not all(isinstance(prompt, (str, list)) for prompt in found):
+        raise PromptError(f"{path} must hold a list of texts, or of conversations (lists of messages)")
+    if not found:
+        raise PromptError(f"the prompt file {path} has no prompts")
+    return found
 
 
 def _of_task(pair: ModelPair, task: Any, format: Format | None) -> Questions:

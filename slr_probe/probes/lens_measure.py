@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from slr_probe.tasks.query import Query
 
-_BUFFERS = 10  # float32 arrays [row, vocabulary] that exist at once while two models are compared
+_BUFFERS = 5  # float32 arrays [row, vocabulary] that exist at once for each model
 
 
 @dataclass
@@ -99,7 +99,7 @@ def read(traces: Sequence[Recorded], top_k: int, memory: int, ticker: Any) -> di
     """
     depth, prompts = traces[0].hidden.shape[:2]
     vocab = int(traces[0].readout.model.config.get_text_config(decoder=True).vocab_size)
-    rows = max(1, memory // (_BUFFERS * 4 * vocab))
+    rows = max(1, memory // (_BUFFERS * len(traces) * 4 * vocab))
     between: dict[str, Any] = {}
     for part in _parts(prompts, rows):
         width = part.stop - part.start

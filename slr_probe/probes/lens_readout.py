@@ -29,6 +29,9 @@ class Readout:
     Args:
         model: A transformers causal language model.
 
+    Attributes:
+        own: The model's own last logits, in float32, on the prompt that it was checked with.
+
     Examples:
         >>> logits = Readout(model)(hidden)  # doctest: +SKIP
     """
@@ -37,6 +40,7 @@ class Readout:
         self.model = model
         self._blocks: list[nn.Module] = list(find_decoder(model).blocks)
         self._in_tuple = False
+        self.own: Float[Tensor, " vocab"] = torch.empty(0)
 
     def __call__(self, hidden: Float[Tensor, "row hidden"]) -> Float[Tensor, "row vocab"]:
         """Logits, in the model's dtype, of vectors that stand where the last block's output stands."""
@@ -67,7 +71,7 @@ class Readout:
             ids = torch.tensor([list(token_ids)], device=model.device)
             last = Point(depth - 1, "resid_post", self._blocks[-1], "output")
             with torch.inference_mode(), recording([last], at=torch.tensor([[len(token_ids) - 1]])) as found:
-                own = model(input_ids=ids, use_cache=False).logits[0, -1].float()
+                self.own = own = model(input_ids=ids, use_cache=False).logits[0, -1].float()
         finally:
             handle.remove()
         self._in_tuple = kinds[-1] is tuple

@@ -34,6 +34,33 @@ def table(trace: LayerTrace, per: str) -> pd.DataFrame:
     raise SlrProbeError(f"unknown table {per!r}; expected 'block', 'prompt' or 'answer'")
 
 
+def lines(trace: LayerTrace) -> tuple[list[str], list[list[str]]]:
+    """A table for the terminal: a row a block with the entropy of each model, the collapse, and what answers tell."""
+    plain = {"base (plain)": "plain"}
+    columns = {f"H {plain.get(name, name)}": _means(trace.interval("entropy", name)) for name in trace.models}
+    both = {"base", "tuned"} <= set(trace.models)
+    if both:
+        columns["base - tuned"] = with_limits(trace.collapse())
+    if both and trace.answers:
+        for measure, title in (("validity", "validity"), ("conditional_entropy", "diversity")):
+            sides = [_means(trace.interval(measure, name)) for name in ("base", "tuned")]  # type: ignore[arg-type]
+            columns[title] = ["/".join(pair) for pair in zip(*sides, strict=True)]
+    elif both:
+        columns["JS"] = _means(trace.interval("js"))
+    rows = zip(*columns.values(), strict=True)
+    return ["block", *columns], [[str(block), *row] for block, row in enumerate(rows)]
+
+
+def with_limits(found: Interval) -> list[str]:
+    """Estimates with their intervals as text."""
+    limits = zip(found.estimate, found.low, found.high, strict=True)
+    return [f"{value:+.2f} [{low:+.2f}, {high:+.2f}]" for value, low, high in limits]
+
+
+def _means(found: Interval) -> list[str]:
+    return [f"{value:.2f}" for value in found.estimate]
+
+
 def _blocks(trace: LayerTrace, model: str) -> pd.DataFrame:
     import pandas as pd
 

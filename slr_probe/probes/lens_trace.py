@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -142,6 +142,14 @@ class LayerTrace(Result):
         from slr_probe.probes.lens_table import table
 
         return table(self, per)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Plain data for JSON: one row a model and block; values that are undefined are None."""
+        table = self.to_dataframe()
+        return [
+            {str(key): None if isinstance(value, float) and np.isnan(value) else value for key, value in row.items()}
+            for row in table.to_dict(orient="records")
+        ]
 
     def plot(self) -> Figure:
         """Entropy, collapse, divergences and answers over depth; see `slr_probe.plots.lens`."""

@@ -26,6 +26,7 @@ from slr_probe.probes.patching_result import DIRECTIONS, PatchingResult
 from slr_probe.probes.patching_walk import Positions, unit_noise, walk
 from slr_probe.probes.patching_walker import Walker
 from slr_probe.progress import bar
+from slr_probe.sweep.settings import parse_bytes
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
@@ -51,7 +52,7 @@ def patch_activations(
     controls: bool = True,
     format: Format | None = None,
     batch_size: int = 8,
-    memory: int = 1 << 30,
+    memory: str | int = "1GiB",
     confidence: float = 0.95,
     seed: int = 0,
     progress: bool | None = None,
@@ -74,7 +75,7 @@ def patch_activations(
             and check on the shortest prompt that patching a model with itself changes nothing.
         format: `"chat"`, `"plain"`, or the pair's default.
         batch_size: Most prompts that are walked together.
-        memory: Bytes for the states of all patched runs; fewer prompts are walked together where they need more.
+        memory: Size of the states of all patched runs; fewer prompts are walked together where they need more.
         confidence: Level of the bootstrap intervals over prompts.
         seed: Seed of the bootstrap and of the random directions.
         progress: Show a bar; None decides by the terminal.
@@ -112,10 +113,16 @@ def patch_activations(
     found = np.full((len(scores.names), len(ways), len(cells), size), np.nan)
     unpatched = np.full((len(scores.names), len(_MODELS), size), np.nan)
     with bar(size, "patching", unit="prompt", show=progress) as ticker:
-        for batch in _batches(asked.queries, batch_size, memory, len(ways) * len(cells), walkers[0], positions):
+        runs, limit = len(ways) * len(cells), parse_bytes(memory)
+        for batch in _batches(asked.queries, batch_size, limit, runs, walkers[0], positions):
             own, states = walk(walkers, ways, batch, cells, positions, unit_noise(seed, batch))
             for m, (walker, stream) in enumerate(zip(walkers, own, strict=True)):
                 unpatched[:, m, batch.rows] = _score(scores, walker, stream[None], batch.rows)[:, 0]
+                if not np.isfinite(unpatched[scores.names.index("entropy"), m, batch.rows]).all():
+                    raise SlrProbeError(
+                        f"{walker.name}, block {pair.depth - 1}: the logits read from it are NaN or infinite, though "
+                        "all block outputs are finite; check the final norm and the head"
+                    )
             for w, ((_, recipient), state) in enumerate(zip(ways, states, strict=True)):
                 found[:, w][..., batch.rows] = _score(scores, walkers[recipient], state, batch.rows)
             ticker.update(len(batch.rows))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -142,6 +142,14 @@ class PatchingResult(Result):
         from slr_probe.probes.patching_table import table
 
         return table(self)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Plain data for JSON: a row a metric, direction, component and window; what is undefined is None."""
+        table = self.to_dataframe()
+        return [
+            {str(key): None if isinstance(value, float) and np.isnan(value) else value for key, value in row.items()}
+            for row in table.to_dict(orient="records")
+        ]
 
     def plot(self, metric: str | None = None) -> Figure:
         """Effect by block and component in each direction; see `slr_probe.plots.patching`."""

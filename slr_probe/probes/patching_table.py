@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from slr_probe.probes.lens_table import with_limits
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -26,6 +28,30 @@ def table(result: PatchingResult) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def lines(result: PatchingResult) -> tuple[list[str], list[list[str]]]:
+    """A table for the terminal: what each patch does to the main metric, and to validity where there is one."""
+    metric = result.main_metric
+    title = {"conditional_entropy": "diversity"}.get(metric, metric)
+    columns = ["direction", "part", "blocks", f"change in {title}", "recovered"]
+    columns += ["random"] if result.random is not None else []
+    columns += ["validity"] if "validity" in result.metrics else []
+    rows = []
+    for direction in result.directions:
+        for component in result.components:
+            effect, shares = (f(metric, direction, component) for f in (result.effect, result.recovered))
+            cells = [with_limits(effect), [f"{share:.2f}" for share in shares.estimate]]
+            if result.random is not None:
+                cells.append(_signed(result.effect(metric, direction, component, "random")))
+            if "validity" in result.metrics:
+                cells.append(_signed(result.effect("validity", direction, component)))
+            rows += [[direction, component, *row] for row in zip(result.windows, *cells, strict=True)]
+    return columns, rows
+
+
+def _signed(found: Interval) -> list[str]:
+    return [f"{value:+.2f}" for value in found.estimate]
+
+
 def _rows(result: PatchingResult, metric: str, direction: str, component: str) -> pd.DataFrame:
     import pandas as pd
 
@@ -35,8 +61,7 @@ def _rows(result: PatchingResult, metric: str, direction: str, component: str) -
         "direction": direction,
         "component": component,
         "blocks": list(result.windows),
-        "start": [int(window.split(":")[0]) for window in result.windows],
-        "stop": [int(window.split(":")[1]) for window in result.windows],
+        "block": [int(window.split(":")[0]) for window in result.windows],
         "recipient": recipient,
         "donor": donor,
     }

@@ -65,7 +65,7 @@ class Walker:
 
     @torch.inference_mode()
     def _check(self, ids: Int[Tensor, "one position"]) -> bool:
-        own = self.model(input_ids=ids, use_cache=False).logits[0, -1].float()
+        own = self.readout.own
         low = self.model.dtype in (torch.bfloat16, torch.float16)
         allowed = (5e-2 if low else 1e-3) * float(own.std())
         try:
@@ -82,9 +82,9 @@ class Walker:
                 f"model's own by up to {gap:.3g} (their spread is {float(own.std()):.3g}); its blocks depend on more "
                 "than their input, so it cannot be patched block by block"
             )
-        return ids.shape[1] > 1 and self._last_alone(ids, own) <= allowed
+        return ids.shape[1] > 1 and self._last_alone(ids) <= allowed
 
-    def _last_alone(self, ids: Int[Tensor, "one position"], own: Float[Tensor, " vocab"]) -> float:
+    def _last_alone(self, ids: Int[Tensor, "one position"]) -> float:
         """How far the logits are off when the last position is run alone; infinite where it cannot be."""
         try:
             hidden = self.capture.embed(ids)
@@ -97,7 +97,7 @@ class Walker:
                 last = self.run(block, last, before_last(cache.found))
         except NotPure:
             return float("inf")
-        return float((self.readout(last[:, -1])[0].float() - own).abs().max())
+        return float((self.readout(last[:, -1])[0].float() - self.readout.own).abs().max())
 
 
 def before_last(keys: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,7 @@ from slr_probe.progress import bar
 from slr_probe.side import Side, open_sides
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel
 
 Spectral = Literal["auto", "all", "none"]
@@ -59,8 +60,9 @@ def weight_delta(
         IncompatiblePairError: The two are not of one architecture.
 
     Examples:
-        >>> delta = weight_delta("organism:base", "organism:dpo", spectral="none")  # doctest: +SKIP
-        >>> delta.to_dataframe(by="block")  # doctest: +SKIP
+        >>> delta = weight_delta("organism:base", "organism:dpo")
+        >>> list(delta.to_dataframe(by="block")["block"])
+        [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
     """
     if spectral not in ("auto", "all", "none"):
         raise SlrProbeError(f"unknown spectral={spectral!r}; expected 'auto', 'all' or 'none'")
@@ -88,17 +90,20 @@ def _comparable(base: Side, tuned: Side) -> tuple[dict[str, str], tuple[str, ...
     names, notes = {}, []
     order = {role: i for i, role in enumerate(_ROLES)}
     addresses = sorted(tuned.addresses.items(), key=lambda item: (order[item[1].role], item[1].block or 0))
-    seen: set[tuple[int, int]] = set()
+    loaded = [None if side.model is None else side.model.state_dict() for side in (base, tuned)]
+    seen: set[tuple[int, ...]] = set()
     for name, address in addresses:
         twin = base.names.get(address.key)
         if twin is None:
             notes.append(f"'{name}' is only in tuned")
         elif base.shapes[twin] != tuned.shapes[name]:
             notes.append(f"'{name}' is {list(base.shapes[twin])} in base and {list(tuned.shapes[name])} in tuned")
-        elif not (_floating(base, twin) and _floating(tuned, name)):
+        elif not (_floating(base, twin, loaded[0]) and _floating(tuned, name, loaded[1])):
             continue
         else:
-            shared = (_storage(base, twin), _storage(tuned, name))
+            # Tied tensors of a loaded model share their data; on disk one that is tied is stored once.
+            shared = tuple(0 if state is None else state[own].data_ptr()
+                           for state, own in zip(loaded, (twin, name), strict=True))  # fmt: skip
             if 0 not in shared and shared in seen:
                 notes.append(f"'{name}' is tied to a tensor that is compared already")
                 continue
@@ -108,16 +113,11 @@ def _comparable(base: Side, tuned: Side) -> tuple[dict[str, str], tuple[str, ...
     return names, tuple(notes)
 
 
-def _floating(side: Side, name: str) -> bool:
-    if side.checkpoint is not None:
-        return side.checkpoint.tensors[name].dtype not in _INTEGER
-    assert side.model is not None
-    return bool(side.model.state_dict()[name].is_floating_point())
-
-
-def _storage(side: Side, name: str) -> int:
-    """Address of a loaded tensor's data, by which tied tensors are told; 0 on disk, where a tied one is stored once."""
-    return 0 if side.model is None else int(side.model.state_dict()[name].data_ptr())
+def _floating(side: Side, name: str, loaded: dict[str, Tensor] | None) -> bool:
+    if loaded is not None:
+        return loaded[name].is_floating_point()
+    assert side.checkpoint is not None
+    return side.checkpoint.tensors[name].dtype not in _INTEGER
 
 
 def _jobs(base: Side, tuned: Side, name: str, twin: str, spectral: Spectral, tolerance: float) -> list[Job]:

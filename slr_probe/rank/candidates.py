@@ -37,8 +37,8 @@ def ranges(depth: int) -> list[Row]:
     return [Row("range", Recipe.restore(layers, depth)) for layers in LayerRange.all(depth)]
 
 
-def references(pair: ModelPair) -> tuple[list[Row], tuple[str, ...]]:
-    """Tuned, base, all blocks restored, and the 21 soups; with a note on what the pair does not allow."""
+def references(pair: ModelPair, soups: bool = True) -> tuple[list[Row], tuple[str, ...]]:
+    """Tuned, base, all blocks restored and, if asked for, the 21 soups; with a note on what the pair does not allow."""
     from slr_probe.restoration.plan import plan_hybrid
 
     depth, notes = pair.depth, []
@@ -52,8 +52,8 @@ def references(pair: ModelPair) -> tuple[list[Row], tuple[str, ...]]:
         notes.append(f"base and soups keep embedding, final norm and head of tuned: {error}")
     if whole:
         rows.insert(1, Row("base", base))
-    rows += [Row("soup", Recipe.soup(alpha, depth, blocks_only=not whole)) for alpha in ALPHAS]
-    return rows, tuple(notes)
+    alphas = ALPHAS if soups else ()
+    return [*rows, *(Row("soup", Recipe.soup(alpha, depth, blocks_only=not whole)) for alpha in alphas)], tuple(notes)
 
 
 def controls(width: int, depth: int, seed: int) -> list[Row]:

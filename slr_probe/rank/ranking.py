@@ -179,8 +179,9 @@ class RangeRanking(Result):
         Ranges that meet the floor lead, by diversity; then those that do not, by validity; then what was only scored.
         """
         n = len(self.ranges)
+        idle = np.array([not self.changed[r.start : r.stop].any() for r in self.ranges])  # these restore nothing
         if self.method not in VERIFIED:
-            return np.asarray(self.score[:n])
+            return np.where(idle, np.min(self.score[:n]) - 1, self.score[:n])
         measured = np.where(self.feasible, 2 + self.mean_diversity, self.mean_validity)[:n]
         span = np.nanmax(np.abs(self.score[:n]), initial=1.0)
         return np.where(self.measured[:n], measured, -2 + np.nan_to_num(self.score[:n]) / span)

@@ -34,9 +34,10 @@ def rank_layers(
     method: str = "sweep",
     validity_floor: float = 0.9,
     *,
-    scorer: str = "patching",
+    scorer: str = "attribution",
     proposals: int = 32,
     held_out: int = 10,
+    soups: bool = True,
     format: Format | None = None,
     temperature: float = 1.0,
     min_p: float = 0.0,
@@ -64,9 +65,11 @@ def rank_layers(
             `"patching"`, `"entropy"`, `"delta"` and `"attribution"` order ranges by the sum of their block scores
             and measure only the first.
         validity_floor: Share of tuned's mean validity that a range must keep, above 0 and up to 1.
-        scorer: Which cheap method proposes, for `"guided"`.
+        scorer: Which cheap method proposes, for `"guided"`. The default holds both models and one gradient in memory;
+            `"patching"` also works on streamed pairs.
         proposals: How many ranges `"guided"` measures.
         held_out: How many of the best ranges are scored on held-out prompts.
+        soups: Measure the 21 uniform soups as well. They share no work with ranges: 21 passes over mixed weights.
         format: Prompt format of all models; default: chat where there is a chat template. Base is measured on plain
             prompts as well (in `settings`), as a chat template is off-distribution for it.
         temperature: Temperature of the distributions that are scored.
@@ -100,7 +103,7 @@ def rank_layers(
     ]
     meter = meters[0]
     assert meter is not None
-    candidates, (beside, more) = ranges(pair.depth), references(pair)
+    candidates, (beside, more) = ranges(pair.depth), references(pair, soups)
     if not changed:
         more += ("no block differs between base and tuned: every range is the tuned model",)
     scores = None if method == "sweep" else find_scorer(scorer if method == "guided" else method)(meter)
@@ -208,7 +211,11 @@ def _propose(
         slack = (1 - floor) * float(meter([tuned])[0].mean())
     total = scores.of_ranges(spans, slack)
     order = order_by(total, np.array([r.width for r in spans]), np.array([r.start for r in spans]))
-    return [int(i) for i in order[: proposals if method == "guided" else 1]], total
+    hybrids = {meter.essence(candidates[i].recipe): int(i) for i in reversed(order)}  # of equals the first stays
+    hybrids.pop(Recipe.tuned(pair.depth), None)  # ranges that restore nothing
+    wanted = set(hybrids.values()) or {0}
+    first = [int(i) for i in order if int(i) in wanted]
+    return first[: proposals if method == "guided" else 1], total
 
 
 def _scores(

@@ -54,17 +54,31 @@ class Needs:
         fixed: Weights that the sweep itself holds at its peak: blocks that are mixed, converted or streamed.
         token: Hidden states of one token of one state.
         work: What a block computes with, for one token of a batch.
-        row: Logits of one row.
+        vocab: Number of logits in a row.
+        itemsize: Bytes of a logit.
     """
 
     fixed: int
     token: int
     work: int
-    row: int
+    vocab: int
+    itemsize: int
 
-    def of(self, states: int, tokens: int, batch: int, rows: int) -> int:
-        """Bytes for so many states of so many tokens, in batches of `batch` tokens and `rows` rows of logits."""
-        return self.fixed + states * tokens * self.token + max(batch * self.work, rows * self.row)
+    def logits(self, rows: int) -> int:
+        """Bytes for some rows of logits: a capped head holds three copies, and scores are reduced in float32."""
+        scores = min(rows * self.vocab, max(REDUCE, self.vocab))
+        return 3 * rows * self.vocab * self.itemsize + 12 * scores
+
+    def rows(self, room: int) -> int:
+        """Rows of logits that fit."""
+        scores = 12 * max(REDUCE, self.vocab)
+        if self.logits(1) * (REDUCE // self.vocab) > room:
+            return max(1, room // self.logits(1))
+        return max(1, (room - scores) // (3 * self.vocab * self.itemsize))
+
+    def of(self, held: int, batch: int, rows: int) -> int:
+        """Bytes for so many tokens of states, in batches of `batch` tokens and `rows` rows of logits."""
+        return self.fixed + held * self.token + max(batch * self.work, self.logits(rows))
 
 
 @dataclass(frozen=True)
@@ -99,7 +113,7 @@ def needs_of(weights: Weights, paths: Sequence[Path], *, streamed: bool, vocab: 
     fixed = max((2 * block if converted else 0) + (3 * block if mixed else 0),
                 (outside if converted or spiced else 0) + (3 * outside if spiced else 0))  # fmt: skip
     work = 4 * inner * dtype.itemsize + 8 * hidden * dtype.itemsize + 4 * 4 * hidden
-    return Needs(fixed, hidden * dtype.itemsize, work, vocab * (dtype.itemsize + 1) + 1)
+    return Needs(fixed, hidden * dtype.itemsize, work, vocab, dtype.itemsize)
 
 
 def make_schedule(
@@ -113,7 +127,6 @@ def make_schedule(
     split: bool,
     device: torch.device,
     pieces: int = 1,
-    vocab: int,
 ) -> Schedule:
     """Cut a sweep so that it fits.
 
@@ -127,14 +140,12 @@ def make_schedule(
         split: Whether shared tokens are run once.
         device: Where it runs.
         pieces: Cut into about as many chunks at least, so that results are saved in between.
-        vocab: Size of the vocabulary.
 
     Raises:
         SweepError: One state of one prompt does not fit.
     """
     longest = max(len(prompts[i]) for i in numbers)
-    reduce = max(REDUCE, vocab) * 12  # float32 scores and what is computed of them
-    smallest = needs.of(2, longest, longest, 1) + vocab * 12
+    smallest = needs.of(2 * longest, longest, 1)
     if smallest > limit:
         raise SweepError(
             f"memory={limit:,} bytes is too little: one state of the longest prompt ({longest} tokens) needs "
@@ -143,8 +154,8 @@ def make_schedule(
     room = limit - needs.fixed
     batch = _BATCH.get(device.type, _BATCH_DEVICE)
     batch = max(longest, min(batch, room // 4 // needs.work))
-    rows = max(1, min(_HEAD_ROWS, (room // 4 - reduce) // needs.row))
-    states = max(room - max(batch * needs.work, rows * needs.row + min(reduce, room // 4)), 2 * longest * needs.token)
+    rows = min(_HEAD_ROWS, needs.rows(room // 4))
+    states = limit - needs.of(0, batch, rows)
     tries = _split_recipes(paths, _alike(paths, recipes), longest, states, needs)
     overhead = _OVERHEAD.get(device.type, _OVERHEAD_DEVICE)
     chunks: list[Chunk] = []
@@ -155,7 +166,7 @@ def make_schedule(
         target = min(fit, math.ceil(sum(group.tokens for group in groups) / pieces)) if pieces > 1 else fit
         chunks += [Chunk(tuple(members), trie, tuple(some)) for some in _pack(groups, target)]
     peak = max(c.trie.peak_states() * sum(g.tokens for g in c.groups) for c in chunks)
-    return Schedule(tuple(chunks), batch, rows, needs.of(peak, 1, batch, rows) + min(reduce, room // 4))
+    return Schedule(tuple(chunks), batch, rows, needs.of(peak, batch, rows))
 
 
 def _alike(paths: Sequence[Path], recipes: Sequence[int]) -> list[int]:

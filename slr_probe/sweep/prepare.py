@@ -36,6 +36,7 @@ class Prepared:
         evaluations: Block evaluations a prompt.
         streamed: Whether weights are streamed.
         rows: Prompts to run at once when hybrids are run one by one.
+        dtype: Dtype that blocks are run in.
         notes: What a reader of the result should know.
     """
 
@@ -44,6 +45,7 @@ class Prepared:
     evaluations: int
     streamed: bool
     rows: int
+    dtype: torch.dtype
     notes: tuple[str, ...] = ()
 
     @property
@@ -89,16 +91,17 @@ def prepare(
     except NotPure as reason:
         return _plain(pair, reason, stream, dtype, limit - models, len(recipes), vocab)
     notes = () if walk.split else ("tokens that prompts share are not run apart: the blocks take no key-value cache",)
+    kind = weights.dtype or weights.model.dtype
     if not todo[0]:
-        return Prepared(walk, None, evaluations, stream, 1, notes)
+        return Prepared(walk, None, evaluations, stream, 1, kind, notes)
     needs = needs_of(weights, paths, streamed=stream, vocab=vocab)
     needs = replace(needs, fixed=needs.fixed + (0 if stream else models))
     schedule = make_schedule(
         paths, todo[0], prompts, todo[1], needs, limit,
-        split=walk.split, device=weights.device, pieces=1 if stream else pieces, vocab=vocab,
+        split=walk.split, device=weights.device, pieces=1 if stream else pieces,
     )  # fmt: skip
     walk = Walk(walk.capture, weights, schedule.batch, walk.split)
-    return Prepared(walk, schedule, evaluations, stream, 1, notes)
+    return Prepared(walk, schedule, evaluations, stream, 1, kind, notes)
 
 
 def _plain(
@@ -122,7 +125,8 @@ def _plain(
         ) from reason
     note = f"hybrids are run one by one, which is slower: {reason}"
     warnings.warn(note, stacklevel=4)
-    return Prepared(None, None, recipes * pair.depth, False, max(1, min(64, room // (vocab * 16))), (note,))
+    rows = max(1, min(64, room // (vocab * 16)))
+    return Prepared(None, None, recipes * pair.depth, False, rows, pair.tuned.dtype, (note,))
 
 
 def _model_bytes(pair: ModelPair, role: str) -> int:

@@ -136,7 +136,7 @@ def sweep(
     settings = {
         **identity,
         **asdict(measure),
-        "dtype": str(compute or pair.tuned_side.config.dtype).removeprefix("torch."),
+        "dtype": str(ready.dtype).removeprefix("torch."),
         "method": ready.method,
         "streamed": ready.streamed,
         "block_evaluations": ready.evaluations,
@@ -195,7 +195,7 @@ def _plan(
     naive = len(queries) * longest
     tokens = sum(len(query.token_ids) for query in queries)
     if schedule is not None:
-        tokens = sum({g.prompts: g.tokens for c in schedule.chunks for g in c.groups}.values())
+        tokens = _tokens(schedule, queries)
     seconds = None
     if ready.walk is not None and schedule is not None:
         seconds = measure_seconds(ready.walk, schedule, queries, measure)
@@ -213,6 +213,16 @@ def _plan(
         ready.method,
         seconds,
     )
+
+
+def _tokens(schedule: Schedule, queries: Sequence[Query]) -> int:
+    """Tokens that one block evaluation runs over all chunks; shared ones once a chunk."""
+    chunks = {tuple(g.prompts for g in chunk.groups): chunk.groups for chunk in schedule.chunks}
+    total = 0
+    for groups in chunks.values():
+        openings = {tuple(queries[g.prompts[0]].token_ids[: g.shared]) for g in groups}
+        total += sum(g.tokens - g.shared for g in groups) + sum(map(len, openings))
+    return total
 
 
 def _identity(

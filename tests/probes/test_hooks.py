@@ -54,6 +54,7 @@ def test_outputs_add_up_to_the_residual_stream(family: str) -> None:
         ("bloom", {"n_layer": 4, "n_head": 4}),
         ("falcon", {}),
         ("cohere2", {}),
+        ("lfm2", {"layer_types": ["conv", "full_attention"] * 2, "num_key_value_heads": 2}),
     ],
 )
 def test_other_block_shapes_add_up(model_type: str, changes: dict[str, Any]) -> None:

@@ -111,7 +111,7 @@ class TestBatching:
         from slr_probe.probes.lens_measure import _BUFFERS
 
         full = logit_lens(pair, PROMPTS)
-        tight = logit_lens(pair, PROMPTS, memory=rows * _BUFFERS * 4 * 128)
+        tight = logit_lens(pair, PROMPTS, memory=rows * 2 * _BUFFERS * 4 * 128)
         for name in ("entropy", "kl_to_final", "js", "top_probs"):
             np.testing.assert_allclose(getattr(full, name), getattr(tight, name), atol=1e-5)
 
@@ -123,7 +123,7 @@ class TestBatching:
         monkeypatch.setattr(
             lens_maths, "log_probs", lambda x: (sizes.append(len(x)), torch.log_softmax(x.float(), -1))[1]
         )
-        logit_lens(pair, PROMPTS, memory=5 * _BUFFERS * 4 * 128)
+        logit_lens(pair, PROMPTS, memory=5 * 2 * _BUFFERS * 4 * 128)
         assert max(sizes) <= 5
 
 

@@ -224,7 +224,7 @@ class TestResult:
         result = patch_activations(pair, PROMPTS, direction="tuned->base", components=["mlp"], blocks=["1:3"])
         (row,) = result.to_dataframe().to_dict(orient="records")
         assert (row["metric"], row["direction"], row["component"]) == ("entropy", "tuned->base", "mlp")
-        assert (row["blocks"], row["start"], row["stop"]) == ("1:3", 1, 3)
+        assert (row["blocks"], row["block"]) == ("1:3", 1)
         assert row["effect"] == pytest.approx(result.patched[0, 0, 0, 0].mean() - row["recipient"])
         assert row["donor"] == pytest.approx(result.unpatched[0, 1].mean())
         assert row["effect_low"] <= row["effect"] <= row["effect_high"]
@@ -281,6 +281,12 @@ class TestBadInput:
         with torch.no_grad():
             pair.base.model.layers[1].mlp.down_proj.weight[3, 3] = float("inf")
         with pytest.raises(SlrProbeError, match=r"base, block 1: .*NaN or infinite"):
+            patch_activations(pair, PROMPTS)
+
+    def test_nan_in_the_head_alone(self, pair: ModelPair) -> None:
+        with torch.no_grad():
+            pair.tuned.lm_head.weight[5] = float("nan")
+        with pytest.raises(SlrProbeError, match="tuned, block 3: the logits read from it are NaN"):
             patch_activations(pair, PROMPTS)
 
     def test_blocks_that_pass_state_beside_the_stream_are_refused(self, pair: ModelPair) -> None:

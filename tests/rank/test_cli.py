@@ -58,8 +58,9 @@ def test_rank(run, folders, task, tmp_path):
         (["--memory", "lots"], "memory must be a size"),
     ],
 )
-def test_bad_input_is_one_line(run, folders, arguments, message):
-    code, _, err = run("rank", *folders, "--quiet", *arguments)
+def test_bad_input_is_one_line(run, folders, task, tmp_path, arguments, message):
+    file = task.save(tmp_path / "task.json")
+    code, _, err = run("rank", *folders, "--quiet", "--task", file, *arguments)
     assert code == 2
     assert message in err
     assert len(err.strip().splitlines()) == 1

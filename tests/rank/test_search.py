@@ -1,13 +1,17 @@
+import copy
 import json
 
 import numpy as np
 import pytest
+import torch
 
-from slr_probe import LayerRange, Recipe, restored
+from slr_probe import LayerRange, ModelPair, Recipe, restored
 from slr_probe.errors import RankingError, TaskError
 from slr_probe.rank import METHODS, RangeRanking, rank_layers, roc_auc
 from slr_probe.rank import meter as meter_module
-from slr_probe.tasks.distribution import answer_distribution
+from slr_probe.rank.attribution import first_order_effects
+from slr_probe.rank.collapse import entropy_collapse
+from slr_probe.tasks.distribution import answer_distribution, next_token_logits
 from tests.rank.conftest import DEPTH, PLANTED
 
 
@@ -105,26 +109,60 @@ def test_equal_hybrids_are_measured_once(planted):
     assert planted.settings["hybrids_measured"] <= 4 + 1 + 21
 
 
-def test_cheap_methods_find_planted_blocks(planted_pair, task):
-    for method in ("delta", "patching", "attribution", "entropy"):
-        found = rank_layers(planted_pair, task, method=method, validity_floor=0.5)
-        assert found.measured[: len(found.ranges)].sum() == len(
-            [r for r in found.ranges if set(r) & set(range(*PLANTED)) == set(found.best) & set(range(*PLANTED))][:1]
-        )
-        if method == "delta":
-            assert roc_auc(found.block_gain, range(*PLANTED)) == 1.0
-            assert found.best == LayerRange(*PLANTED)
-        if method in ("patching", "attribution"):  # blocks that do not differ change exactly nothing
-            outside = [i for i in range(DEPTH) if i not in range(*PLANTED)]
-            assert (found.block_gain[outside] == 0).all()
-        if method == "entropy":  # nothing can differ before the first planted block
-            assert found.block_gain[0] == pytest.approx(0, abs=1e-5)
-        assert np.isnan(found.p_best).all()
+@pytest.mark.parametrize("method", ["delta", "patching", "attribution", "entropy"])
+def test_cheap_methods_find_planted_blocks(planted_pair, task, method):
+    found = rank_layers(planted_pair, task, method=method, validity_floor=0.5, soups=False)
+    outside = [i for i in range(DEPTH) if i not in range(*PLANTED)]
+    assert (found.block_gain[outside] == 0).all()  # blocks that do not differ change exactly nothing
+    assert (found.block_gain[list(range(*PLANTED))] != 0).all()
+    assert set(found.best) <= set(range(*PLANTED))
+    assert found.measured[: len(found.ranges)].sum() == 1
+    assert np.isnan(found.p_best).all()
+    if method == "delta":
+        assert roc_auc(found.block_gain, range(*PLANTED)) == 1.0
+        assert found.best == LayerRange(*PLANTED)
+
+
+def test_patching_adds_up_to_the_effect_of_restoring_everything(pair, task, ranking):
+    found = rank_layers(pair, task, method="patching", validity_floor=0.8, soups=False)
+    full, tuned = found.rows("full")[0], found.rows("tuned")[0]
+    assert found.block_gain.sum() == pytest.approx(ranking.mean_diversity[full] - ranking.mean_diversity[tuned])
+
+
+def test_attribution_is_the_slope_towards_base(pair, task):
+    queries = task.selection.queries(pair)
+    effects = first_order_effects(pair, queries)
+    step = 1e-3  # measured in float64: a small step of float32 weights is mostly rounding
+    wide = ModelPair.load(copy.deepcopy(pair.base).double(), copy.deepcopy(pair.tuned).double(),
+                          tokenizer=pair.tokenizer, device="cpu")  # fmt: skip
+    before = answer_distribution(wide.tuned, task.selection.render(pair))
+    for block in range(DEPTH):
+        moved = copy.deepcopy(wide.tuned)
+        with torch.no_grad():
+            for ours, theirs in zip(moved.model.layers[block].parameters(),
+                                    wide.base.model.layers[block].parameters(), strict=True):  # fmt: skip
+                ours += step * (theirs - ours)
+        after = answer_distribution(moved, task.selection.render(pair))
+        slope = (after.diversity.mean() - before.diversity.mean()) / step
+        assert effects[0][block] == pytest.approx(slope, rel=0.05, abs=2e-4)
+        slope = (after.validity.mean() - before.validity.mean()) / step
+        assert effects[1][block] == pytest.approx(slope, rel=0.05, abs=2e-4)
+    assert all(p.requires_grad and p.grad is None for p in pair.tuned.parameters())
+
+
+def test_collapse_compares_blocks_on_one_input(pair, planted_pair, task):
+    queries = task.selection.queries(pair)
+    found = entropy_collapse(pair, queries)
+    # By hand for the last block, whose output the model reads itself: run base's last block in tuned's place.
+    last = DEPTH - 1
+    logits = [next_token_logits(pair.tuned, queries)]
+    with restored(pair, LayerRange(last, DEPTH)) as hybrid:
+        logits.insert(0, next_token_logits(hybrid, queries))
+    base, tuned = (np.mean([-(p.exp() * p).sum() for p in (x.log_softmax(0) for x in some)]) for some in logits)
+    assert found[last] == pytest.approx(base - tuned, abs=1e-5)
 
 
 def test_a_pair_without_any_difference(planted_pair, task):
-    from slr_probe import ModelPair
-
     same = ModelPair.load(planted_pair.base, planted_pair.base, tokenizer=planted_pair.tokenizer, device="cpu")
     found = rank_layers(same, task)
     assert any("no block differs" in note for note in found.notes)
@@ -136,20 +174,25 @@ def test_a_pair_without_any_difference(planted_pair, task):
 
 
 def test_guided_measures_only_what_is_proposed_and_as_the_sweep_does(pair, task, ranking):
-    found = rank_layers(pair, task, method="guided", scorer="patching", proposals=4, validity_floor=0.8)
+    found = rank_layers(pair, task, method="guided", proposals=4, validity_floor=0.8, soups=False)
     rows = np.flatnonzero(found.measured[: len(found.ranges)])
     assert len(rows) == 4
     np.testing.assert_allclose(found.validity[rows], ranking.validity[rows], rtol=1e-5)
-    proposed = set(np.argsort(-found.score[: len(found.ranges)])[:4])
+    proposed = set(np.argsort(-found.score[: len(found.ranges)])[:4])  # no two of them are one hybrid
     assert proposed == set(rows)
     assert {found.index(layers) for layers in found.top(4)} == proposed
-    everything = rank_layers(pair, task, method="guided", proposals=99, validity_floor=0.8)
+    everything = rank_layers(pair, task, method="guided", proposals=99, validity_floor=0.8, soups=False)
     np.testing.assert_array_equal(everything.order, ranking.order)
 
 
-def test_streamed_and_resident_agree(tmp_path, planted_pair, task, planted):
-    from slr_probe import ModelPair
+def test_guided_proposes_no_hybrid_twice(planted_pair, task, planted):
+    found = rank_layers(planted_pair, task, method="guided", proposals=3, validity_floor=0.5, soups=False)
+    rows = np.flatnonzero(found.measured[: len(found.ranges)])
+    assert {tuple(found.ranges[row]) for row in rows} == {(1,), (2,), (1, 2)}
+    assert found.best == planted.best or planted.best == LayerRange(0, 1)
 
+
+def test_streamed_and_resident_agree(tmp_path, planted_pair, task, planted):
     for side in ("base", "tuned"):
         getattr(planted_pair, side).save_pretrained(tmp_path / side)
         planted_pair.tokenizer.save_pretrained(tmp_path / side)
@@ -222,7 +265,7 @@ def test_floor_outside_its_range(pair, task, floor):
 
 
 def test_other_bad_input(pair, task):
-    with pytest.raises(RankingError, match="unknown method 'mask'.*sweep, guided, delta, entropy, patching"):
+    with pytest.raises(RankingError, match=r"unknown method 'mask'.*sweep, guided, delta, entropy, patching"):
         rank_layers(pair, task, method="mask")
     with pytest.raises(RankingError, match="unknown scorer"):
         rank_layers(pair, task, method="guided", scorer="sweep")

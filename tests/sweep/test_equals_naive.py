@@ -1,5 +1,7 @@
 """The sweep against swap-and-forward, for every family."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -49,13 +51,19 @@ def test_chunks_change_nothing(pair_of, stream):
     pair = ModelPair.load(*pair_of("gemma2").folders)
     queries, recipes = make_queries(), all_kinds(pair.depth)
     whole = sweep(pair, recipes, queries)
-    plan = sweep(pair, recipes, queries, stream=stream, dry_run=True)
-    assert plan.chunks == 1
-    for memory in (plan.memory - 1000, plan.memory - 4000):
-        parts = sweep(pair, recipes, queries, stream=stream, memory=memory)
-        assert parts.settings["chunks"] > 1
+    with pytest.raises(SweepError, match="too little") as caught:
+        sweep(pair, recipes, queries, stream=stream, memory=1)
+    needed = int(re.search(r"needs ([\d,]+) bytes", str(caught.value))[1].replace(",", ""))
+    with pytest.raises(SweepError, match="too little"):
+        sweep(pair, recipes, queries, stream=stream, memory=needed - 1)
+    chunks = []
+    for more in (0, 8_000, 40_000, 10_000_000):
+        parts = sweep(pair, recipes, queries, stream=stream, memory=needed + more)
+        chunks.append(parts.settings["chunks"])
         assert_same(parts.answer_logprobs, whole.answer_logprobs)
         assert np.array_equal(parts.invalid_tokens, whole.invalid_tokens)
+    assert chunks == sorted(chunks, reverse=True)
+    assert chunks[0] > len(queries) > chunks[2] > chunks[3] == 1
 
 
 def test_temperature_and_min_p_are_exact(pair_of):

@@ -1,0 +1,48 @@
+"""Printing and writing what a verb found."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from slr_probe.errors import SlrProbeError
+
+
+def show(found: Any, table: tuple[list[str], list[list[str]]], json_file: Path | None, out: Path | None,
+          name: str) -> None:  # fmt: skip
+    """Print a result and its table, and write it where the user asked."""
+    from slr_probe.results import save_figure
+
+    print(found)
+    print_table(*table)
+    if json_file is not None:
+        write_json(json_file, found.rows())
+    if out is not None:
+        files = [found.save(out / f"{name}.npz"), *save_figure(found.plot(), out / name)]
+        print("wrote " + ", ".join(map(str, files)))
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON to a file that the user named.
+
+    Raises:
+        SlrProbeError: It cannot be written.
+    """
+    try:
+        path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise SlrProbeError(f"cannot write {path}: {error.strerror}") from error
+
+
+def print_table(columns: list[str], rows: list[list[Any]]) -> None:
+    """Print a table; the second column is text, the others are numbers."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(str(column), justify="left" if i == 1 else "right")
+    for row in rows:
+        table.add_row(*map(str, row))
+    Console().print(table)

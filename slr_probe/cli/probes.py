@@ -1,0 +1,144 @@
+"""`slr-probe delta`, `lens`, `patch`: what changed, what each layer believes, what it causes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from slr_probe.cli.app import (
+    Answers,
+    Base,
+    Device,
+    Download,
+    Dtype,
+    Prompts,
+    Quiet,
+    Seed,
+    TaskFile,
+    Trust,
+    Tuned,
+    app,
+)
+from slr_probe.cli.output import print_table, show, write_json
+
+
+@app.command()
+def delta(
+    base: Base,
+    tuned: Tuned,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the result and its figure.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write one row a matrix to this file.")] = None,
+    spectral: Annotated[bool, typer.Option(help="Compute spectral norms and stable ranks.")] = True,
+    download: Download = False,
+    trust: Trust = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure what post-training changed in every weight matrix. Streams both checkpoints; loads no model.
+
+    Example: slr-probe delta organism:base organism:dpo
+    """
+    from slr_probe.probes.weights import weight_delta
+    from slr_probe.results import save_figure
+
+    found = weight_delta(base, tuned, spectral="auto" if spectral else "none", download=download,
+                         trust_remote_code=trust, progress=False if quiet else None)  # fmt: skip
+    groups = found.to_dataframe(by="group")
+    table = found.to_dataframe(by="block")
+    for group in ("attention", "mlp"):
+        ratio = groups[groups["group"] == group].set_index("block")["relative"]
+        table[group] = table["block"].map(ratio)
+    columns = ["delta_norm", "base_norm", "relative", "attention", "mlp", "spectral_norm", "changed"]
+    print(found)
+    print_table(["block", *columns], [[int(row["block"]), *(f"{row[key]:.4g}" for key in columns)]
+                                       for row in table.to_dict(orient="records")])  # fmt: skip
+    for note in found.notes:
+        print(f"note: {note}")
+    if json_file is not None:
+        write_json(json_file, found.rows())
+    if out is not None:
+        files = [found.save(out / "weight_delta.npz"), *save_figure(found.plot(), out / "weight_delta")]
+        print("wrote " + ", ".join(map(str, files)))
+
+
+@app.command()
+def lens(
+    base: Base,
+    tuned: Tuned,
+    prompts: Prompts = None,
+    task: TaskFile = "crc",
+    answer: Answers = None,
+    hybrid: Annotated[list[str] | None, typer.Option(help="Also read this hybrid: START:STOP set to base.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the result and its figure.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write a row a model and block here.")] = None,
+    dtype: Dtype = None,
+    device: Device = None,
+    seed: Seed = 0,
+    download: Download = False,
+    trust: Trust = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read what every block already believes (logit lens): entropy over depth, and where it collapses.
+
+    Example: slr-probe lens organism:base organism:dpo
+    """
+    from slr_probe.pair import ModelPair
+    from slr_probe.probes.lens import logit_lens
+    from slr_probe.probes.lens_table import lines
+
+    pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)
+    found = logit_lens(pair, asked(prompts, task), answers=answer, recipes=hybrid or (), seed=seed,
+                       progress=False if quiet else None)  # fmt: skip
+    show(found, lines(found), json_file, out, "lens")
+
+
+@app.command()
+def patch(
+    base: Base,
+    tuned: Tuned,
+    prompts: Prompts = None,
+    task: TaskFile = "crc",
+    answer: Answers = None,
+    direction: Annotated[str, typer.Option(help="both, base->tuned (restores diversity) or tuned->base.")] = "both",
+    component: Annotated[list[str] | None, typer.Option(help="resid, attn or mlp.", show_default="all")] = None,
+    blocks: Annotated[
+        list[str] | None, typer.Option(help="Only these blocks: START:STOP.", show_default="each")
+    ] = None,
+    window: Annotated[int, typer.Option(help="Width of the windows of blocks that are patched together.")] = 1,
+    positions: Annotated[str, typer.Option(help="answer or all.")] = "answer",
+    controls: Annotated[bool, typer.Option(help="Also patch random directions, and models with themselves.")] = True,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the result and its figure.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write a row a patch and metric here.")] = None,
+    dtype: Dtype = None,
+    device: Device = None,
+    seed: Seed = 0,
+    download: Download = False,
+    trust: Trust = False,
+    quiet: Quiet = False,
+) -> None:
+    """Patch activations of one model into the other: which blocks restore diversity, and which collapse it.
+
+    Example: slr-probe patch organism:base organism:dpo --component mlp
+    """
+    from slr_probe.pair import ModelPair
+    from slr_probe.probes.patching import patch_activations
+    from slr_probe.probes.patching_table import lines
+
+    pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)
+    found = patch_activations(
+        pair, asked(prompts, task), answers=answer, direction=direction,  # type: ignore[arg-type]
+        components=component or ("resid", "attn", "mlp"), blocks=blocks, window=window,  # type: ignore[arg-type]
+        positions=positions, controls=controls, seed=seed, progress=False if quiet else None,  # type: ignore[arg-type]
+    )  # fmt: skip
+    show(found, lines(found), json_file, out, "patching")
+
+
+def asked(prompts: Path | None, task: str) -> Any:
+    """Prompts of a file, or the part of a task on which ranges are chosen."""
+    from slr_probe.probes.lens_inputs import read_prompts
+    from slr_probe.tasks.crc import CRCTask
+
+    if prompts is not None:
+        return read_prompts(prompts)
+    return (CRCTask.default() if task == "crc" else CRCTask.load(task)).selection

@@ -1,0 +1,141 @@
+"""Results as they come: a killed sweep goes on, and never with other checkpoints, prompts or settings."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from slr_probe import ModelPair, Recipe
+from slr_probe.errors import SweepError
+from slr_probe.sweep import SweepResult, sweep
+from slr_probe.sweep import run as run_module
+from tests.sweep.naive import all_kinds, make_queries
+from tests.tiny import rewrite_tensor
+
+_CHILD = """
+import os, sys, time
+import torch
+torch.set_num_threads(1)
+from slr_probe import ModelPair
+from slr_probe.sweep import run, sweep
+from slr_probe.sweep.store import Store
+from tests.sweep.naive import all_kinds, make_queries
+
+append = Store.append
+def slowly(self, *args):
+    append(self, *args)
+    print("saved", flush=True)
+    time.sleep(60)
+Store.append = slowly
+pair = ModelPair.load(sys.argv[1], sys.argv[2])
+sweep(pair, all_kinds(pair.depth), make_queries(), out=sys.argv[3])
+"""
+
+
+def test_a_sweep_killed_in_the_middle_gives_the_same_result(pair_of, tmp_path, monkeypatch):
+    folders = pair_of("gemma3_text").folders
+    pair = ModelPair.load(*folders)
+    recipes = all_kinds(pair.depth)
+    whole = sweep(pair, recipes, make_queries(), out=tmp_path / "whole")
+
+    out = tmp_path / "killed"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    arguments = [sys.executable, "-c", _CHILD, *map(str, folders), str(out)]
+    with subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout.readline() == "saved\n"
+        child.send_signal(signal.SIGKILL)
+    assert not (out / "sweep.npz").exists()
+    assert len(list(out.glob("chunk-*.npz"))) == 1
+    (out / ".chunk-0.npz.partial").write_bytes(b"half")
+
+    ran = []
+    original = run_module.run_chunk
+    monkeypatch.setattr(run_module, "run_chunk", lambda *args: ran.append(args[1]) or original(*args))
+    resumed = sweep(pair, recipes, make_queries(), out=out)
+    done = sum(len(group.prompts) for chunk in ran for group in chunk.groups)
+    assert 0 < done < len(make_queries()), "finished prompts were run again"
+    assert np.array_equal(resumed.invalid_tokens, whole.invalid_tokens)
+    np.testing.assert_allclose(resumed.answer_logprobs, whole.answer_logprobs, atol=1e-6)
+
+
+def test_a_finished_sweep_is_read_and_not_run(pair_of, tmp_path, monkeypatch):
+    pair = ModelPair.load(*pair_of("llama").folders)
+    first = sweep(pair, ["1:2", "0:3"], make_queries(), out=tmp_path / "out")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["manifest.json", "sweep.npz"]
+    monkeypatch.setattr(run_module, "prepare", None)
+    again = sweep(pair, ["1:2", "0:3"], make_queries(), out=tmp_path / "out")
+    assert np.array_equal(first.answer_logprobs, again.answer_logprobs)
+    assert again.recipes == first.recipes
+    assert repr(again) == repr(first)
+
+
+def test_a_checkpoint_that_changed_is_an_error_that_names_it(own_pair, tmp_path):
+    pair = own_pair("llama")
+    sweep(ModelPair.load(*pair.folders), ["1:2"], make_queries(), out=tmp_path / "out")
+    rewrite_tensor(pair.base, "model.layers.2.mlp.up_proj.weight", lambda t: t + 1)
+    with pytest.raises(SweepError, match="base checkpoint changed"):
+        sweep(ModelPair.load(*pair.folders), ["1:2"], make_queries(), out=tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"recipes": ["0:2"]}, "recipes"),
+        ({"task": make_queries()[:3]}, "prompts"),
+        ({"temperature": 0.5}, "measure"),
+        ({"dtype": "bfloat16"}, "compute"),
+    ],
+)
+def test_a_folder_of_another_sweep_is_refused(pair_of, tmp_path, change, word):
+    pair = ModelPair.load(*pair_of("llama").folders)
+    arguments = {"recipes": ["1:2"], "task": make_queries()}
+    sweep(pair, **arguments, out=tmp_path / "out")
+    with pytest.raises(SweepError, match=f"another sweep.*{word}"):
+        sweep(pair, **{**arguments, **change}, out=tmp_path / "out")
+
+
+def test_a_folder_with_other_files_is_refused(pair_of, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    pair = ModelPair.load(*pair_of("llama").folders)
+    with pytest.raises(SweepError, match="not empty"):
+        sweep(pair, ["1:2"], make_queries(), out=tmp_path)
+
+
+def test_memory_limit_and_streaming_may_change_between_runs(pair_of, tmp_path):
+    pair = ModelPair.load(*pair_of("llama").folders)
+    first = sweep(pair, ["1:2"], make_queries(), out=tmp_path / "out", memory="1GB")
+    assert np.array_equal(
+        sweep(pair, ["1:2"], make_queries(), out=tmp_path / "out", stream=True).answer_logprobs, first.answer_logprobs
+    )
+
+
+def test_a_result_on_disk_is_the_result(pair_of, tmp_path):
+    pair = ModelPair.load(*pair_of("llama").folders)
+    recipes = [Recipe.restore("1:2", pair.depth), Recipe.ramp(0.1, 0.5, pair.depth)]
+    result = sweep(pair, recipes, make_queries())
+    loaded = SweepResult.load(result.save(tmp_path / "result.npz"))
+    assert loaded.recipes == tuple(recipes)
+    assert json.dumps(loaded.settings) == json.dumps(result.settings)
+    for name in ("answer_logprobs", "sizes", "invalid_tokens", "invalid_logprobs", "validity", "entropy", "diversity"):
+        assert np.array_equal(getattr(loaded, name), getattr(result, name))
+    frame = loaded.to_dataframe()
+    assert len(frame) == len(recipes) * len(make_queries())
+    assert frame.loc[0, ["start", "stop"]].tolist() == [1, 2]
+    assert frame["start"].isna().sum() == len(make_queries())
+    assert loaded.index("1:2") == 0
+    assert "2 recipes" in repr(loaded)
+    assert "<table" in loaded._repr_html_()
+
+
+def test_resuming_takes_no_longer_than_what_is_left(pair_of, tmp_path):
+    pair = ModelPair.load(*pair_of("llama").folders)
+    sweep(pair, None, make_queries(), out=tmp_path / "out")
+    start = time.perf_counter()
+    sweep(pair, None, make_queries(), out=tmp_path / "out")
+    assert time.perf_counter() - start < 2

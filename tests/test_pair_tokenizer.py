@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from slr_probe import ModelPair
+from slr_probe.errors import CheckpointError, PromptError
+from tests.tiny import VOCAB, Pair, write_checkpoint
+from tests.tiny_tokenizer import make_tokenizer
+
+
+def test_no_tokenizer(pair_of: Callable[[str], Pair], tmp_path: Path) -> None:
+    base, tuned = (write_checkpoint(tmp_path / side, "llama", seed) for seed, side in enumerate(("base", "tuned")))
+    pair = ModelPair.load(base, tuned, device="cpu")
+    assert pair.notes == ("no tokenizer found; prompts cannot be rendered until one is given",)
+    with pytest.raises(CheckpointError, match=r"no tokenizer for .*give tokenizer="):
+        pair.render("Hi")
+    given = ModelPair.load(base, tuned, device="cpu", tokenizer=make_tokenizer(template=None))
+    assert given.notes == ("no chat template; prompts are rendered plain",)
+    assert given.render("Hi")[0] == 1
+
+
+def test_a_tokenizer_of_base_alone_serves_both(pair_of: Callable[[str], Pair], tmp_path: Path) -> None:
+    tuned = write_checkpoint(tmp_path / "tuned", "llama", seed=2)
+    pair = ModelPair.load(pair_of("llama").base, tuned, device="cpu")
+    assert pair.notes == ("no chat template; prompts are rendered plain",)
+    assert pair.render("Hi")[0] == 1
+
+
+def test_tokenizers_that_disagree_are_refused(own_pair: Callable[..., Pair]) -> None:
+    pair = own_pair()
+    make_tokenizer(extra=("<a>", "<b>")).save_pretrained(pair.base)
+    make_tokenizer(extra=("<b>", "<a>")).save_pretrained(pair.tuned)
+    with pytest.raises(PromptError, match="tokenizers disagree"):
+        ModelPair.load(*pair.folders, device="cpu")
+
+
+def test_a_tokenizer_larger_than_the_embedding_is_a_note(own_pair: Callable[..., Pair]) -> None:
+    """Gemma 3 1B: an image token that the text model has no row for."""
+    pair = own_pair()
+    extra = tuple(f"<extra{i}>" for i in range(VOCAB))
+    for folder in pair.folders:
+        make_tokenizer(extra=extra).save_pretrained(folder)
+    opened = ModelPair.load(*pair.folders, device="cpu")
+    assert any(f"the tuned embedding only {VOCAB} rows" in note for note in opened.notes)
+    assert opened.render("Hi <extra0>")
+    with pytest.raises(PromptError, match=f"embedding has only {VOCAB} rows"):
+        opened.render(f"Hi <extra{VOCAB - 1}>")
+
+
+def test_a_damaged_tokenizer_is_refused(own_pair: Callable[..., Pair]) -> None:
+    pair = own_pair()
+    (pair.tuned / "tokenizer.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"tokenizer in .* cannot be loaded"):
+        ModelPair.load(*pair.folders, device="cpu")
