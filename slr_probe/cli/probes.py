@@ -103,7 +103,7 @@ def patch(
     direction: Annotated[str, typer.Option(help="both, base->tuned (restores diversity) or tuned->base.")] = "both",
     component: Annotated[list[str] | None, typer.Option(help="resid, attn or mlp.", show_default="all")] = None,
     blocks: Annotated[
-        list[str] | None, typer.Option(help="Only these blocks: START:STOP.", show_default="each")
+        list[str] | None, typer.Option(help="Only this block or START:STOP.", show_default="each")
     ] = None,
     window: Annotated[int, typer.Option(help="Width of the windows of blocks that are patched together.")] = 1,
     positions: Annotated[str, typer.Option(help="answer or all.")] = "answer",

@@ -71,7 +71,7 @@ def read_windows(
     """Windows of blocks to patch.
 
     Args:
-        blocks: Block numbers and ranges, each a window; None for every window of `window` blocks.
+        blocks: Block numbers and ranges, as text too, each a window; None for every window of `window` blocks.
         window: Width of the windows where `blocks` is None.
         depth: Number of blocks of the model.
 
@@ -79,7 +79,7 @@ def read_windows(
         LayerRangeError: A window is malformed, empty or out of bounds.
 
     Examples:
-        >>> [str(w) for w in read_windows(None, 2, depth=4)], [str(w) for w in read_windows([3, "0:2"], 1, depth=4)]
+        >>> [str(w) for w in read_windows(None, 2, depth=4)], [str(w) for w in read_windows(["3", "0:2"], 1, depth=4)]
         (['0:2', '1:3', '2:4'], ['3:4', '0:2'])
     """
     if blocks is None:
@@ -93,6 +93,7 @@ def read_windows(
 
 
 def _window(item: int | str | LayerRange, depth: int) -> LayerRange:
+    item = int(item) if isinstance(item, str) and item.strip().isdigit() else item
     if isinstance(item, int):
         if not 0 <= item < depth:
             raise LayerRangeError(

@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -419,7 +420,8 @@ def test_threads_are_left_as_they_were(pair_of: Callable[[str], Pair], own_pair:
     torch.set_num_threads(3)
     try:
         one = weight_delta(pair.base, pair.tuned)
-        assert torch.get_num_threads() == 3
+        with ThreadPoolExecutor(1) as later:
+            assert later.submit(torch.get_num_threads).result() == torch.get_num_threads() == 3
         torch.set_num_threads(1)
         assert weight_delta(pair.base, pair.tuned).rows() == one.rows()
     finally:

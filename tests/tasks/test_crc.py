@@ -14,7 +14,7 @@ WORDS = ["red", "Red", " red", " Red", "blue", " blue", "Answer", "Question"]
 
 
 def subword_tokenizer(kind, template=None):
-    """Whole words in one token: "gpt2" keeps " 7" as one, "llama3" splits off its space, "metaspace" writes ▁ for space."""
+    """Whole words in one token; "gpt2" keeps " 7" as one, "llama3" splits off its space, "metaspace" writes it as ▁."""
     from transformers import PreTrainedTokenizerFast
 
     words = list(WORDS)

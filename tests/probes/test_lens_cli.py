@@ -1,0 +1,93 @@
+"""`slr-probe lens` and `slr-probe patch`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slr_probe.cli import main
+from slr_probe.probes.lens_trace import LayerTrace
+from slr_probe.probes.patching_result import PatchingResult
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["slr-probe", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    return int(stopped.value.code or 0)
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Path:
+    path = tmp_path / "prompts.txt"
+    path.write_text("Pick a letter.\n\nWhich one?\n")
+    return path
+
+
+def test_lens(pair_of: Any, prompts: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path) -> None:
+    pair, out = pair_of("llama"), tmp_path / "out"
+    code = run(monkeypatch, "lens", pair.base, pair.tuned, "--prompts", prompts, "--answer", "a", "--answer", "b",
+               "--hybrid", "1:3", "--out", out, "--json", tmp_path / "rows.json", "-q")  # fmt: skip
+    assert code == 0
+    assert "base - tuned" in capsys.readouterr().out
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    assert len(rows) == 4 * pair.depth
+    assert {row["model"] for row in rows} == {"base", "tuned", "base (plain)", "restore 1:3 of 4"}
+    trace = LayerTrace.load(out / "lens.npz")
+    assert len(trace.prompts) == 2  # the empty line is none
+    by_block = {row["block"]: row for row in rows if row["model"] == "tuned"}
+    assert by_block[2]["collapse"] == pytest.approx(trace.collapse().estimate[2])
+    assert rows[0]["collapse"] is None  # base against itself
+    assert (out / "lens.pdf").read_bytes().startswith(b"%PDF")
+    assert (out / "lens.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_patch(pair_of: Any, prompts: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path) -> None:
+    pair, out = pair_of("llama"), tmp_path / "out"
+    code = run(monkeypatch, "patch", pair.base, pair.tuned, "--prompts", prompts, "--component", "mlp", "--blocks", "3",
+               "--blocks", "0:2", "--positions", "all", "--out", out, "--json", tmp_path / "rows.json", "-q")  # fmt: skip
+    assert code == 0
+    assert "base->tuned" in capsys.readouterr().out
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    assert [(row["direction"], row["component"], row["block"], row["blocks"]) for row in rows] == [
+        (direction, "mlp", *window)
+        for direction in ("base->tuned", "tuned->base")
+        for window in ((3, "3:4"), (0, "0:2"))
+    ]
+    result = PatchingResult.load(out / "patching.npz")
+    assert rows[0]["effect"] == pytest.approx(result.effect("entropy", "base->tuned", "mlp").estimate[0])
+    assert (out / "patching.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    (["patch", "--component", "head"], "unknown component 'head'"),
+    (["patch", "--blocks", "9"], "block 9 is out of bounds"),
+    (["lens", "--answer", "cat"], "becomes 3 tokens"),
+    (["lens", "--prompts", "none.txt"], "cannot read the prompt file none.txt"),
+])  # fmt: skip
+def test_bad_input_is_one_line(
+    pair_of: Any, prompts: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, options: list[str], message: str
+) -> None:
+    pair = pair_of("llama")
+    verb, *rest = options
+    given = rest if "--prompts" in rest else ["--prompts", str(prompts), *rest]
+    assert run(monkeypatch, verb, pair.base, pair.tuned, *given) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    assert message in error
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ('{"a": 1}', "must hold a list"), ("[]", "has no prompts"), ("[1]", "must hold a list"), ("[", "cannot read"),
+])  # fmt: skip
+def test_bad_prompt_files(tmp_path: Path, text: str, message: str) -> None:
+    from slr_probe.errors import PromptError
+    from slr_probe.probes.lens_inputs import read_prompts
+
+    (tmp_path / "p.json").write_text(text)
+    with pytest.raises(PromptError, match=message):
+        read_prompts(tmp_path / "p.json")
