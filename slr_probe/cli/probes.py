@@ -45,11 +45,11 @@ def delta(
     found = weight_delta(base, tuned, spectral="auto" if spectral else "none", download=download,
                          trust_remote_code=trust, progress=False if quiet else None)  # fmt: skip
     groups = found.to_dataframe(by="group")
-    table = found.to_dataframe(by="block")
+    table = found.to_dataframe(by="block").rename(columns={"spectral_norm": "spectral"})
     for group in ("attention", "mlp"):
         ratio = groups[groups["group"] == group].set_index("block")["relative"]
         table[group] = table["block"].map(ratio)
-    columns = ["delta_norm", "base_norm", "relative", "attention", "mlp", "spectral_norm", "changed"]
+    columns = ["delta_norm", "base_norm", "relative", "attention", "mlp", "spectral", "changed"]
     print(found)
     print_table(["block", *columns], [[int(row["block"]), *(f"{row[key]:.4g}" for key in columns)]
                                        for row in table.to_dict(orient="records")])  # fmt: skip

@@ -48,17 +48,17 @@ def test_lens(pair_of: Any, prompts: Path, monkeypatch: pytest.MonkeyPatch, caps
 
 def test_patch(pair_of: Any, prompts: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path) -> None:
     pair, out = pair_of("llama"), tmp_path / "out"
-    code = run(monkeypatch, "patch", pair.base, pair.tuned, "--prompts", prompts, "--component", "mlp", "--blocks", "3",
-               "--blocks", "0:2", "--positions", "all", "--out", out, "--json", tmp_path / "rows.json", "-q")  # fmt: skip
+    options = ["--prompts", prompts, "--component", "mlp", "--blocks", "3", "--blocks", "0:2", "--positions", "all"]
+    code = run(monkeypatch, "patch", pair.base, pair.tuned, *options, "--out", out, "--json", tmp_path / "rows.json")
     assert code == 0
     assert "base->tuned" in capsys.readouterr().out
     rows = json.loads((tmp_path / "rows.json").read_text())
+    result = PatchingResult.load(out / "patching.npz")
     assert [(row["direction"], row["component"], row["block"], row["blocks"]) for row in rows] == [
         (direction, "mlp", *window)
         for direction in ("base->tuned", "tuned->base")
         for window in ((3, "3:4"), (0, "0:2"))
     ]
-    result = PatchingResult.load(out / "patching.npz")
     assert rows[0]["effect"] == pytest.approx(result.effect("entropy", "base->tuned", "mlp").estimate[0])
     assert (out / "patching.pdf").read_bytes().startswith(b"%PDF")
 

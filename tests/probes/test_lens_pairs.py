@@ -36,7 +36,7 @@ def test_lens_and_patching_equal_the_hand_written_ones(base: str, tuned: str) ->
         ids = pair.render(prompt)
         for m, model in enumerate((pair.base, pair.tuned)):
             log_p = lens_logits(family, model, ids).double().log_softmax(-1)
-            np.testing.assert_allclose(trace.entropy[m, :, i], -(log_p.exp() * log_p).sum(-1), atol=1e-3)
+            np.testing.assert_allclose(trace.entropy[m, :, i], -(log_p.exp() * log_p).sum(-1), atol=1e-4)
         for c, component in enumerate(patched.components):
             expected = patched_logits(family, pair.base, pair.tuned, ids, component, [block], "answer")
             np.testing.assert_allclose(patched.patched[1:, 0, c, 0, i], expected[[100, 321]], rtol=1e-3, atol=1e-3)
