@@ -124,10 +124,11 @@ def _compare(walk: Walk, groups: Sequence[Group], shares: Sequence[Shares], trac
                 # Two states at once, the first of no meaning, so that rows that leak into each other are seen.
                 before, opening = None, None
                 if group.shared:
-                    left, before = walk.prefix(block, [-shared, shared])
+                    left, before = walk.prefix(block, torch.stack([-shared, shared]))
                     opening = left[1] if left is not None else None
-                advanced = walk.advance(block, group, [-rest, rest], before)[1]
-                answers = walk.last(block, group, [-rest, rest], before)[1]
+                both = torch.stack([-rest, rest])
+                advanced = walk.advance(block, group, both, before)[1]
+                answers = walk.last(block, group, both, before)[1]
                 for row, (start, end) in enumerate(zip(entering, leaving, strict=True)):
                     own = advanced[row, : len(end) - group.shared]
                     _same(block, own if opening is None else torch.cat([opening, own]), start, end)

@@ -77,7 +77,8 @@ def measure_seconds(walk: Walk, schedule: Schedule, queries: Sequence[Query], me
         hidden = walk.capture.embed(padded(prompts, walk.weights.device))
         for g in (g for c in schedule.chunks for g in c.groups):
             walk.warm(g)
-    rest, shared = [hidden[:, group.shared :]] * states, [hidden[0, : group.shared]] * states
+    rest = hidden[None, :, group.shared :].repeat(states, 1, 1, 1)
+    shared = hidden[:1, : group.shared].repeat(states, 1, 1)
     block = walk.capture.decoder.blocks[0]
     reading, tensors = _timed(lambda: walk.weights.open_block(0).tensors(()), 1)
     with installed(block, tensors):

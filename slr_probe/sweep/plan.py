@@ -161,7 +161,8 @@ def make_schedule(
     chunks: list[Chunk] = []
     for members, trie in tries:
         fit = states // (trie.peak_states() * needs.token)
-        groups = group_prompts([prompts[i] for i in numbers], share=split, limit=fit, overhead=overhead)
+        most = min(fit, batch)
+        groups = group_prompts([prompts[i] for i in numbers], share=split, limit=most, overhead=overhead)
         groups = [replace(group, prompts=tuple(numbers[i] for i in group.prompts)) for group in groups]
         target = min(fit, math.ceil(sum(group.tokens for group in groups) / pieces)) if pieces > 1 else fit
         chunks += [Chunk(tuple(members), trie, tuple(some)) for some in _pack(groups, target)]

@@ -45,5 +45,5 @@ def test_the_best_range_ends_the_model_and_beats_tuned_on_held_out_prompts(pair,
 
 
 def test_samples_agree_with_the_exact_distribution(pair, task):
-    check = sampling_check(pair.tuned, CRCTask(task.selection.items[:4]).render(pair), samples=256)
+    check = sampling_check(pair.tuned, CRCTask(task.selection.items[:2]).render(pair), samples=64)
     assert check.agrees, str(check)

@@ -73,11 +73,11 @@ def test_samples_agree_with_the_exact_distribution(pair, rendered, temperature, 
     pair.tuned.generation_config.top_k = 2
     pair.tuned.generation_config.temperature = 0.1
     state = torch.random.get_rng_state()
-    found = sampling_check(pair.tuned, rendered, samples=2000, temperature=temperature, min_p=min_p)
+    found = sampling_check(pair.tuned, rendered, samples=600, temperature=temperature, min_p=min_p)
     assert found.agrees, str(found)
     assert torch.equal(torch.random.get_rng_state(), state)
     low, high = found.validity_interval
-    assert high - low < 0.05  # an interval that could miss
+    assert high - low < 0.06  # an interval that could miss
 
 
 def test_samples_of_another_temperature_disagree(pair, rendered, monkeypatch):
@@ -85,7 +85,7 @@ def test_samples_of_another_temperature_disagree(pair, rendered, monkeypatch):
 
     real = sampling._draw
     monkeypatch.setattr(sampling, "_draw", lambda m, t, n, temperature, p, s: real(m, t, n, 3 * temperature, p, s))
-    assert not sampling_check(pair.tuned, rendered, samples=2000).agrees
+    assert not sampling_check(pair.tuned, rendered, samples=600).agrees
 
 
 def test_bad_settings(pair, rendered):
