@@ -57,8 +57,12 @@ def answer_ranks(
 ) -> Int[Tensor, "*row answer"]:
     """Tokens of the vocabulary that are likelier than the likeliest token of each answer: 0 is the top, -1 no token."""
     best = _taken(log_p, tokens).amax(dim=-1)
-    # One answer at a time: comparing all at once would need answers x vocabulary numbers a row.
-    ranks = torch.stack([(log_p > best[..., i, None]).sum(dim=-1) for i in range(tokens.shape[-2])], dim=-1)
+    above = torch.empty_like(log_p)
+    # One answer at a time: comparing all at once would need answers x vocabulary numbers a row. Ones are summed as
+    # floats, exactly below 2^24 tokens, as that is nine times as fast as summing booleans.
+    ranks = torch.stack(
+        [torch.gt(log_p, best[..., i, None], out=above).sum(dim=-1) for i in range(tokens.shape[-2])], dim=-1
+    ).long()
     return ranks.masked_fill(tokens.amax(dim=-1) < 0, -1)
 
 

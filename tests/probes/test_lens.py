@@ -123,7 +123,7 @@ class TestBatching:
         monkeypatch.setattr(
             lens_maths, "log_probs", lambda x: (sizes.append(len(x)), torch.log_softmax(x.float(), -1))[1]
         )
-        logit_lens(pair, PROMPTS, memory=5 * 2 * _BUFFERS * 4 * 128)
+        logit_lens(pair, PROMPTS, format="plain", memory=5 * 2 * _BUFFERS * 4 * 128)
         assert max(sizes) <= 5
 
 

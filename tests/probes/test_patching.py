@@ -293,7 +293,7 @@ class TestBadInput:
         layers = pair.tuned.model.layers
         kept: list[torch.Tensor] = []
         layers[0].register_forward_hook(lambda _m, _a, out: kept.append(out.mean()))
-        layers[1].register_forward_pre_hook(lambda _m, args: (args[0] * (2 + len(kept) % 2), *args[1:]))
+        layers[1].register_forward_pre_hook(lambda _m, args: (args[0] * (2 + len(kept)), *args[1:]))
         with pytest.raises(LayoutError, match="block by block"):
             patch_activations(pair, PROMPTS)
 
