@@ -31,7 +31,10 @@ def resolve(source: str | os.PathLike[str], *, download: bool = False, revision:
     if text.startswith(EMBEDDED):
         from slr_probe import organism
 
-        return organism.path(text.removeprefix(EMBEDDED))
+        try:
+            return organism.path(text.removeprefix(EMBEDDED))
+        except (ValueError, FileNotFoundError) as error:
+            raise CheckpointError(str(error)) from error
     folder = Path(text).expanduser()
     if text and folder.is_dir():
         return folder.resolve()

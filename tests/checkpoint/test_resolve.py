@@ -110,3 +110,8 @@ def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         resolve("file")
     with pytest.raises(CheckpointError, match="a hub id"):
         resolve("")
+
+
+def test_an_unknown_embedded_checkpoint_is_named() -> None:
+    with pytest.raises(CheckpointError, match="base, sft, dpo"):
+        resolve("organism:rl")
