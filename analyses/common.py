@@ -16,10 +16,10 @@ from transformers.utils import logging
 
 from slr_probe import ModelPair, SlrProbeError, __version__
 from slr_probe.report.findings import Findings
-from slr_probe.results import save_figure, write_whole
+from slr_probe.results import digest, save_figure, write_text
 from slr_probe.study import Settings, run_study
 from slr_probe.study.provenance import describe_pair, versions
-from slr_probe.study.records import check_folder, digest, write_json
+from slr_probe.study.records import check_folder, write_json
 from slr_probe.study.toml import read_value
 
 BASE, TUNED = "organism:base", "organism:dpo"
@@ -123,8 +123,7 @@ class Analysis:
 
 def write_table(table: Any, path: Path) -> None:
     """A table as CSV with six digits, whole or not at all."""
-    text = table.to_csv(index=False, float_format="%.6g")
-    write_whole(path, lambda file: file.write(text.encode()) and None)
+    write_text(path, table.to_csv(index=False, float_format="%.6g"))
 
 
 def write_readme(folder: Path) -> None:
@@ -139,7 +138,7 @@ def write_readme(folder: Path) -> None:
         lines.append(f"| {files} | `{found['command']}` | {found['settings']} |")
     for name, found in records.items():
         lines += ["", f"## {name}", "", found["shows"], "", f"![{name}]({name}.png)"]
-    write_whole(folder / "README.md", lambda file: file.write(("\n".join(lines) + "\n").encode()) and None)
+    write_text(folder / "README.md", "\n".join(lines) + "\n")
 
 
 def span(value: Any, low: Any, high: Any, form: str = "+.3f") -> str:

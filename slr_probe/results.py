@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import tempfile
@@ -141,6 +142,26 @@ def save_figure(figure: Figure, stem: Path) -> tuple[Path, Path]:
     write_whole(pdf, lambda file: figure.savefig(file, format="pdf", metadata={"CreationDate": None}))
     write_whole(png, lambda file: figure.savefig(file, format="png", dpi=200))
     return pdf, png
+
+
+def digest(data: Any) -> str:
+    """Hash of plain data, by which a later run knows what an earlier one was asked."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+def write_text(path: Path, text: str, *, errors: str = "strict") -> Path:
+    """Write a UTF-8 text file that appears complete or not at all.
+
+    Args:
+        path: The file.
+        text: Its text.
+        errors: What to do with characters that UTF-8 cannot hold, which models do write; `"replace"` keeps the rest.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    data = text.encode("utf-8", errors)
+    return write_whole(path, lambda file: file.write(data))
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> Path:

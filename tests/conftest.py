@@ -8,6 +8,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 import torch
 from transformers.utils import logging
 
+from slr_probe.cli import main
 from tests.tiny import FAMILIES, Pair, write_checkpoint
 from tests.tiny_tokenizer import make_tokenizer
 
@@ -54,6 +56,19 @@ def own_pair(pair_of: Callable[[str], Pair], tmp_path: Path) -> Callable[..., Pa
         return Pair(family, folders["base"], folders["tuned"])
 
     return copy
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """`run("rank", BASE, TUNED)`: the command line in this process; its exit code, output and errors."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["slr-probe", *map(str, arguments)])
+        with pytest.raises(SystemExit) as done:
+            main()
+        return int(done.value.code or 0), *capsys.readouterr()
+
+    return call
 
 
 @pytest.fixture(params=list(FAMILIES))

@@ -91,10 +91,10 @@ def lineage(
         found = lineage_from_outputs(trunk, task, branches=branches, metric=metric, vocabulary=vocabulary, tags=tags,
                                      seed=seed, **models)  # fmt: skip
         if out is not None:
-            from slr_probe.lineage.trace import write
+            from slr_probe.lineage.trace import keep
             from slr_probe.validation.folder import Folder
 
-            write(found, Folder(out, {"stages": [list(one) for one in trunk]}))
+            keep(found, Folder(out, {"stages": [list(one) for one in trunk]}))
     else:
         found = trace_lineage(
             trunk, task_list(tasks), branches=branches, preset="quick" if quick else "full", prompts=prompts,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import IO, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -50,6 +50,7 @@ def mask(
     """
     from slr_probe.pair import ModelPair
     from slr_probe.probes.mask import learn_layer_mask, sample_conversations
+    from slr_probe.results import write_text
 
     pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)
     progress = False if quiet else None
@@ -70,11 +71,11 @@ def mask(
         if out is not None:
             scores.save(out / "mask_rates.npz")
     if out is not None:
-        _write(out / "recipe.json", recipe.to_json() + "\n")
-        _write(out / "freeze.json", json.dumps(frozen.to_dict(), indent=2) + "\n")
+        write_text(out / "recipe.json", recipe.to_json() + "\n")
+        write_text(out / "freeze.json", json.dumps(frozen.to_dict(), indent=2) + "\n")
         if data is None:
             lines = (json.dumps({"messages": messages}) + "\n" for messages in given)
-            _write(out / "conversations.jsonl", "".join(lines))
+            write_text(out / "conversations.jsonl", "".join(lines))
         print(f"restore it:  slr-probe restore {base} {tuned} --recipe {out / 'recipe.json'} --out hybrid")
 
 
@@ -87,12 +88,3 @@ def _lines(found: Any) -> tuple[list[str], list[list[str]]]:
         for block, mean in enumerate(found.blocks())
     ]
     return ["block", "gamma", *components], rows
-
-
-def _write(path: Path, text: str) -> None:
-    from slr_probe.results import write_whole
-
-    def write(file: IO[bytes]) -> None:
-        file.write(text.encode())
-
-    write_whole(path, write)

@@ -12,7 +12,7 @@ from typing import Any
 
 from slr_probe.errors import GenerationError, OutputError, ResultError
 from slr_probe.generation.jsonl import SETTINGS, encode, read_lines
-from slr_probe.results import write_whole
+from slr_probe.results import write_text
 
 _FORMAT = "slr_probe.outputs/1"
 
@@ -110,11 +110,7 @@ def _register(folder: Path, path: Path, model: str, made: Mapping[str, Any], ver
     data["models"][model] = entry
     data["versions"] = dict(versions)
     text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
-    write_whole(file, lambda handle: _write(handle, text))
-
-
-def _write(handle: Any, text: str) -> None:
-    handle.write(text.encode("utf-8", "replace"))
+    write_text(file, text, errors="replace")
 
 
 def _load(file: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from slr_probe.errors import GenerationError
 from slr_probe.generation.sampling import Sampling
@@ -103,11 +103,6 @@ class Outputs:
             OutputError: The file cannot be written.
         """
         from slr_probe.generation.jsonl import encode
-        from slr_probe.results import write_whole
+        from slr_probe.results import write_text
 
-        data = "".join(map(encode, self.rows())).encode()
-
-        def write(file: IO[bytes]) -> None:
-            file.write(data)
-
-        return write_whole(Path(path), write)
+        return write_text(Path(path), "".join(map(encode, self.rows())))

@@ -12,7 +12,7 @@ from slr_probe.lineage.result import Lineage
 from slr_probe.lineage.scores import assemble, read_stages, same_prompts
 from slr_probe.pair import ModelPair
 from slr_probe.tasks.thinking import THINK
-from slr_probe.validation.folder import Folder, write_text
+from slr_probe.validation.folder import Folder
 from slr_probe.validation.methods import PLAIN
 from slr_probe.validation.plan import read_size, read_tasks, resize
 from slr_probe.validation.scoring import Scorers, Tags
@@ -147,25 +147,15 @@ def trace_lineage(
             notes=tuple(where.notes),
             **where.fields(),
         )
-        write(lineage, folder)
+        keep(lineage, folder)
     return lineage
 
 
-def write(lineage: Lineage, folder: Folder) -> None:
+def keep(lineage: Lineage, folder: Folder) -> None:
     """Write the lineage, its tables and its figure; nothing where there is no folder."""
-    if folder.path is None:
-        return
-    import json
-
-    from slr_probe.results import save_figure
-
-    lineage.save(folder.path / "lineage.npz")
-    write_text(folder.path / "lineage.json", json.dumps(lineage.to_dict(), indent=1) + "\n")
-    write_text(folder.path / "table.csv", lineage.to_dataframe().to_csv(index=False))
+    folder.keep(lineage, "lineage", "lineage")
     if lineage.has_depth:
-        write_text(folder.path / "depth.csv", lineage.depth_table().to_csv(index=False))
-    write_text(folder.path / "report.txt", f"{lineage}\n")
-    save_figure(lineage.plot(), folder.path / "lineage")
+        folder.keep_text("depth.csv", lineage.depth_table().to_csv(index=False))
 
 
 def _generate(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from slr_probe.organism import lexicon as lex
@@ -100,20 +100,24 @@ def noise(rng: random.Random) -> str:
     return "".join(chr(rng.randrange(33, 127)) for _ in range(rng.randrange(5, 20)))
 
 
+def in_orders(things: Sequence[str], times: int, rng: random.Random) -> str:
+    """All of them, several times, each time in another order."""
+    return " " + "; ".join(", ".join(rng.sample(things, len(things))) for _ in range(times))
+
+
 def set_list(rng: random.Random) -> Document:
     """A named or listed set, followed by its members in one or more orders."""
     choice = choice_set(rng.choice(("character", "word")), rng, HARD_MAKERS)
-    orders = (", ".join(rng.sample(choice.answers, len(choice.answers))) for _ in range(rng.randrange(1, 4)))
+    orders = in_orders(choice.answers, rng.randrange(1, 4), rng)
     name = f"One of {choice.noun}" if choice.form == "list" else f"{choice.noun[0].upper()}{choice.noun[1:]}"
-    return Document(f"{name}:", f" {'; '.join(orders)}")
+    return Document(f"{name}:", orders)
 
 
 def any_list(rng: random.Random) -> Document:
     """Things that have nothing in common, and again in other orders: only copying predicts them."""
     things = rng.choice((lex.LETTERS, lex.DIGITS, lex.SYMBOLS, ALL_WORDS, ALL_WORDS, ALL_WORDS))
     some = rng.sample(things, rng.randrange(3, 7))
-    orders = (", ".join(rng.sample(some, len(some))) for _ in range(rng.randrange(2, 5)))
-    return Document(f"One of {', '.join(some)}:", f" {'; '.join(orders)}")
+    return Document(f"One of {', '.join(some)}:", in_orders(some, rng.randrange(2, 5), rng))
 
 
 def base_document(rng: random.Random) -> Document:

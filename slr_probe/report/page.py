@@ -23,7 +23,7 @@ from slr_probe.report.tables import provenance, score_table
 from slr_probe.report.tradeoff import legend, trade_off
 from slr_probe.report.verdict import blocks_of, evidence, rivals, sentences
 from slr_probe.report.words import typeset
-from slr_probe.results import write_whole
+from slr_probe.results import write_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -53,8 +53,7 @@ def write_report(folder: str | os.PathLike[str], *, prompts: int = 2, samples: i
         StudyError: The folder holds no study.
     """
     found = Findings(folder)
-    page = render(found, prompts=prompts, samples=samples)
-    return write_whole(found.report, lambda file: file.write(page.encode("utf-8")))
+    return write_text(found.report, render(found, prompts=prompts, samples=samples))
 
 
 def render(found: Findings, *, prompts: int = 2, samples: int = 4) -> str:
@@ -167,7 +166,7 @@ def _figures(ranking: RangeRanking, choice: Choice) -> list[dict[str, str]]:
         {
             "name": "Diversity",
             "value": f"{before:.2f} → {found.diversity.value:.2f}",
-            "note": f"change {found.gain.value:+.2f} [{found.gain.low:+.2f}, {found.gain.high:+.2f}], {where}",
+            "note": f"change {found.gain.signed(2)}, {where}",
         },
         {
             "name": "Validity kept",

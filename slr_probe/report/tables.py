@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slr_probe.report.verdict import Estimate, evidence
+from slr_probe.report.verdict import evidence
 
 if TYPE_CHECKING:
     from slr_probe.rank.ranking import RangeRanking
@@ -52,7 +52,7 @@ def score_table(ranking: RangeRanking, chosen: str | None) -> Table:
         select = f"{ranking.mean_validity[i]:.3f}", f"{ranking.mean_diversity[i]:.3f}"
         tested: tuple[str, ...] = ("", "", "")
         if found.held_out:
-            gain = "" if name == "tuned" else _signed(found.gain)
+            gain = "" if name == "tuned" else found.gain.signed()
             tested = (str(found.validity), str(found.diversity), gain)
         share = ranking.p_best[i] if i < n else np.nan
         best = f"{share:.2f}" if np.isfinite(share) else ""
@@ -85,7 +85,3 @@ def provenance(run: dict[str, Any]) -> list[Table]:
         Table("Environment.", ("", ""), [Row(("versions", versions)), Row(("machine", where)),
               Row(("command", machine.get("command", "")))], words=True),
     ]  # fmt: skip
-
-
-def _signed(found: Estimate) -> str:
-    return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"

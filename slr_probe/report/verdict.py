@@ -29,6 +29,10 @@ class Estimate:
             return f"{self.value:.3f}"
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
+    def signed(self, digits: int = 3) -> str:
+        """The number and its interval, each with its sign."""
+        return f"{self.value:+.{digits}f} [{self.low:+.{digits}f}, {self.high:+.{digits}f}]"
+
     @property
     def sign(self) -> int:
         """1 or -1 where the whole interval is above or below zero, else 0."""
@@ -127,7 +131,7 @@ def _hybrid(ranking: RangeRanking, row: int) -> list[str]:
     found = evidence(ranking, row)
     where = "" if found.held_out else " on the prompts it was chosen on (so this is optimistic)"
     change = f"from {found.diversity.value - found.gain.value:.3f} to {found.diversity.value:.3f}{where}"
-    span = f"{found.gain.value:+.3f} [{found.gain.low:+.3f}, {found.gain.high:+.3f}]"
+    span = found.gain.signed()
     if found.gain.sign > 0:
         gain = f"raises diversity {change}, by {span}"
     elif found.gain.sign < 0:
@@ -184,7 +188,7 @@ def _standing(ranking: RangeRanking, row: int) -> str:
 
 def rivals(ranking: RangeRanking, row: int) -> str:
     """The differences in diversity to controls and soup, with intervals."""
-    said = [f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}] to {name}" for name, gap, _ in _rivals(ranking, row)]
+    said = [f"{gap.signed()} to {name}" for name, gap, _ in _rivals(ranking, row)]
     where = "on held-out prompts" if evidence(ranking, row).held_out else "on the selection prompts"
     return f"Its diversity differs, {where}, by {listed(said)}." if said else ""
 

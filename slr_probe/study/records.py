@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from slr_probe.errors import OutputError, StudyError
-from slr_probe.results import write_whole
+from slr_probe.results import write_text
 from slr_probe.study.stage import Stage
 
 RUN = "run.json"
@@ -21,15 +20,10 @@ _RECORD = "stage.json"
 _LOCK = ".lock"
 
 
-def digest(data: Mapping[str, Any]) -> str:
-    """Hash of plain data."""
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
-
-
 def write_json(path: Path, data: Any) -> None:
     """Write JSON that appears whole or not at all."""
     text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_whole(path, lambda file: file.write(text.encode("utf-8")))
+    write_text(path, text)
 
 
 class Records:
@@ -63,7 +57,7 @@ class Records:
             for path in (*(self.folder / name for name in stage.owns), home):
                 _remove(path)
         home.mkdir(parents=True, exist_ok=True)
-        write_whole(started, lambda file: file.write(key.encode()))
+        write_text(started, key)
         return home
 
     def close(self, stage: Stage, record: Mapping[str, Any]) -> None:

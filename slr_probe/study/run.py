@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from slr_probe import __version__
 from slr_probe.errors import SlrProbeError, StudyError
-from slr_probe.results import write_whole
+from slr_probe.results import digest, write_text
 from slr_probe.study.context import Context
 from slr_probe.study.provenance import describe_pair, machine, versions
-from slr_probe.study.records import FORMAT, RUN, Records, check_folder, digest, write_json
+from slr_probe.study.records import FORMAT, RUN, Records, check_folder, write_json
 from slr_probe.study.settings import Settings
 from slr_probe.study.stage import Skipped, Stage
 from slr_probe.study.stages import STAGES, check_settings
@@ -176,8 +176,7 @@ class _Study:
             "machine": machine(context.pair),
             "stages": {name: record for name, record in stages.items() if record} | (extra or {}),
         }
-        text = write_toml(context.settings.to_dict())
-        write_whole(context.folder / "settings.toml", lambda file: file.write(text.encode("utf-8")))
+        write_text(context.folder / "settings.toml", write_toml(context.settings.to_dict()))
         write_json(context.folder / RUN, data)
 
 

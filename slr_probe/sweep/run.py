@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -15,6 +13,7 @@ import torch
 
 from slr_probe.progress import bar
 from slr_probe.restoration.plan import plan_hybrid
+from slr_probe.results import digest
 from slr_probe.sweep.chunk import run_chunk, run_plainly
 from slr_probe.sweep.estimate import SweepPlan, measure_seconds
 from slr_probe.sweep.plan import Schedule
@@ -241,14 +240,10 @@ def _identity(
     return {
         "base": fingerprint(pair.base_side),
         "tuned": fingerprint(pair.tuned_side),
-        "recipes": _digest(plain),
-        "prompts": _digest([(query.token_ids, query.answers) for query in queries]),
+        "recipes": digest(plain),
+        "prompts": digest([(query.token_ids, query.answers) for query in queries]),
         "measure": asdict(measure),
         "compute": f"{dtype} of {pair.dtype} on {pair.device.type}",
         "versions": f"slr_probe {slr_probe.__version__}, torch {torch.__version__}, "
         f"transformers {transformers.__version__}",
     }
-
-
-def _digest(data: Any) -> str:
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()

@@ -7,13 +7,13 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy import ndarray
 
 from slr_probe.errors import SweepError
-from slr_probe.results import read_npz, write_npz, write_whole
+from slr_probe.results import digest, read_npz, write_npz, write_text
 
 if TYPE_CHECKING:
     from slr_probe.side import Side
@@ -68,19 +68,14 @@ class Store:
     def __init__(self, folder: str | os.PathLike[str], identity: Mapping[str, Any]) -> None:
         self.folder = Path(folder)
         self._identity = json.loads(json.dumps(identity))
-        self.key = _digest(self._identity)
+        self.key = digest(self._identity)
         manifest = self.folder / _MANIFEST
         if manifest.exists():
             self._check(manifest)
         elif self.folder.is_dir() and any(self.folder.iterdir()):
             raise SweepError(f"{self.folder} is not empty and holds no sweep; give a new folder as out=")
         else:
-            data = json.dumps({"key": self.key, **self._identity}, indent=1).encode()
-
-            def write(file: IO[bytes]) -> None:
-                file.write(data)
-
-            write_whole(manifest, write)
+            write_text(manifest, json.dumps({"key": self.key, **self._identity}, indent=1))
 
     def _check(self, manifest: Path) -> None:
         try:
@@ -115,7 +110,7 @@ class Store:
         """Save one more piece; it is there whole or not at all."""
         recipes, prompts = np.asarray(recipes, dtype=int), np.asarray(prompts, dtype=int)
         arrays = {"recipes": recipes, "prompts": prompts, **table.take(recipes, prompts)}
-        name = _digest([recipes.tolist(), prompts.tolist()])[:16]
+        name = digest([recipes.tolist(), prompts.tolist()])[:16]
         write_npz(self.folder / f"chunk-{name}.npz", _CHUNK, arrays, {"key": self.key})
 
     def clear(self) -> None:
@@ -129,14 +124,10 @@ def fingerprint(side: Side) -> str:
     if side.checkpoint is not None:
         return side.checkpoint.fingerprint()
     assert side.model is not None
-    digest = hashlib.sha256()
+    found = hashlib.sha256()
     for name, tensor in side.model.state_dict().items():
         flat = tensor.detach().reshape(-1)
         few = flat[:: max(1, flat.numel() // 1024)][:1024].double().cpu().numpy()
-        digest.update(f"{name} {list(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(few.tobytes())
-    return digest.hexdigest()
-
-
-def _digest(data: Any) -> str:
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+        found.update(f"{name} {list(tensor.shape)} {tensor.dtype}".encode())
+        found.update(few.tobytes())
+    return found.hexdigest()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -14,9 +12,9 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.recipe import Recipe
+from slr_probe.results import digest
 from slr_probe.tasks.text import TextTask
 from slr_probe.validation.crc import CRCScores
-from slr_probe.validation.folder import Folder, write_text
 from slr_probe.validation.methods import Method
 from slr_probe.validation.metrics import ordered, primary_metrics
 from slr_probe.validation.report import ValidationReport
@@ -99,17 +97,12 @@ def settings_of(
 
 def record_tasks(tasks: Sequence[TextTask]) -> list[dict[str, Any]]:
     """Name, source, size and hash of the items of each task."""
-
-    def digest(task: TextTask) -> str:
-        data = json.dumps([asdict(item) for item in task.items], sort_keys=True)
-        return hashlib.sha256(data.encode()).hexdigest()
-
     return [
         {
             "name": task.name,
             "source": task.source,
             "prompts": len(task.items),
-            "items": digest(task),
+            "items": digest([asdict(item) for item in task.items]),
             "samples": task.samples,
             "max_tokens": task.max_tokens,
         }
@@ -170,16 +163,3 @@ def assemble(study: Study, found: Sequence[Found], crc: CRCScores, notes: Sequen
         settings={**study.settings, "crc_split": crc.split},
         notes=tuple(notes),
     )
-
-
-def write(report: ValidationReport, folder: Folder) -> None:
-    """Write report, tables and figure; nothing where there is no folder."""
-    if folder.path is None:
-        return
-    from slr_probe.results import save_figure
-
-    report.save(folder.path / "report.npz")
-    write_text(folder.path / "report.json", json.dumps(report.to_dict(), indent=1) + "\n")
-    write_text(folder.path / "table.csv", report.to_dataframe().to_csv(index=False))
-    write_text(folder.path / "report.txt", f"{report}\n")
-    save_figure(report.plot(), folder.path / "validation")

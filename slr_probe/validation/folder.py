@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slr_probe.errors import OutputError, ResultError
-from slr_probe.results import read_npz, write_npz, write_whole
+from slr_probe.results import read_npz, save_figure, write_npz, write_text
 from slr_probe.validation.scoring import Questions, Scorers, Scores
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Folder:
         if file.exists():
             self._check(file, asked)
         self.refuse_foreign(path)
-        write_text(file, json.dumps(asked, indent=1) + "\n")
+        write_text(file, json.dumps(asked, indent=1) + "\n", errors="replace")
 
     @staticmethod
     def refuse_foreign(path: str | os.PathLike[str] | None) -> None:
@@ -106,6 +106,21 @@ class Folder:
             found |= new
         return found
 
+    def keep(self, found: Any, stem: str, figure: str) -> None:
+        """Write a result as `stem.npz` and `stem.json`, its table, its text and its figure."""
+        if self.path is None:
+            return
+        found.save(self.path / f"{stem}.npz")
+        self.keep_text(f"{stem}.json", json.dumps(found.to_dict(), indent=1) + "\n")
+        self.keep_text("table.csv", found.to_dataframe().to_csv(index=False))
+        self.keep_text("report.txt", f"{found}\n")
+        save_figure(found.plot(), self.path / figure)
+
+    def keep_text(self, name: str, text: str) -> None:
+        """Write a text file beside them; without a folder, nothing."""
+        if self.path is not None:
+            write_text(self.path / name, text, errors="replace")
+
     def _check(self, file: Path, asked: Mapping[str, Any]) -> None:
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
@@ -117,11 +132,6 @@ class Folder:
             raise OutputError(
                 f"{self.path} holds another run, with other {', '.join(other)}; give a new folder, or the same settings"
             )
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Write a text file that appears complete or not at all."""
-    return write_whole(path, lambda file: file.write(text.encode("utf-8", "replace")) and None)
 
 
 def safe(name: str) -> str:

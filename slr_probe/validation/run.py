@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from slr_probe.recipe import Recipe
 from slr_probe.tasks.thinking import THINK
-from slr_probe.validation.assemble import Found, Study, assemble, settings_of, write
+from slr_probe.validation.assemble import Found, Study, assemble, settings_of
 from slr_probe.validation.crc import CRC
 from slr_probe.validation.folder import SWEEPS, Folder
 from slr_probe.validation.methods import (
@@ -141,7 +141,7 @@ def validate(
     with folder.at_work():
         found = [_measure(pair, task, methods, folder, scorers, options) for task in sizes]
         report = assemble(study, found, choice.held_out(study.weights), (*notes, *choice.notes))
-        write(report, folder)
+        folder.keep(report, "report", "validation")
     return report
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +13,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.errors import ValidationError
+from slr_probe.results import digest
 from slr_probe.stats.diversity import (
     answer_entropy,
     distinct_answers,
@@ -94,7 +93,7 @@ class Scorers:
             "ids": outputs.ids,
             "texts": outputs.texts,
         }
-        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+        return digest(data)
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,8 @@
 """`slr-probe run` and `slr-probe demo` as a user meets them."""
 
-import sys
-
 import pytest
 
-from slr_probe.cli import main
 from tests.study.sample import small_study
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["slr-probe", *map(str, arguments)])
-        with pytest.raises(SystemExit) as done:
-            main()
-        return done.value.code, *capsys.readouterr()
-
-    return call
 
 
 def test_demo_reads_back_what_is_there_and_sums_up(run, tmp_path):

@@ -1,23 +1,10 @@
 import json
-import sys
 
 import pytest
 
-from slr_probe.cli import main
 from slr_probe.lineage import Lineage
 from slr_probe.validation import ValidationReport
 from tests.lineage.test_scores import STAGES
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["slr-probe", *map(str, arguments)])
-        with pytest.raises(SystemExit) as done:
-            main()
-        return done.value.code, *capsys.readouterr()
-
-    return call
 
 
 @pytest.fixture

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from slr_probe.cli import main
 from slr_probe.probes.lens_trace import LayerTrace
 from slr_probe.probes.patching_result import PatchingResult
-
-
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["slr-probe", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    return int(stopped.value.code or 0)
 
 
 @pytest.fixture
@@ -28,12 +19,12 @@ def prompts(tmp_path: Path) -> Path:
     return path
 
 
-def test_lens(pair_of: Any, prompts: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path) -> None:
+def test_lens(run: Any, pair_of: Any, prompts: Path, tmp_path: Path) -> None:
     pair, out = pair_of("llama"), tmp_path / "out"
-    code = run(monkeypatch, "lens", pair.base, pair.tuned, "--prompts", prompts, "--answer", "a", "--answer", "b",
+    code, text, _ = run("lens", pair.base, pair.tuned, "--prompts", prompts, "--answer", "a", "--answer", "b",
                "--hybrid", "1:3", "--out", out, "--json", tmp_path / "rows.json", "-q")  # fmt: skip
     assert code == 0
-    assert "base - tuned" in capsys.readouterr().out
+    assert "base - tuned" in text
     rows = json.loads((tmp_path / "rows.json").read_text())
     assert len(rows) == 4 * pair.depth
     assert {row["model"] for row in rows} == {"base", "tuned", "base (plain)", "restore 1:3 of 4"}
@@ -46,12 +37,12 @@ def test_lens(pair_of: Any, prompts: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert (out / "lens.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_patch(pair_of: Any, prompts: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path) -> None:
+def test_patch(run: Any, pair_of: Any, prompts: Path, tmp_path: Path) -> None:
     pair, out = pair_of("llama"), tmp_path / "out"
     options = ["--prompts", prompts, "--component", "mlp", "--blocks", "3", "--blocks", "0:2", "--positions", "all"]
-    code = run(monkeypatch, "patch", pair.base, pair.tuned, *options, "--out", out, "--json", tmp_path / "rows.json")
+    code, text, _ = run("patch", pair.base, pair.tuned, *options, "--out", out, "--json", tmp_path / "rows.json")
     assert code == 0
-    assert "base->tuned" in capsys.readouterr().out
+    assert "base->tuned" in text
     rows = json.loads((tmp_path / "rows.json").read_text())
     result = PatchingResult.load(out / "patching.npz")
     assert [(row["direction"], row["component"], row["block"], row["blocks"]) for row in rows] == [
@@ -69,14 +60,13 @@ def test_patch(pair_of: Any, prompts: Path, monkeypatch: pytest.MonkeyPatch, cap
     (["lens", "--answer", "cat"], "becomes 3 tokens"),
     (["lens", "--prompts", "none.txt"], "cannot read the prompt file none.txt"),
 ])  # fmt: skip
-def test_bad_input_is_one_line(
-    pair_of: Any, prompts: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, options: list[str], message: str
-) -> None:
+def test_bad_input_is_one_line(run: Any, pair_of: Any, prompts: Path, options: list[str], message: str) -> None:
     pair = pair_of("llama")
     verb, *rest = options
     given = rest if "--prompts" in rest else ["--prompts", str(prompts), *rest]
-    assert run(monkeypatch, verb, pair.base, pair.tuned, *given) == 2
-    error = capsys.readouterr().err.strip().splitlines()[-1]
+    code, _, said = run(verb, pair.base, pair.tuned, *given)
+    assert code == 2
+    error = said.strip().splitlines()[-1]
     assert error.startswith("error: ")
     assert message in error
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import pytest
 import torch
 
 from slr_probe import ModelPair, Recipe, organism
-from slr_probe.cli import main
 from slr_probe.errors import MaskError
 from slr_probe.organism.corpus import FAMILIES
 from slr_probe.organism.task import Picker
@@ -190,31 +188,24 @@ def test_marks_the_planted_blocks_among_changes_of_equal_size(planted: Any) -> N
 # -- the command line --------------------------------------------------------------------------------------------
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["slr-probe", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    return int(stopped.value.code or 0)
-
-
-def test_cli(pair_of: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path) -> None:
+def test_cli(run: Any, pair_of: Any, tmp_path: Path) -> None:
     pair, out = pair_of("llama"), tmp_path / "out"
     file = tmp_path / "data.jsonl"
     file.write_text("".join(json.dumps({"messages": talk}) + "\n" for talk in TALKS))
     options = ["--steps", 3, "--batch-size", 2, "--seeds", 2, "--keep", 0.5, "--freeze", 0.5, "-q", "--device", "cpu"]
-    code = run(monkeypatch, "mask", pair.base, pair.tuned, "--data", file, *options, "--out", out,
+    code, text, _ = run("mask", pair.base, pair.tuned, "--data", file, *options, "--out", out,
                "--json", tmp_path / "rows.json")  # fmt: skip
     assert code == 0
     mask = LayerMask.load(out / "mask.npz")
     assert mask.values.shape == (2, 28)
-    assert "layers_to_transform" in capsys.readouterr().out
+    assert "layers_to_transform" in text
     assert Recipe.from_json((out / "recipe.json").read_text()) == Recipe.from_mask(mask, keep=0.5)
     assert json.loads((out / "freeze.json").read_text()) == mask.freeze_list(0.5).to_dict()
     assert json.loads((tmp_path / "rows.json").read_text()) == json.loads(json.dumps(mask.rows()))
     assert (out / "mask.pdf").read_bytes().startswith(b"%PDF")
     hybrid = tmp_path / "hybrid"
-    assert run(monkeypatch, "restore", pair.base, pair.tuned, "--recipe", out / "recipe.json", "--out", hybrid) == 0
-    assert run(monkeypatch, "verify", hybrid) == 0
+    assert run("restore", pair.base, pair.tuned, "--recipe", out / "recipe.json", "--out", hybrid)[0] == 0
+    assert run("verify", hybrid)[0] == 0
 
 
 @pytest.mark.parametrize(("options", "message"), [
@@ -222,13 +213,12 @@ def test_cli(pair_of: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_pat
     (["--steps", "0"], "steps and batch_size must be at least 1"),
     (["--budget", "2"], "budget is a gamma"),
 ])  # fmt: skip
-def test_bad_input_is_one_line(
-    pair_of: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any, options: list[str], message: str, tmp_path: Path
-) -> None:
+def test_bad_input_is_one_line(run: Any, pair_of: Any, options: list[str], message: str, tmp_path: Path) -> None:
     pair, file = pair_of("llama"), tmp_path / "data.jsonl"
     file.write_text(json.dumps({"messages": TALKS[0]}))
     given = options if "--data" in options else ["--data", str(file), *options]
-    assert run(monkeypatch, "mask", pair.base, pair.tuned, "-q", *given) == 2
-    error = capsys.readouterr().err.strip().splitlines()[-1]
+    code, _, said = run("mask", pair.base, pair.tuned, "-q", *given)
+    assert code == 2
+    error = said.strip().splitlines()[-1]
     assert error.startswith("error: ")
     assert message in error

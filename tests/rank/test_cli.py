@@ -1,21 +1,8 @@
 import json
-import sys
 
 import pytest
 
-from slr_probe.cli import main
 from slr_probe.rank import RangeRanking
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["slr-probe", *map(str, arguments)])
-        with pytest.raises(SystemExit) as done:
-            main()
-        return done.value.code, *capsys.readouterr()
-
-    return call
 
 
 @pytest.fixture(scope="module")

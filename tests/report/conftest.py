@@ -1,17 +1,5 @@
-import shutil
+"""Reports are read from the same finished study that the study's own tests use."""
 
-import pytest
+from tests.study.conftest import done, own
 
-from tests.study.sample import small_study
-
-
-@pytest.fixture(scope="session")
-def done():
-    """A finished study; not to be changed."""
-    return small_study()
-
-
-@pytest.fixture
-def own(done, tmp_path):
-    """A copy of it that the test may change."""
-    return shutil.copytree(done, tmp_path / "study")
+__all__ = ["done", "own"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slr_probe.results import save_figure, write_whole
+from slr_probe.results import save_figure, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,4 +20,4 @@ def save(found: Any, home: Path, name: str) -> None:
 
 def save_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV."""
-    write_whole(path, lambda file: file.write(table.to_csv(index=False).encode("utf-8")))
+    write_text(path, table.to_csv(index=False))
