@@ -1,4 +1,4 @@
-"""Weights and tokenizers from disk, for `ModelPair`."""
+"""Weights and tokenizers from disk."""
 
 from __future__ import annotations
 
@@ -14,6 +14,20 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+_PIECE = 1 << 20
+
+
+def is_finite(tensor: torch.Tensor) -> bool:
+    """Whether no element is NaN or infinite; looks at few at a time, so it needs no memory."""
+    import torch
+
+    if not tensor.is_floating_point():
+        return True
+    # A sum is NaN or infinite if any element is; only then is the slower exact test made.
+    pieces = torch.split(tensor.reshape(-1), _PIECE)
+    return all(bool(piece.sum().isfinite()) or bool(piece.isfinite().all()) for piece in pieces)
+
+
 def check_finite(model: PreTrainedModel, side: Side) -> None:
     """Check every weight of a loaded model.
 
@@ -21,8 +35,7 @@ def check_finite(model: PreTrainedModel, side: Side) -> None:
         CheckpointError: A weight is NaN or infinite; the tensor is named.
     """
     for name, tensor in model.state_dict().items():
-        # A sum is NaN or infinite if any element is; only then is the slower exact test made.
-        if tensor.is_floating_point() and not tensor.sum().isfinite() and not tensor.isfinite().all():
+        if not is_finite(tensor):
             raise CheckpointError(f"{side.role} ({side.label}): tensor '{name}' has NaN or infinite weights")
 
 

@@ -75,6 +75,14 @@ class TensorInfo:
         """Bytes an element."""
         return DTYPES[self.dtype][1]
 
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """The dtype as torch has it."""
+        import torch
+
+        found: torch.dtype = getattr(torch, DTYPES[self.dtype][0])
+        return found
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -125,7 +133,7 @@ def read_tensor(info: TensorInfo) -> torch.Tensor:
         with open(info.path, "rb", buffering=0) as file:
             file.seek(info.start)
             read_into(file.fileno(), buffer.numpy().data, info)
-    return buffer.view(getattr(torch, DTYPES[info.dtype][0])).reshape(info.shape)
+    return buffer.view(info.torch_dtype).reshape(info.shape)
 
 
 def read_chunks(info: TensorInfo, chunk_bytes: int = 8 << 20) -> Iterator[torch.Tensor]:
@@ -136,9 +144,8 @@ def read_chunks(info: TensorInfo, chunk_bytes: int = 8 << 20) -> Iterator[torch.
     """
     import torch
 
-    dtype = getattr(torch, DTYPES[info.dtype][0])
     for piece in read_bytes(info, chunk_bytes):
-        yield torch.from_numpy(piece).view(dtype)
+        yield torch.from_numpy(piece).view(info.torch_dtype)
 
 
 def read_bytes(info: TensorInfo, chunk_bytes: int = 8 << 20) -> Iterator[Bytes]:

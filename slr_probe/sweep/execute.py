@@ -161,8 +161,8 @@ class Walk:
         """The states that enter the first block: those of shared openings, and of what follows them."""
         size = trie.peak_states()
         shared, rest = [Pool(size) for _ in kinds], [Pool(size) for _ in groups]
-        opened = self.weights.open_outside(("embedding",))
         for root, shares in enumerate(trie.roots):
+            opened = self.weights.open_outside(("embedding",))  # anew: one table at a time, and each is read once
             with installed(self.capture.model, opened.tensors(shares)):
                 for g, group in enumerate(groups):
                     hidden = self.capture.embed(padded([prompts[i] for i in group.prompts], self.weights.device))

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from slr_probe.checkpoint import AdapterCheckpoint
 from slr_probe.errors import SweepError
+from slr_probe.side import require_checkpoint
 from slr_probe.sweep.groups import Group, group_prompts
 from slr_probe.sweep.trie import Path, Trie, build_trie
 
@@ -107,13 +109,18 @@ def needs_of(weights: Weights, paths: Sequence[Path], *, streamed: bool, vocab: 
     hidden = int(text.hidden_size)
     inner = max(_widths(weights) | {hidden})
     block = max(_bytes(weights, parts, dtype) for parts in weights.blocks)
-    tables = {role: _bytes(weights, parts, dtype) for role, parts in weights.outside.items()}
-    outside = max(tables["embedding"], tables["final_norm"] + tables["head"])
+    sizes = {role: _bytes(weights, parts, dtype) for role, parts in weights.outside.items()}
+    outside = max(sizes["embedding"], sizes["final_norm"] + sizes["head"])
     mixed = any(share not in (0.0, 1.0) for path in paths for part in path.blocks for _, share in part)  # type: ignore[attr-defined]
     spiced = any(share not in (0.0, 1.0) for path in paths for _, share in path.leaf)  # type: ignore[attr-defined]
     converted = streamed or weights.dtype is not None
-    fixed = max((2 * block if converted else 0) + (block if mixed else 0),
-                (outside if converted else 0) + (outside if spiced else 0))  # fmt: skip
+    tables = [part for parts in weights.outside.values() for part in parts]
+    held = (2 * block if converted else 0) + (block if mixed else 0)
+    outside = (outside if converted else 0) + (outside if spiced else 0)
+    if streamed:
+        held += max(_in_passing(weights, parts, dtype, mixed) for parts in weights.blocks)
+        outside += _in_passing(weights, tables, dtype, spiced)
+    fixed = max(held, outside)
     work = 4 * inner * dtype.itemsize + 8 * hidden * dtype.itemsize + 4 * 4 * hidden
     return Needs(fixed, hidden * dtype.itemsize, work, vocab, dtype.itemsize)
 
@@ -216,6 +223,16 @@ def _pack(groups: Sequence[Group], limit: int) -> list[list[Group]]:
 
 def _bytes(weights: Weights, parts: Sequence[Part], dtype: torch.dtype) -> int:
     return sum(math.prod(weights.tuned.shapes[part.tuned]) * dtype.itemsize for part in parts)
+
+
+def _in_passing(weights: Weights, parts: Sequence[Part], dtype: torch.dtype, mixed: bool) -> int:
+    """Most bytes beside the result while one tensor is read from disk, merged, converted and mixed."""
+    folders = [require_checkpoint(side) for side in (weights.base, weights.tuned)]
+    stored = {info.torch_dtype for folder in folders for info in folder.tensors.values()}
+    kinds = {kind for kind in stored if kind.is_floating_point} | {weights.model.dtype, dtype}
+    merged = 3 * torch.float32.itemsize if any(isinstance(folder, AdapterCheckpoint) for folder in folders) else 0
+    element = (len(kinds) - 1 + (2 if mixed else 0)) * max(kind.itemsize for kind in kinds) + merged
+    return element * max(math.prod(weights.tuned.shapes[part.tuned]) for part in parts)
 
 
 def _widths(weights: Weights) -> set[int]:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from slr_probe.errors import CheckpointError, SweepError
+from slr_probe.loading import is_finite
 from slr_probe.side import Side, require_checkpoint
 from slr_probe.sweep.weights import Weights
 
@@ -62,11 +63,9 @@ def streamed(pair: ModelPair, dtype: torch.dtype | None = None) -> Weights:
 
     def read(side: Side, name: str) -> torch.Tensor:
         tensor = require_checkpoint(side).read(name)
-        if tensor.is_floating_point():
-            if not tensor.sum(dtype=torch.float32).isfinite() and not tensor.isfinite().all():
-                raise CheckpointError(f"{side.role} ({side}): tensor '{name}' has NaN or infinite weights")
-            tensor = tensor.to(model_dtype)
-        return tensor.to(pair.device)
+        if not is_finite(tensor):
+            raise CheckpointError(f"{side.role} ({side}): tensor '{name}' has NaN or infinite weights")
+        return tensor.to(pair.device, model_dtype if tensor.is_floating_point() else tensor.dtype)
 
     dtype = dtype or model_dtype
     return Weights(model, pair.base_side, pair.tuned_side, read, lambda base, tuned: False, dtype, pair.device)

@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from slr_probe import ModelPair
 from slr_probe.checkpoint import Checkpoint
+from slr_probe.loading import is_finite
 from slr_probe.sweep import sweep
 from tests.sweep.naive import make_queries
 
@@ -19,40 +20,74 @@ import gc, re, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from slr_probe import ModelPair
+from slr_probe import ModelPair, Recipe
 from slr_probe.sweep import sweep
 from tests.sweep.naive import make_queries
 
 def read(name):
     return 1024 * int(re.search(name + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 
-small, big, limit = sys.argv[1], sys.argv[2], int(sys.argv[3])
+small, big, limit, recipe, dtype = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], sys.argv[5]
 sweep(ModelPair.load(small, small), None, make_queries(), stream=True)  # imports and warms everything
 gc.collect()
 Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
 before = read("VmRSS")
-result = sweep(ModelPair.load(big, big), "1:9", make_queries(), memory=limit)
+result = sweep(ModelPair.load(big, big), eval(recipe), make_queries(), memory=limit, dtype=dtype, stream=True)
 assert result.settings["streamed"] and result.settings["chunks"] == 1, result.settings
 print(read("VmHWM") - before)
 """
 
 
-def write(folder, **fields):
-    config = AutoConfig.for_model("llama", vocab_size=128, num_attention_heads=4, **fields)
-    AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(folder)
+def write(folder, dtype=torch.float32, **fields):
+    config = AutoConfig.for_model("llama", num_attention_heads=4, **{"vocab_size": 128, **fields})
+    AutoModelForCausalLM.from_config(config, dtype=dtype).save_pretrained(folder)
     return folder
 
 
-def test_a_pair_four_times_the_limit_is_streamed_under_the_limit(tmp_path):
+def peak(tmp_path, big, limit, recipe, dtype):
+    """Bytes that a sweep of `big` against itself adds to a fresh process."""
     small = write(tmp_path / "small", hidden_size=32, intermediate_size=48, num_hidden_layers=2)
-    big = write(tmp_path / "big", hidden_size=384, intermediate_size=768, num_hidden_layers=10)
-    size = 2 * Checkpoint.open(big).nbytes
-    limit = size // 4
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "MALLOC_ARENA_MAX": "1"}
-    arguments = [sys.executable, "-c", _CHILD, str(small), str(big), str(limit)]
+    arguments = [sys.executable, "-c", _CHILD, str(small), str(big), str(limit), recipe, dtype]
     run = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
-    assert int(run.stdout) < limit, (int(run.stdout), limit)
+    return int(run.stdout)
+
+
+def test_a_pair_four_times_the_limit_is_streamed_under_the_limit(tmp_path):
+    big = write(tmp_path / "big", hidden_size=384, intermediate_size=768, num_hidden_layers=10)
+    limit = 2 * Checkpoint.open(big).nbytes // 4
+    assert peak(tmp_path, big, limit, "'1:9'", "float32") < limit
+
+
+@pytest.mark.parametrize(
+    ("recipe", "dtype", "tables"),
+    [
+        ("'1:2'", "bfloat16", 1.5),
+        ("[Recipe.base(2, blocks_only=False), Recipe.tuned(2)]", "bfloat16", 1.5),
+        ("Recipe.soup(0.5, 2)", "bfloat16", 5),
+        ("'1:2'", "float32", 5),
+    ],
+)
+def test_a_large_vocabulary_keeps_the_limit(tmp_path, recipe, dtype, tables):
+    """The table is most of the model: it is held once, and nothing of its size is made to check it."""
+    table = 2 * 150_000 * 256
+    big = write(tmp_path / "big", torch.bfloat16, vocab_size=150_000, hidden_size=256, intermediate_size=256,
+                num_hidden_layers=2, tie_word_embeddings=True)  # fmt: skip
+    limit = int(tables * table) + 5 * 10**7
+    found = peak(tmp_path, big, limit, recipe, dtype)
+    assert found < limit, (found / table, limit / table)
+
+
+def test_numbers_are_checked_without_a_copy():
+    """Against torch's own test, on every kind of value, where a plain sum overflows."""
+    for dtype in (torch.float16, torch.bfloat16, torch.float32):
+        large = torch.full((3, 1 << 19), torch.finfo(dtype).max, dtype=dtype)
+        assert is_finite(large)
+        for bad in (float("nan"), float("inf"), -float("inf")):
+            large[2, -1] = bad
+            assert not is_finite(large)
+    assert is_finite(torch.tensor([1, 2]))
 
 
 @pytest.mark.parametrize("memory", ["1GB", "several chunks"])
