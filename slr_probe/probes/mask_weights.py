@@ -13,8 +13,9 @@ from numpy import ndarray
 
 from slr_probe.checkpoint import AdapterCheckpoint
 from slr_probe.checkpoint.adapter import LowRank
-from slr_probe.errors import MaskError
+from slr_probe.errors import CheckpointError, MaskError
 from slr_probe.layout import Address
+from slr_probe.loading import is_finite
 from slr_probe.side import Side, require_checkpoint
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def read_weights(pair: ModelPair, granularity: Granularity, stream: bool | None 
 
     Raises:
         MaskError: An unknown granularity, weights that are not floating (quantised), or no difference in the blocks.
+        CheckpointError: A weight of base is NaN or infinite.
     """
     if granularity not in get_args(Granularity):
         raise MaskError(f"unknown granularity {granularity!r}; expected 'matrix' or 'block'")
@@ -158,6 +160,8 @@ def _differs(weight: Weight) -> bool:
     base = weight.base()
     if base.shape != weight.tuned.shape:
         raise MaskError(f"'{weight.name}' is {list(base.shape)} in base and {list(weight.tuned.shape)} in tuned")
+    if not is_finite(base):
+        raise CheckpointError(f"base: tensor '{weight.name}' has NaN or infinite weights")
     return not torch.equal(base, weight.tuned.detach())
 
 
