@@ -1,4 +1,8 @@
-"""What the numbers support, in plain language. A difference whose interval holds zero is "not shown"."""
+"""What the numbers support, in plain language.
+
+A difference whose interval holds zero is "not shown". One that leaves zero out is "not confirmed" unless its sign-flip
+test, adjusted by Holm's method for the comparisons of this verdict, agrees.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from slr_probe.layers import LayerRange
 from slr_probe.report.choice import Choice
 from slr_probe.report.words import listed
 from slr_probe.stats import difference_interval
+from slr_probe.stats.compare import holm, sign_flip_test
 
 if TYPE_CHECKING:
     from slr_probe.rank.ranking import RangeRanking
@@ -69,15 +74,58 @@ def evidence(ranking: RangeRanking, row: int) -> Evidence:
     return Evidence(held, values.shape[1], **parts)
 
 
+@dataclass(frozen=True)
+class Gap:
+    """The hybrid's diversity above another model's.
+
+    Attributes:
+        name: The other model, in words.
+        found: The difference.
+        p: P-value of the sign-flip test, adjusted for the other gaps of the verdict.
+        confirmed: Whether interval and test agree that there is a difference.
+        kept: Share of tuned's validity that the other model keeps.
+    """
+
+    name: str
+    found: Estimate
+    p: float
+    confirmed: bool
+    kept: float
+
+
 def compare(ranking: RangeRanking, row: int, other: int) -> Estimate:
     """Diversity of one row above another's, paired over prompts, held out where both were scored so."""
-    held = ranking.held_diversity
-    use_held = bool(held.shape[1]) and bool(np.isfinite(held[[row, other]]).all())
-    values = held if use_held else ranking.diversity
-    strata = (ranking.held_categories if use_held else ranking.categories) or None
+    held = _use_held(ranking, row, other)
+    values = ranking.held_diversity if held else ranking.diversity
+    strata = (ranking.held_categories if held else ranking.categories) or None
     found = difference_interval(values[[row]], values[other], level=ranking.level, resamples=ranking.resamples,
                                 seed=ranking.seed, strata=strata)  # fmt: skip
     return Estimate(float(found.estimate[0]), float(found.low[0]), float(found.high[0]))
+
+
+def _use_held(ranking: RangeRanking, row: int, other: int) -> bool:
+    held = ranking.held_diversity
+    return bool(held.shape[1]) and bool(np.isfinite(held[[row, other]]).all())
+
+
+def gaps(ranking: RangeRanking, row: int) -> list[Gap]:
+    """What the hybrid is compared with: tuned, then the controls that are other blocks, and the best soup."""
+    same = ranking.recipes[row].restored_blocks
+    rows = [("tuned", int(ranking.rows("tuned")[0]))]
+    rows += [(_RIVALS[kind], int(i)) for kind in ("early", "late") for i in ranking.rows(kind)
+             if ranking.recipes[i].restored_blocks != same]  # fmt: skip
+    if ranking.best_soup is not None:
+        rows.append((_RIVALS["soup"], ranking.best_soup))
+    raw = []
+    for _, other in rows:
+        values = ranking.held_diversity if _use_held(ranking, row, other) else ranking.diversity
+        raw.append(float(sign_flip_test(values[row] - values[other], seed=ranking.seed)))
+    return [
+        Gap(name, found, float(p), bool(found.sign) and bool(p <= 1 - ranking.level + 1e-12),
+            evidence(ranking, other).kept.value)
+        for (name, other), p in zip(rows, holm(np.array(raw)), strict=True)
+        for found in [compare(ranking, row, other)]
+    ]  # fmt: skip
 
 
 def sentences(ranking: RangeRanking, choice: Choice) -> list[str]:
@@ -87,7 +135,8 @@ def sentences(ranking: RangeRanking, choice: Choice) -> list[str]:
     if choice.layers is None:
         return [*said, *_nothing(ranking, choice)]
     row = ranking.index(choice.layers)
-    return [*said, *_hybrid(ranking, row), _standing(ranking, row), _stability(ranking, row)]
+    found = gaps(ranking, row)
+    return [*said, *_hybrid(ranking, row, found), _standing(ranking, row, found[1:]), _stability(ranking, row)]
 
 
 def blocks_of(layers: LayerRange) -> str:
@@ -127,15 +176,16 @@ def _nothing(ranking: RangeRanking, choice: Choice) -> list[str]:
     ]
 
 
-def _hybrid(ranking: RangeRanking, row: int) -> list[str]:
-    found = evidence(ranking, row)
+def _hybrid(ranking: RangeRanking, row: int, compared: list[Gap]) -> list[str]:
+    found, test = evidence(ranking, row), compared[0]
     where = "" if found.held_out else " on the prompts it was chosen on (so this is optimistic)"
     change = f"from {found.diversity.value - found.gain.value:.3f} to {found.diversity.value:.3f}{where}"
     span = found.gain.signed()
-    if found.gain.sign > 0:
-        gain = f"raises diversity {change}, by {span}"
-    elif found.gain.sign < 0:
-        gain = f"lowers diversity {change}, by {span}"
+    if test.confirmed:
+        gain = f"{'raises' if found.gain.sign > 0 else 'lowers'} diversity {change}, by {span}"
+    elif found.gain.sign:
+        gain = (f"moves diversity {change}, by {span}, which is not confirmed once adjusted for the {len(compared)} "
+                f"comparisons made here (p = {test.p:.2g})")  # fmt: skip
     else:
         gain = f"moves diversity {change}; a gain is not shown, as the interval of the change, {span}, holds zero"
     kept = f"{found.kept.value:.0%} [{found.kept.low:.0%}, {found.kept.high:.0%}] of tuned's validity"
@@ -155,31 +205,21 @@ _RIVALS = {
     "late": "the last blocks of equal width",
     "soup": "the best uniform soup",
 }
+_WORDS = {
+    (1, True): "it is more diverse than {}",
+    (-1, True): "it is less diverse than {}",
+    (1, False): "that it is more diverse than {} is not confirmed once adjusted for the number of comparisons",
+    (-1, False): "that it is less diverse than {} is not confirmed once adjusted for the number of comparisons",
+    (0, False): "no difference in diversity is shown to {}",
+}
 
 
-def _rivals(ranking: RangeRanking, row: int) -> list[tuple[str, Estimate, float]]:
-    """Name, difference in diversity, and share of validity kept, of what the hybrid must be better than."""
-    rows = [(kind, int(i)) for kind in ("early", "late") for i in ranking.rows(kind)]
-    if ranking.best_soup is not None:
-        rows.append(("soup", ranking.best_soup))
-    same = ranking.recipes[row].restored_blocks
-    return [
-        (_RIVALS[kind], compare(ranking, row, other), evidence(ranking, other).kept.value)
-        for kind, other in rows
-        if kind == "soup" or ranking.recipes[other].restored_blocks != same
-    ]
-
-
-def _standing(ranking: RangeRanking, row: int) -> str:
-    by: dict[int, list[str]] = {1: [], -1: [], 0: []}
-    for name, gap, kept in _rivals(ranking, row):
-        by[gap.sign].append(name + ("" if kept >= ranking.floor else f" (which keeps only {kept:.0%} of validity)"))
-    words = {
-        1: "it is more diverse than",
-        -1: "it is less diverse than",
-        0: "no difference in diversity is shown to",
-    }
-    said = [f"{words[sign]} {listed(names)}" for sign, names in by.items() if names]
+def _standing(ranking: RangeRanking, row: int, compared: list[Gap]) -> str:
+    by: dict[tuple[int, bool], list[str]] = {key: [] for key in _WORDS}
+    for gap in compared:
+        kept = "" if gap.kept >= ranking.floor else f" (which keeps only {gap.kept:.0%} of validity)"
+        by[gap.found.sign, gap.confirmed].append(gap.name + kept)
+    said = [_WORDS[key].format(listed(names)) for key, names in by.items() if names]
     same = [kind for kind in ("early", "late") for other in ranking.rows(kind)
             if ranking.recipes[other].restored_blocks == ranking.recipes[row].restored_blocks]  # fmt: skip
     said += [f"it is itself {_RIVALS[kind]}" for kind in same]
@@ -188,7 +228,7 @@ def _standing(ranking: RangeRanking, row: int) -> str:
 
 def rivals(ranking: RangeRanking, row: int) -> str:
     """The differences in diversity to controls and soup, with intervals."""
-    said = [f"{gap.signed()} to {name}" for name, gap, _ in _rivals(ranking, row)]
+    said = [f"{gap.found.signed()} to {gap.name} (adjusted p = {gap.p:.2g})" for gap in gaps(ranking, row)[1:]]
     where = "on held-out prompts" if evidence(ranking, row).held_out else "on the selection prompts"
     return f"Its diversity differs, {where}, by {listed(said)}." if said else ""
 

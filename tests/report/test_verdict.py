@@ -96,3 +96,29 @@ def test_collapse_is_not_claimed_without_evidence():
     assert "a loss of diversity is not shown" in said(replace(ranking, held_diversity=held))
     held[base] = held[tuned] - 0.2
     assert "post-training lost no diversity" in said(replace(ranking, held_diversity=held))
+
+
+def test_an_interval_alone_confirms_nothing():
+    """Holm by hand over the comparisons, and words that follow it."""
+    from slr_probe.report.verdict import gaps
+
+    for seed in range(40):
+        ranking = planted(gain=0.03, noise=0.06, seed=seed)
+        row = ranking.index("1:3")
+        found = gaps(ranking, row)
+        if found[0].found.sign > 0 and not found[0].confirmed:
+            break
+    assert found[0].name == "tuned"
+    raw = []
+    for other in [int(ranking.rows("tuned")[0]), *(int(i) for kind in ("early", "late") for i in ranking.rows(kind)),
+                  *([ranking.best_soup] if ranking.best_soup is not None else [])]:  # fmt: skip
+        gap = ranking.held_diversity[row] - ranking.held_diversity[other]
+        signs = np.random.default_rng(1).choice([-1, 1], (20000, len(gap)))
+        raw.append((np.abs((signs * gap).mean(1)) >= abs(gap.mean()) - 1e-12).mean())
+    assert len(raw) == len(found)
+    order = np.argsort(raw)
+    least = np.maximum.accumulate(np.minimum(np.array(raw)[order] * np.arange(len(raw), 0, -1), 1))
+    np.testing.assert_allclose([found[i].p for i in order], least, atol=0.02)
+    text = said(ranking, Choice("1:3", "named"))
+    assert "which is not confirmed once adjusted for the" in text
+    assert "raises diversity" not in text
