@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slr_probe.checkpoint import AdapterCheckpoint, Checkpoint, open_checkpoint, resolve
+from slr_probe.checkpoint import AdapterCheckpoint, Checkpoint, identity, model_hash, open_checkpoint, resolve
 from slr_probe.compat import compare_configs, compare_files, is_tied
 from slr_probe.errors import IncompatiblePairError, SlrProbeError
 from slr_probe.layout import Address, address_tensors
@@ -185,6 +186,23 @@ def require_checkpoint(side: Side) -> Checkpoint | AdapterCheckpoint:
             "with model.save_pretrained(folder) and give the folder"
         )
     return side.checkpoint
+
+
+def fingerprint(side: Side) -> str:
+    """Hash of a side's weights and config: what every number measured on it depends on.
+
+    Of a model that was given already loaded, up to 1024 elements of every tensor are hashed.
+    """
+    if side.checkpoint is not None:
+        return identity(side.checkpoint)
+    assert side.model is not None
+    found = hashlib.sha256()
+    for name, tensor in side.model.state_dict().items():
+        flat = tensor.detach().reshape(-1)
+        few = flat[:: max(1, flat.numel() // 1024)][:1024].double().cpu().numpy()
+        found.update(f"{name} {list(tensor.shape)} {tensor.dtype}".encode())
+        found.update(few.tobytes())
+    return model_hash(found.hexdigest(), side.config.to_dict())
 
 
 def dtypes(side: Side) -> Mapping[str, int]:

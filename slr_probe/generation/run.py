@@ -14,6 +14,7 @@ from slr_probe.generation.journal import Journal
 from slr_probe.generation.outputs import Outputs
 from slr_probe.generation.sampling import Sampling
 from slr_probe.generation.sources import Model, Source, read_sources
+from slr_probe.generation.vllm import check_folders
 from slr_probe.progress import bar
 from slr_probe.prompts import Format
 
@@ -78,6 +79,8 @@ def generate(
     """
     prompts = _check(prompts, samples, batch_tokens, backend)
     sources = read_sources(pair, models, format, folders=backend == "vllm")
+    if backend == "vllm":
+        check_folders(pair, sources)
     rendered = {f: _render(pair, prompts, f) for f in dict.fromkeys(source.format for source in sources)}
     ends = _ends(pair)
     wanted = [(name, k) for name, _ in prompts for k in range(samples)]
@@ -227,15 +230,15 @@ def _journal(
 ) -> Journal | None:
     if out is None:
         return None
-    from slr_probe.checkpoint import open_checkpoint
-    from slr_probe.sweep.store import fingerprint
+    from slr_probe.checkpoint import identity, open_checkpoint
+    from slr_probe.side import fingerprint
 
     template = str(getattr(pair.tokenizer, "chat_template", None) or "") if source.format == "chat" else ""
     folder = source.what if isinstance(source.what, Path) else None
     made = {
         "model": "folder" if folder else source.describe(),
         "base": fingerprint(pair.base_side) if folder is None else None,
-        "tuned": fingerprint(pair.tuned_side) if folder is None else open_checkpoint(folder).fingerprint(),
+        "tuned": fingerprint(pair.tuned_side) if folder is None else identity(open_checkpoint(folder)),
         "format": source.format,
         "chat_template": hashlib.sha256(template.encode()).hexdigest()[:16] if template else None,
         "sampling": sampling.to_dict(),

@@ -197,7 +197,7 @@ def _settings(
     plain_base: bool,
     scorers: Scorers,
 ) -> dict[str, Any]:
-    from slr_probe.sweep.store import fingerprint
+    from slr_probe.side import fingerprint
     from slr_probe.validation.assemble import record_scorers, record_tasks, versions
 
     sides = [pairs[0].base_side, *(pair.tuned_side for pair in pairs)]

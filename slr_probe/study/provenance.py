@@ -20,13 +20,12 @@ _TEXTS = ("*.json", "*.jinja", "*.model", "*.txt")
 
 def fingerprint(side: Side) -> str:
     """Hash of a checkpoint's weights (see `Checkpoint.fingerprint`), config, tokenizer and chat template."""
+    from slr_probe.checkpoint import combined_hash
     from slr_probe.side import require_checkpoint
 
-    found = hashlib.sha256(require_checkpoint(side).fingerprint().encode())
     folder = side.path
-    for file in sorted(path for pattern in _TEXTS for path in (folder.glob(pattern) if folder else ())):
-        found.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
-    return found.hexdigest()
+    files = [path for pattern in _TEXTS for path in (folder.glob(pattern) if folder else ())]
+    return combined_hash(require_checkpoint(side).fingerprint(), {file.name: file.read_bytes() for file in files})
 
 
 def describe_pair(pair: ModelPair) -> dict[str, dict[str, str]]:

@@ -14,13 +14,14 @@ import torch
 from slr_probe.progress import bar
 from slr_probe.restoration.plan import plan_hybrid
 from slr_probe.results import digest
+from slr_probe.side import fingerprint
 from slr_probe.sweep.chunk import run_chunk, run_plainly
 from slr_probe.sweep.estimate import SweepPlan, measure_seconds
 from slr_probe.sweep.plan import Schedule
 from slr_probe.sweep.prepare import Prepared, prepare
 from slr_probe.sweep.result import SweepResult
 from slr_probe.sweep.settings import Measure, Task, as_dtype, as_queries, as_recipes, parse_bytes
-from slr_probe.sweep.store import FINAL, Store, Table, fingerprint
+from slr_probe.sweep.store import FINAL, Store, Table
 
 if TYPE_CHECKING:
     from slr_probe.layers import LayerRange

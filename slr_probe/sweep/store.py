@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
 from slr_probe.errors import SweepError
 from slr_probe.results import digest, read_npz, write_npz, write_text
-
-if TYPE_CHECKING:
-    from slr_probe.side import Side
 
 _CHUNK = "slr_probe.sweep_chunk/1"
 _MANIFEST = "manifest.json"
@@ -91,7 +87,7 @@ class Store:
         if changed:
             raise SweepError(
                 f"the {' and '.join(changed)} checkpoint changed since the sweep in {self.folder} was begun: its "
-                "weights are not the same; give a new folder as out= to sweep the checkpoints as they are now"
+                "weights or its config are not the same; give a new folder as out= to sweep it as it is now"
             )
         raise SweepError(
             f"{self.folder} holds another sweep, with other {', '.join(differing) or 'settings'}; give a new folder "
@@ -117,17 +113,3 @@ class Store:
         """Drop the pieces, once the result is saved as a whole."""
         for path in self.folder.glob("chunk-*.npz"):
             path.unlink()
-
-
-def fingerprint(side: Side) -> str:
-    """Hash of a side's weights: the checkpoint's own fingerprint, or samples of a loaded model's tensors."""
-    if side.checkpoint is not None:
-        return side.checkpoint.fingerprint()
-    assert side.model is not None
-    found = hashlib.sha256()
-    for name, tensor in side.model.state_dict().items():
-        flat = tensor.detach().reshape(-1)
-        few = flat[:: max(1, flat.numel() // 1024)][:1024].double().cpu().numpy()
-        found.update(f"{name} {list(tensor.shape)} {tensor.dtype}".encode())
-        found.update(few.tobytes())
-    return found.hexdigest()

@@ -71,7 +71,7 @@ def settings_of(
     pair: ModelPair, tasks: Sequence[TextTask], methods: Sequence[Method], scorers: Scorers, preset: str
 ) -> dict[str, Any]:
     """Record of what is asked for: checkpoints with fingerprints, tasks, methods, scoring models, versions."""
-    from slr_probe.sweep.store import fingerprint
+    from slr_probe.side import fingerprint
 
     return {
         "base": {"checkpoint": str(pair.base_side), "fingerprint": fingerprint(pair.base_side)},

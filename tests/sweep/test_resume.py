@@ -83,6 +83,16 @@ def test_a_checkpoint_that_changed_is_an_error_that_names_it(own_pair, tmp_path)
         sweep(ModelPair.load(*pair.folders), ["1:2"], make_queries(), out=tmp_path / "out")
 
 
+def test_a_config_that_changed_is_an_error_that_names_the_side(own_pair, tmp_path):
+    pair = own_pair("llama")
+    sweep(ModelPair.load(*pair.folders), ["1:2"], make_queries(), out=tmp_path / "out")
+    for folder in pair.folders:
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, "rms_norm_eps": 0.5}))
+    with pytest.raises(SweepError, match=r"base and tuned checkpoint changed.*weights or its config"):
+        sweep(ModelPair.load(*pair.folders), ["1:2"], make_queries(), out=tmp_path / "out")
+
+
 @pytest.mark.parametrize(
     ("change", "word"),
     [
