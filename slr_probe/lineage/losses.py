@@ -12,7 +12,6 @@ from numpy import ndarray
 
 from slr_probe.stats.bootstrap import Interval, ratio_interval
 from slr_probe.stats.grouped import mean_of_ratios_interval
-from slr_probe.validation.comparison import strata_of
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def changes(
             continue
         labels = [kind for kind, keep in zip(kinds[t], used, strict=False) if keep]
         parts = {"loss": 100 * (rows[1:] - rows[list(parents[1:])]), "retained": 100 * rows[1:]}
-        strata = strata_of(labels) if labels else None
+        strata = labels or None
         for name, part in parts.items():
             if rows.shape[1] >= 2:
                 limits = _finite(ratio_interval, part, rows[0], strata=strata, **options)

@@ -19,6 +19,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 Method = Literal["bca", "percentile"]
+_FEWEST_IN_STRATUM = 4
 _CHUNK = 4_000_000  # numbers of one temporary array: 32 MB
 
 
@@ -49,7 +50,8 @@ def resample_counts(
         resamples: Number of resamples.
         seed: The same seed gives the same draws.
         strata: A label for each prompt, such as its category; prompts are then drawn within each label, as many
-            as it has, which is how a task with a fixed number of prompts a category was made.
+            as it has, which is how a task with a fixed number of prompts a category was made. Where a label has
+            fewer than 4 prompts, labels do not count: drawn from one prompt alone, nothing would ever vary.
 
     Raises:
         ValueError: Fewer than two prompts, no resamples, or labels of another length.
@@ -60,9 +62,9 @@ def resample_counts(
         raise ValueError(f"resamples must be at least 1; got {resamples}")
     rng = np.random.default_rng(seed)
     counts = np.zeros((resamples, n), dtype=np.int64)
-    for members in _members(n, strata):
-        size = len(members)
-        counts[:, members] = rng.multinomial(size, np.full(size, 1 / size), size=resamples)
+    for group in _members(n, strata):
+        size = len(group)
+        counts[:, group] = rng.multinomial(size, np.full(size, 1 / size), size=resamples)
     return counts
 
 
@@ -252,8 +254,8 @@ def _bca(
     ) / 2
     bias = norm.ppf(np.clip(share, 0.5 / drawn.shape[1], 1 - 0.5 / drawn.shape[1]))
     centred = np.empty_like(influence)
-    for members in groups:
-        centred[:, members] = influence[:, members] - influence[:, members].mean(axis=1, keepdims=True)
+    for group in groups:
+        centred[:, group] = influence[:, group] - influence[:, group].mean(axis=1, keepdims=True)
     spread = (centred**2).sum(axis=1)
     skew = np.divide((centred**3).sum(axis=1), 6 * spread**1.5, out=np.zeros(len(spread)), where=spread > 0)
     z = bias[:, None] + norm.ppf(tails)
@@ -272,12 +274,14 @@ def _quantiles(
 
 
 def _members(n: int, strata: Any) -> list[Int[ndarray, " member"]]:
+    """Places of the prompts that are drawn together (see `resample_counts`)."""
     if strata is None:
         return [np.arange(n)]
     labels = np.asarray(strata)
     if labels.shape != (n,):
         raise ValueError(f"strata needs one label for each of {n} prompts; got shape {labels.shape}")
-    return [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    groups = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    return groups if min(map(len, groups)) >= _FEWEST_IN_STRATUM else [np.arange(n)]
 
 
 def _check_finite(*arrays: Any) -> None:

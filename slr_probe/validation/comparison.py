@@ -13,8 +13,6 @@ from numpy import ndarray
 from slr_probe.stats.bootstrap import Interval, mean_interval
 from slr_probe.stats.compare import holm, paired_effect, sign_flip_test
 
-_FEWEST_IN_KIND = 4
-
 
 @dataclass(frozen=True)
 class Comparisons:
@@ -108,19 +106,13 @@ def interval_where_defined(values: Float[ndarray, "row prompt"], kinds: Sequence
     return Interval(found[0], found[1], found[2], options.get("level", 0.95))
 
 
-def strata_of(kinds: Sequence[str]) -> list[str] | None:
-    """Kinds as strata of the bootstrap; None where one of them has too few prompts to be drawn from by itself."""
-    labels, sizes = np.unique(list(kinds), return_counts=True)
-    return list(kinds) if len(labels) > 1 and sizes.min() >= _FEWEST_IN_KIND else None
-
-
 def _intervals(values: Any, kinds: Sequence[str], options: dict[str, Any], mean: Any, low: Any, high: Any) -> None:
     for members, used in _alike(values):
         rows = values[np.ix_(members, used)]
         if used.sum() < 2:
             mean[members] = rows[:, 0] if used.any() else np.nan
             continue
-        strata = strata_of([kind for kind, keep in zip(kinds, used, strict=True) if keep])
+        strata = [kind for kind, keep in zip(kinds, used, strict=True) if keep]
         found = mean_interval(rows, strata=strata, **options)
         mean[members], low[members], high[members] = found.estimate, found.low, found.high
 

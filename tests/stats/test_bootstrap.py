@@ -19,10 +19,20 @@ def test_resampled_means_agree_with_drawing_prompts():
 
 
 def test_strata_keep_their_sizes():
-    labels = np.array(["a", "b", "a", "b", "b"])
-    counts = resample_counts(5, resamples=50, strata=labels)
-    assert (counts[:, labels == "a"].sum(axis=1) == 2).all()
-    assert (counts[:, labels == "b"].sum(axis=1) == 3).all()
+    labels = np.array(["a", "b", "a", "b", "b", "a", "a", "b", "b"])
+    counts = resample_counts(9, resamples=50, strata=labels)
+    assert (counts[:, labels == "a"].sum(axis=1) == 4).all()
+    assert (counts[:, labels == "b"].sum(axis=1) == 5).all()
+
+
+@pytest.mark.parametrize("labels", [range(8), [0] * 5 + [1] * 3, [0] * 7 + [1], [0] * 8])
+def test_labels_with_fewer_than_4_prompts_do_not_count(labels):
+    values, floor = RNG.random((5, 8)), np.ones(8)
+    found, plain = mean_interval(values, strata=list(labels)), mean_interval(values)
+    np.testing.assert_array_equal([found.low, found.high], [plain.low, plain.high])
+    assert (found.low < found.high).all()
+    share, _ = winner_share(values, np.ones((5, 8)), floor, 0.9, strata=list(labels))
+    np.testing.assert_array_equal(share, winner_share(values, np.ones((5, 8)), floor, 0.9)[0])
 
 
 @pytest.mark.parametrize("method", ["percentile", "bca"])

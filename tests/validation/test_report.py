@@ -6,7 +6,6 @@ from scipy import stats
 
 from slr_probe.errors import ResultError, ValidationError
 from slr_probe.stats import difference_interval, mean_interval
-from slr_probe.validation.comparison import strata_of
 from slr_probe.validation.report import ValidationReport
 
 RNG = np.random.default_rng(0)
@@ -155,12 +154,6 @@ def test_figure(report_of):
         assert tuple(np.round(point, 6)) in drawn
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["tuned", "hybrid"]
-
-
-def test_strata_need_enough_prompts():
-    assert strata_of(["a"] * 4 + ["b"] * 4) == ["a"] * 4 + ["b"] * 4
-    assert strata_of(["a"] * 4 + ["b"] * 3) is None
-    assert strata_of(["a"] * 9) is None
 
 
 def test_unknown_names(report_of):
