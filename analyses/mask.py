@@ -26,6 +26,7 @@ from slr_probe.organism.corpus import FAMILIES
 from slr_probe.plots.mask import draw_heat_map, heat_map
 from slr_probe.plots.style import COLOURS, MAP
 from slr_probe.probes.mask import learn_layer_mask, read_conversations, sample_conversations
+from slr_probe.probes.mask_data import hold_back
 from slr_probe.probes.mask_result import LayerMask
 from slr_probe.rank.mask_rates import score_mask_rates
 
@@ -49,7 +50,9 @@ def run(analysis: Analysis) -> None:
     args.count, args.steps = (min(args.count, 24), min(args.steps, 10)) if args.quick else (args.count, args.steps)
     data = conversations(pair, args)
     masks = {
-        name: learn_layer_mask(pair, held(talks)[0], steps=args.steps, batch_size=args.batch_size, seeds=args.seeds)
+        name: learn_layer_mask(
+            pair, hold_back(talks)[0], steps=args.steps, batch_size=args.batch_size, seeds=args.seeds
+        )
         for name, talks in data.items()
     }
     patching = patch_activations(
@@ -57,9 +60,9 @@ def run(analysis: Analysis) -> None:
     )
     figure = draw_layers(masks, weight_delta(pair, spectral="none"), patching)
     first = next(iter(masks))
-    rates = score_mask_rates(pair, masks[first], held(data[first])[1], batch_size=args.batch_size)
+    rates = score_mask_rates(pair, masks[first], hold_back(data[first])[1], batch_size=args.batch_size)
     units = pd.concat([mask.to_dataframe().assign(data=name) for name, mask in masks.items()])
-    settings = f"{', '.join(f'{name} {len(held(talks)[0])}' for name, talks in data.items())} conversations, "
+    settings = f"{', '.join(f'{name} {len(hold_back(talks)[0])}' for name, talks in data.items())} conversations, "
     settings += f"{args.steps} steps of {args.batch_size}, {args.seeds} seeds, float32"
     means = {name: mask.blocks() for name, mask in masks.items()}
     shows = "; ".join(f"{name}: block means of gamma {gamma.min():.2f} (block {gamma.argmin()}) to {gamma.max():.2f} "
@@ -88,12 +91,6 @@ def conversations(pair: ModelPair, args: Namespace) -> dict[str, list[Any]]:
         rng.shuffle(talks)
         found[name] = talks
     return found
-
-
-def held(talks: list[Any]) -> tuple[list[Any], list[Any]]:
-    """Three quarters to learn on, the rest to score on."""
-    cut = max(1, len(talks) * 3 // 4)
-    return talks[:cut], talks[cut:] or talks
 
 
 def overlap_table(masks: dict[str, LayerMask], rate: float) -> pd.DataFrame:

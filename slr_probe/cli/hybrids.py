@@ -68,6 +68,8 @@ def restore(
 
     if (layers is None) == (recipe is None):
         raise RecipeError("give either --layers START:STOP or --recipe FILE")
+    if recipe is not None and only:
+        raise RecipeError("--only narrows --layers; a recipe file says itself which parts it restores")
     chosen: Any = layers
     if recipe is not None:
         chosen = _read_recipe(recipe)

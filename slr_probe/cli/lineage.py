@@ -30,6 +30,7 @@ from slr_probe.errors import LineageError
 
 @app.command()
 def lineage(
+    context: typer.Context,
     stage: Annotated[
         list[str],
         typer.Option(
@@ -87,6 +88,7 @@ def lineage(
     if any(saved):
         if not all(saved):
             raise LineageError("stages are either all checkpoints or all saved outputs (.jsonl); got both")
+        _refuse_idle(context)
         task = _one_task(task_list(tasks))
         found = lineage_from_outputs(trunk, task, branches=branches, metric=metric, vocabulary=vocabulary, tags=tags,
                                      seed=seed, **models)  # fmt: skip
@@ -130,6 +132,19 @@ def read_stages(given: list[str]) -> tuple[list[tuple[str, str]], dict[str, list
     if not trunk:
         raise LineageError("the first --stage must be base, without a branch: base=CHECKPOINT")
     return trunk, branches
+
+
+_GENERATES = frozenset({"quick", "prompts", "samples", "max_tokens", "temperature", "top_p", "min_p", "chat_base",
+                        "depth", "dtype", "device", "backend"})  # fmt: skip
+
+
+def _refuse_idle(context: typer.Context) -> None:
+    """Refuse options that change nothing, because nothing is generated or loaded."""
+    sources = {name: context.get_parameter_source(name) for name in context.params if name in _GENERATES}
+    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    if given:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise LineageError(f"saved outputs are scored as they are, so {names} would change nothing; leave out")
 
 
 def _one_task(names: list[str] | None) -> Any:

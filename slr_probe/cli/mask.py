@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -31,7 +32,10 @@ def mask(
     seed: Annotated[int, typer.Option(help="First seed.")] = 0,
     keep: Annotated[float, typer.Option(help="Share of the layers that the written recipe keeps tuned.")] = 0.75,
     freeze: Annotated[float, typer.Option(help="Share of the layers in the list of what to freeze.")] = 0.25,
-    rates: Annotated[bool, typer.Option(help="Also score masks of 10, 20, 30, ... %: loss and CRC.")] = False,
+    rates: Annotated[
+        bool,
+        typer.Option(help="Hold back a quarter of the data; score masks of 10, 20, 30, ... % on it and on CRC."),
+    ] = False,
     checkpointing: Annotated[bool, typer.Option(help="Keep fewer activations, for long inputs.")] = False,
     max_length: Annotated[int | None, typer.Option(help="Most tokens of a conversation.")] = None,
     out: Annotated[
@@ -50,23 +54,26 @@ def mask(
     """
     from slr_probe.pair import ModelPair
     from slr_probe.probes.mask import learn_layer_mask, sample_conversations
+    from slr_probe.probes.mask_data import hold_back, read_conversations
     from slr_probe.results import write_text
 
     pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)
     progress = False if quiet else None
-    given: Any = data if data is not None else sample_conversations(pair, seed=seed, progress=progress)
+    given: Any = read_conversations(data) if data else sample_conversations(pair, seed=seed, progress=progress)
+    learn, rest = hold_back(given) if rates else (given, [])
     found = learn_layer_mask(
-        pair, given, granularity=granularity, steps=steps, batch_size=batch_size, learning_rate=learning_rate,
+        pair, learn, granularity=granularity, steps=steps, batch_size=batch_size, learning_rate=learning_rate,
         init=init, temperature=temperature, sparsity=sparsity, budget=budget, seeds=seeds, seed=seed,
         checkpointing=checkpointing, max_length=max_length, progress=progress,
     )  # fmt: skip
+    found = replace(found, settings={**found.settings, "data": str(data) if data else "sampled"})
     recipe, frozen = found.recipe(keep), found.freeze_list(freeze)  # before anything is printed: they check the shares
     show(found, _lines(found), json_file, out, "mask")
     print(f"layers_to_transform for PEFT: {list(frozen.layers_to_transform)}")
     if rates:
         from slr_probe.rank.mask_rates import score_mask_rates
 
-        scores = score_mask_rates(pair, found, given, batch_size=batch_size, seed=seed, progress=progress)
+        scores = score_mask_rates(pair, found, rest, batch_size=batch_size, seed=seed, progress=progress)
         print(scores)
         if out is not None:
             scores.save(out / "mask_rates.npz")

@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from slr_probe.errors import SlrProbeError
-
 
 def show(found: Any, table: tuple[list[str], list[list[str]]], json_file: Path | None, out: Path | None,
           name: str) -> None:  # fmt: skip
@@ -27,12 +25,11 @@ def write_json(path: Path, data: Any) -> None:
     """Write JSON to a file that the user named.
 
     Raises:
-        SlrProbeError: It cannot be written.
+        OutputError: It cannot be written; what was there before is as it was.
     """
-    try:
-        path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise SlrProbeError(f"cannot write {path}: {error.strerror}") from error
+    from slr_probe.results import write_text
+
+    write_text(path, json.dumps(data, indent=2) + "\n")
 
 
 def print_table(columns: list[str], rows: list[list[Any]]) -> None:

@@ -22,6 +22,7 @@ from slr_probe.cli.app import (
     app,
 )
 from slr_probe.cli.output import print_table, show, write_json
+from slr_probe.errors import PromptError
 
 
 @app.command()
@@ -140,5 +141,7 @@ def asked(prompts: Path | None, task: str) -> Any:
     from slr_probe.tasks.crc import CRCTask
 
     if prompts is not None:
+        if task != "crc":
+            raise PromptError("give either --prompts FILE or --task FILE: a task brings its own prompts")
         return read_prompts(prompts)
     return (CRCTask.default() if task == "crc" else CRCTask.load(task)).selection

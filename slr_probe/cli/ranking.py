@@ -33,7 +33,7 @@ def rank(
     dtype: Annotated[str | None, typer.Option(help="Dtype to compute in.", show_default="as stored")] = None,
     device: Annotated[str | None, typer.Option(help="Device.", show_default="CUDA if there is one")] = None,
     seed: Annotated[int, typer.Option(help="Seed of bootstrap and random controls.")] = 0,
-    top: Annotated[int, typer.Option(help="How many ranges to print.")] = 10,
+    top: Annotated[int, typer.Option(min=1, help="How many ranges to print.")] = 10,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for result, figure and restart.")] = None,
     json_file: JsonFile = None,
     download: Download = False,

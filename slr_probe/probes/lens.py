@@ -88,6 +88,8 @@ def logit_lens(
         raise SlrProbeError(f"models must be some of {', '.join(get_args(Side))}; got {list(models)!r}")
     if top_k < 1 or batch_size < 1:
         raise SlrProbeError(f"top_k and batch_size must be at least 1; got {top_k} and {batch_size}")
+    if seed < 0:
+        raise SlrProbeError(f"seed must be at least 0; got {seed}")
     asked = read_questions(pair, prompts, answers, format)
     if answers is not None and not asked.has_answers:
         raise PromptError("answers= was given but some prompt has none; give at least one answer for each prompt")

@@ -78,6 +78,22 @@ def check_conversation(data: Any, where: str) -> Conversation:
     return [dict(message) for message in messages]
 
 
+def hold_back(conversations: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """Three of four conversations to learn a mask on, and every fourth to score it on.
+
+    Raises:
+        MaskError: Fewer than four.
+
+    Examples:
+        >>> hold_back(range(6))
+        ([0, 1, 2, 4, 5], [3])
+    """
+    if len(conversations) < 4:
+        raise MaskError(f"to hold back a quarter, at least 4 conversations are needed; got {len(conversations)}")
+    learn = [one for i, one in enumerate(conversations) if i % 4 != 3]
+    return learn, list(conversations[3::4])
+
+
 def load_examples(
     pair: ModelPair,
     data: str | os.PathLike[str] | Iterable[Any],

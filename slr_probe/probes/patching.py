@@ -99,6 +99,8 @@ def patch_activations(
             f"direction is one of {', '.join(get_args(Direction))} and positions one of "
             f"{', '.join(get_args(Positions))}; got {direction!r} and {positions!r}"
         )
+    if seed < 0:
+        raise SlrProbeError(f"seed must be at least 0; got {seed}")
     parts, windows = read_components(components), read_windows(blocks, window, pair.depth)
     asked = read_questions(pair, prompts, answers, format)
     if answers is not None and not asked.has_answers:

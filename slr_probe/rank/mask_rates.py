@@ -127,10 +127,10 @@ def score_mask_rates(
     Args:
         pair: The pair that the mask was learned on.
         mask: The mask.
-        data: Conversations on which the loss is measured; better others than the mask was learned on.
+        data: Conversations on which the loss is measured; others than the mask was learned on (see `hold_back`).
         rates: Shares of the units that stay tuned; 1 is tuned itself.
-        task: Prompts that CRC validity and diversity are measured on, by the sweep; default: the selection prompts of
-            `CRCTask.default()`.
+        task: Prompts that CRC validity and diversity are measured on, by the sweep; default: the held-out prompts of
+            `CRCTask.default()`, since masks are learned on answers to the others by default.
         controls: Also score a random set of units of equal size, and the least important ones.
         batch_size: Conversations a forward pass.
         format: Prompt format.
@@ -150,7 +150,7 @@ def score_mask_rates(
     examples = load_examples(pair, data, format)
     loss, tokens = recipe_losses(pair, recipes, examples, batch_size, stream)
     if task is None:
-        task = CRCTask.default().selection
+        task = CRCTask.default().held_out
     asked = task.render(pair, format) if isinstance(task, CRCTask) else task
     swept = sweep(pair, recipes, asked, stream=stream, progress=progress)
     return MaskRates(

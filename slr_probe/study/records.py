@@ -74,17 +74,22 @@ class Records:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder, so that no second process writes into it.
+        """Make the folder and hold it, so that no second process writes into it.
 
         Raises:
-            OutputError: Another process holds it.
+            OutputError: It cannot be made or written into, or another process holds it.
         """
         try:
-            import fcntl
-        except ImportError:  # no advisory locks on this system
-            yield
-            return
-        with open(self.folder / _LOCK, "a", encoding="utf-8") as file:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = open(self.folder / _LOCK, "a", encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"cannot write into {self.folder}: {error.strerror or error}") from error
+        with lock as file:
+            try:
+                import fcntl
+            except ImportError:  # no advisory locks on this system
+                yield
+                return
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:

@@ -79,7 +79,6 @@ def run_study(
     pair = describe_pair(context.pair)
     check_settings(context)
     check_folder(context.folder, {role: side["fingerprint"] for role, side in pair.items()})
-    context.folder.mkdir(parents=True, exist_ok=True)
     records = Records(context.folder)
     with records.locked():
         study = _Study(context, records, stages, pair, say or (lambda line: None))

@@ -136,6 +136,20 @@ ARGUMENTS: dict[str, tuple[list[str], str]] = {
     "not a hybrid": (["verify", "PAIR_TUNED"], "has no recipe.json"),
     "device that is not there": (["rank", "PAIR", "--device", "cuda:7"], "cuda"),
     "dtype that is none": (["lens", "PAIR", "--prompts", "ONE", "--dtype", "float17"], "float17"),
+    "recipe and part": (["restore", "PAIR", "--recipe", "GOOD", "--only", "mlp", "--out", "OUT"], "--only narrows"),
+    "prompts and task": (["lens", "PAIR", "--prompts", "ONE", "--task", "TASK"], "either --prompts"),
+    "idle option": (
+        ["lineage", "--stage", "base=GOOD", "--stage", "sft=GOOD", "--samples", "2"],
+        "--samples",
+    ),
+    "seed below zero": (["lens", "PAIR", "--prompts", "ONE", "--seed", "-1"], "seed"),
+    "seed of patching": (["patch", "PAIR", "--prompts", "ONE", "--seed", "-1"], "seed"),
+    "seed of a mask": (["mask", "PAIR", "--data", "TALKS", "--seed", "-1"], "seed"),
+    "seed of a ranking": (["rank", "PAIR", "--task", "TASK", "--seed", "-1"], "seed"),
+    "seed of a validation": (["validate", "PAIR", "--layers", "1:2", "--seed", "-1"], "seed"),
+    "too few to hold back": (["mask", "PAIR", "--data", "TALKS", "--rates"], "at least 4 conversations"),
+    "folder under a file": (["run", "PAIR", "--out", "BROKEN/x"], "broken.json"),
+    "result under a file": (["inspect", "PAIR", "--json", "BROKEN/x"], "broken.json"),
     "hub id": (["inspect", "nobody/nothing", "nobody/nothing-it"], "--download"),
     "malformed outputs": (["lineage", "--stage", "base=GOOD", "--stage", "sft=MALFORMED"], "malformed.jsonl, line 2"),
     "outputs that are not text": (["lineage", "--stage", "base=GOOD", "--stage", "sft=BYTES"], "bytes.jsonl, line 2"),
@@ -200,6 +214,8 @@ def test_bad_arguments(run: Any, pair_of: Callable[[str], Pair], tmp_path: Path,
         stem, equals, name = one.partition("=")
         if one == "PAIR":
             given += pair.folders
+        elif one == "BROKEN/x":
+            given.append(files["BROKEN"] / "x")
         else:
             given.append(f"{stem}={files[name]}" if equals else files.get(one, one))
     before = snapshot(tmp_path)
