@@ -14,7 +14,6 @@ from slr_probe.generation.journal import Journal
 from slr_probe.generation.outputs import Outputs
 from slr_probe.generation.sampling import Sampling
 from slr_probe.generation.sources import Model, Source, read_sources
-from slr_probe.generation.vllm import check_folders
 from slr_probe.progress import bar
 from slr_probe.prompts import Format
 
@@ -80,6 +79,8 @@ def generate(
     prompts = _check(prompts, samples, batch_tokens, backend)
     sources = read_sources(pair, models, format, folders=backend == "vllm")
     if backend == "vllm":
+        from slr_probe.generation.vllm import check_folders
+
         check_folders(pair, sources)
     rendered = {f: _render(pair, prompts, f) for f in dict.fromkeys(source.format for source in sources)}
     ends = _ends(pair)

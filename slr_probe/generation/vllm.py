@@ -45,6 +45,31 @@ def folder_of(pair: ModelPair, source: Source) -> Path:
     return side.path
 
 
+def check_folders(pair: ModelPair, sources: Sequence[Source]) -> None:
+    """Check that every model is on disk before the first of them writes.
+
+    Raises:
+        GenerationError: One is not.
+    """
+    for source in sources:
+        folder_of(pair, source)
+
+
+def load_vllm() -> Any:
+    """The module.
+
+    Raises:
+        GenerationError: vLLM is not installed.
+    """
+    try:
+        import vllm  # type: ignore[import-not-found]
+    except ImportError as error:
+        raise GenerationError(
+            "backend='vllm' needs vLLM: pip install 'slr-probe[vllm]', or use backend='hf'"
+        ) from error
+    return vllm
+
+
 def write_vllm(
     folder: Path,
     requests: Sequence[Request],
@@ -59,12 +84,7 @@ def write_vllm(
     Raises:
         GenerationError: vLLM is not installed.
     """
-    try:
-        import vllm  # type: ignore[import-not-found]
-    except ImportError as error:
-        raise GenerationError(
-            "backend='vllm' needs vLLM: pip install 'slr-probe[vllm]', or use backend='hf'"
-        ) from error
+    vllm = load_vllm()
     # generation_config="vllm": nothing is taken from the checkpoint's own sampling settings.
     engine: Any = vllm.LLM(
         model=str(folder), dtype=dtype or "auto", seed=sampling.seed, trust_remote_code=trust_remote_code,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MARK = "INCOMPLETE"
 ASKED = "asked.json"
 SWEEPS = "crc"
+HYBRIDS = "hybrids"
 _SCORES = "slr_probe.scores/1"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,6 +53,7 @@ class Method:
         sampling: How it is sampled.
         wording: The user message, with `{prompt}` where the task's prompt stands.
         curve: Methods of one curve in the diversity-quality plane share this label; empty for single points.
+        folder: Its checkpoint, where the backend loads models from disk.
     """
 
     name: str
@@ -60,10 +62,13 @@ class Method:
     sampling: Sampling
     wording: str = "{prompt}"
     curve: str = ""
+    folder: Path | None = None
 
     @property
-    def model(self) -> Recipe | str:
+    def model(self) -> Recipe | Path | str:
         """What `generate` is asked for."""
+        if self.folder is not None:
+            return self.folder
         if self.recipe is not None:
             return "tuned" if self.recipe.is_tuned else self.recipe
         return PLAIN if self.kind == "base_plain" else "base"

@@ -12,7 +12,7 @@ from slr_probe.recipe import Recipe
 from slr_probe.tasks.thinking import THINK
 from slr_probe.validation.assemble import Found, Study, assemble, settings_of
 from slr_probe.validation.crc import CRC
-from slr_probe.validation.folder import SWEEPS, Folder
+from slr_probe.validation.folder import HYBRIDS, SWEEPS, Folder
 from slr_probe.validation.methods import (
     BASELINES,
     PLAIN,
@@ -23,6 +23,7 @@ from slr_probe.validation.methods import (
     read_recipes,
     variations,
 )
+from slr_probe.validation.on_disk import check_backend, on_disk
 from slr_probe.validation.plan import check_unit, read_sampling, read_size, read_tasks, resize
 from slr_probe.validation.report import ValidationReport
 from slr_probe.validation.scoring import Scorers, Tags, distinct_curve
@@ -93,7 +94,7 @@ def validate(
         out: Folder for outputs, scores, report and figures. A killed run goes on there; nothing is generated or
             scored twice.
         batch_tokens: Tokens in one batch of generation.
-        backend: `"hf"` or `"vllm"`.
+        backend: `"hf"`, or `"vllm"`: needs `out`, in whose folder `hybrids` each hybrid is first restored on disk.
         memory: What the CRC sweep may use.
         level: Nominal coverage of the intervals.
         resamples: Bootstrap resamples over prompts.
@@ -118,6 +119,7 @@ def validate(
     wanted = check_baselines(baselines, QUICK if preset == "quick" else BASELINES)
     low, high = check_unit("temperatures", temperatures, 0, 100), check_unit("min_ps", min_ps, 0, 1)
     Folder.refuse_foreign(out)
+    check_backend(pair, backend, out)
     choice = CRC(pair, crc, memory=memory, out=None if out is None else Path(out) / SWEEPS, progress=progress)
     limits, notes = controls(chosen, wanted, sampled, ranges=random_ranges, seed=seed)
     methods = [
@@ -139,6 +141,9 @@ def validate(
     folder = Folder(out, {key: study.settings[key] for key in ("base", "tuned", "dtype", "tasks", "methods")})
     options = {"batch_tokens": batch_tokens, "backend": backend, "progress": progress}
     with folder.at_work():
+        if backend == "vllm":
+            assert folder.path is not None
+            methods = on_disk(pair, methods, folder.path / HYBRIDS, progress)
         found = [_measure(pair, task, methods, folder, scorers, options) for task in sizes]
         report = assemble(study, found, choice.held_out(study.weights), (*notes, *choice.notes))
         folder.keep(report, "report", "validation")
@@ -173,7 +178,7 @@ def generate_all(
     found: dict[str, Outputs] = {}
     for group, members in groups.items():
         asked = [(item.id, members[0].wording.replace("{prompt}", item.prompt)) for item in task.items]
-        models: dict[Recipe | str, str] = {}
+        models: dict[Recipe | Path | str, str] = {}
         for method in members:
             models.setdefault(method.model, method.name)
         outputs = generate(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -14,6 +13,7 @@ from slr_probe.generation import Outputs, Sampling, generate, read_outputs
 from slr_probe.generation import run as module
 from slr_probe.generation.ends import end_tokens
 from slr_probe.generation.journal import file_stem
+from tests.generation.vllm_fake import install_fake_vllm
 
 PROMPTS = [("a", "Pick a letter."), ("b", "Name a colour."), ("c", "Tell me a joke about a cat.")]
 SHORT = Sampling(max_tokens=10, seed=1)
@@ -223,22 +223,7 @@ def test_outputs_check_themselves():
 
 @pytest.fixture
 def fake_vllm(monkeypatch):
-    calls = SimpleNamespace(engines=[], prompts=[], options=[])
-
-    class LLM:
-        def __init__(self, **options):
-            calls.engines.append(options)
-
-        def generate(self, prompts, options, use_tqdm):
-            calls.prompts += prompts
-            calls.options += options
-            one = SimpleNamespace(token_ids=[70, 71, 6], finish_reason="stop")
-            return [SimpleNamespace(outputs=[one]) for _ in prompts]
-
-    fake = ModuleType("vllm")
-    fake.LLM, fake.SamplingParams = LLM, lambda **options: options
-    monkeypatch.setitem(sys.modules, "vllm", fake)
-    return calls
+    return install_fake_vllm(monkeypatch)
 
 
 def test_vllm_is_asked_for_exactly_the_settings(pair, fake_vllm, tmp_path):
@@ -268,7 +253,8 @@ def test_vllm_is_asked_for_exactly_the_settings(pair, fake_vllm, tmp_path):
 
 def test_vllm_needs_folders(pair, fake_vllm, monkeypatch):
     with pytest.raises(GenerationError, match="needs it on disk"):
-        generate(pair, PROMPTS, ["2:4"], samples=1, backend="vllm")
+        generate(pair, PROMPTS, ["tuned", "2:4"], samples=1, backend="vllm")
+    assert not fake_vllm.engines
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(GenerationError, match="pip install"):
         generate(pair, PROMPTS, ["tuned"], samples=1, backend="vllm")
