@@ -85,8 +85,14 @@ def _study(base: str, tuned: str, out: Path, preset: str | None, file: Path | No
     chosen = _settings(preset, file, single or [])
     _silence()
     began = time.perf_counter()
-    print(f"{base} and {tuned}, into {out}", flush=True)
-    found = run_study(base, tuned, out, chosen, say=lambda line: print(line, flush=True), **options)
+    heading = [f"{base} and {tuned}, into {out}"]
+
+    def say(line: str) -> None:
+        while heading:  # only now: the folders were checked
+            print(heading.pop())
+        print(line, flush=True)
+
+    found = run_study(base, tuned, out, chosen, say=say, **options)
     _summary(found, time.perf_counter() - began)
 
 

@@ -77,8 +77,9 @@ def test_bad_input_is_one_line_before_any_work(run, tmp_path, arguments, said):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("precious")
     places = {"OUT": tmp_path / "out", "FULL": tmp_path / "full"}
-    code, _, err = run("run", *(places.get(one, one) for one in arguments))
+    code, out, err = run("run", *(places.get(one, one) for one in arguments))
     assert code == 2
+    assert out == ""
     assert said in err
     assert len(err.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
