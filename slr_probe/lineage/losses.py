@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,7 +78,7 @@ def changes(
         strata = labels or None
         for name, part in parts.items():
             if rows.shape[1] >= 2:
-                limits = _finite(ratio_interval, part, rows[0], strata=strata, **options)
+                limits = ratio_interval(part, rows[0], strata=strata, **options)
                 found[name][:, t] = limits.estimate, limits.low, limits.high
             else:
                 found[name][0, t] = part[:, 0] / rows[0, 0]
@@ -103,16 +103,6 @@ def _mean(
     if not values:
         return Interval(nothing, nothing, nothing, options["level"])
     if min(len(reference) for reference in references) >= 2:
-        return _finite(mean_of_ratios_interval, values, references, strata=strata, **options)
+        return mean_of_ratios_interval(values, references, strata=strata, **options)
     ratios = [part.mean(axis=1) / reference.mean() for part, reference in zip(values, references, strict=True)]
     return Interval(np.mean(ratios, axis=0), nothing, nothing, options["level"])
-
-
-def _finite(interval: Callable[..., Interval], *arrays: Any, **options: Any) -> Interval:
-    """An interval whose limits are NaN where some resample of base had nothing to lose, so that they do not exist."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found = interval(*arrays, **options)
-    there = np.isfinite(found.low) & np.isfinite(found.high)
-    return Interval(
-        found.estimate, np.where(there, found.low, np.nan), np.where(there, found.high, np.nan), found.level
-    )

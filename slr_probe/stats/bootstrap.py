@@ -129,7 +129,8 @@ def ratio_interval(
     """Interval for mean(values) / mean(reference) over the same prompts; arguments as in `mean_interval`.
 
     With `signed`, single values of the reference may be negative; the caller has then made sure that its mean is
-    away from zero (its own interval excludes it), as otherwise the ratio is noise.
+    away from zero (its own interval excludes it), as otherwise the ratio is noise. Limits are NaN where the reference
+    is 0 on all prompts of some resample, so that they do not exist; the estimate is there all the same.
 
     Raises:
         ValueError: As for `mean_interval`, or a reference that is not above zero.
@@ -214,10 +215,9 @@ def _interval(
     centre = 1.0 if reference is None else float(reference.mean())
     groups = _members(n, strata)
     tails = _tails(n, len(groups), level, small_sample)
-    low, high = np.empty(len(rows)), np.empty(len(rows))
-    for part in _chunks(len(rows), resamples):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            drawn = resampled_means(rows[part], counts) / below
+    low, high = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+    for part in _chunks(len(rows), resamples) if below.all() else ():
+        drawn = resampled_means(rows[part], counts) / below
         drawn.sort(axis=1)
         estimate = rows[part].mean(axis=1) / centre
         influence = rows[part] - (0.0 if reference is None else estimate[:, None] * reference)

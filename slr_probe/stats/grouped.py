@@ -6,10 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 
-from slr_probe.stats.bootstrap import Interval, _bca, _quantiles, _tails, resample_counts, resampled_means
+from slr_probe.stats.bootstrap import (
+    Interval,
+    _bca,
+    _members,
+    _quantiles,
+    ratio_interval,
+    resample_counts,
+    resampled_means,
+)
 
 
 def mean_of_ratios_interval(
@@ -24,8 +32,11 @@ def mean_of_ratios_interval(
     """Interval for the mean over tasks of mean(values) / mean(reference), for each condition.
 
     Prompts are resampled within each task, independently of the other tasks; within a task, values and reference
-    share the resampled prompts. BCa with the same correction for few prompts as `mean_interval`; with one task it is
-    `ratio_interval`.
+    share the resampled prompts. With one task it is `ratio_interval`. With more, the limits are BCa and their distances
+    from the estimate are then stretched for few prompts: every group of prompts counts with its unbiased variance, and
+    Student's t with the degrees of freedom of Welch and Satterthwaite takes the place of the normal. So a task of 5
+    prompts beside one of 100 is not taken for 105; the limits may leave the range of the values. They are NaN where the
+    reference is 0 on all prompts of some resample, so that they do not exist.
 
     Args:
         values: For each task, one number for each condition and prompt.
@@ -36,34 +47,66 @@ def mean_of_ratios_interval(
         strata: For each task, labels of its prompts or None; see `resample_counts`.
 
     Raises:
-        ValueError: No task, a task with fewer than two prompts, a value that is not finite, a reference with a negative
-            value or a mean that is not above zero.
+        ValueError: No task, a level outside (0, 1), a task with fewer than two prompts, a value that is not finite, a
+            reference with a negative value or a mean that is not above zero.
     """
     if not values:
         raise ValueError("a mean over tasks needs at least one task")
+    if len(values) == 1:
+        return ratio_interval(values[0], references[0], level=level, resamples=resamples, seed=seed,
+                              strata=strata[0] if strata is not None else None)  # fmt: skip
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie between 0 and 1; got {level}")
     labels = list(strata) if strata is not None else [None] * len(values)
-    drawn: list[Float[ndarray, "condition resample"]] = []
-    ratios: list[Float[ndarray, " condition"]] = []
-    influence, groups, offset = [], [], 0
+    drawn, ratios, influence, groups, offset = [], [], [], [], 0
     for place, (rows, reference, label) in enumerate(zip(values, references, labels, strict=True)):
-        rows, reference = np.asarray(rows, dtype=np.float64), np.asarray(reference, dtype=np.float64)
-        if not (np.isfinite(rows).all() and np.isfinite(reference).all()):
-            raise ValueError("values and references of a ratio must be finite")
-        if (reference < 0).any() or reference.mean() <= 0:
-            raise ValueError("a ratio needs a reference without negative values and with a mean above zero")
-        n = rows.shape[-1]
+        rows, reference = _checked(rows, reference)
+        n = len(reference)
         counts = resample_counts(n, resamples, seed + place, label)
+        below = resampled_means(reference[None], counts)
         with np.errstate(divide="ignore", invalid="ignore"):
-            drawn.append(resampled_means(rows, counts) / resampled_means(reference[None], counts)[0])
+            drawn.append(np.where(below == 0, np.nan, resampled_means(rows, counts) / below))
         ratio = rows.mean(axis=1) / reference.mean()
         ratios.append(ratio)
-        # What one prompt moves the mean over tasks by, to first order (for the acceleration of BCa).
-        influence.append((rows - ratio[:, None] * reference) / (reference.mean() * n))
-        kinds = np.zeros(n) if label is None else np.unique(np.asarray(label), return_inverse=True)[1]
-        groups += [offset + np.flatnonzero(kinds == kind) for kind in np.unique(kinds)]
+        # What one prompt moves the mean over tasks by, to first order.
+        influence.append((rows - ratio[:, None] * reference) / (reference.mean() * n * len(values)))
+        groups += [offset + group for group in _members(n, label)]
         offset += n
     means, estimate = np.mean(drawn, axis=0), np.mean(ratios, axis=0)
+    if np.isnan(means).any():
+        nothing = np.full_like(estimate, np.nan)
+        return Interval(estimate, nothing, nothing, level)
     means.sort(axis=1)
-    tails = _tails(offset, len(groups), level, True)
-    ends = _bca(means, estimate, np.concatenate(influence, axis=1), groups, tails)
-    return Interval(estimate, _quantiles(means, ends[:, 0]), _quantiles(means, ends[:, 1]), level)
+    moved = np.concatenate(influence, axis=1)
+    tail = (1 - level) / 2
+    ends = _bca(means, estimate, moved, groups, np.array([tail, 1 - tail]))
+    stretch = _stretch(moved, groups, tail)
+    low, high = (estimate + stretch * (_quantiles(means, ends[:, end]) - estimate) for end in (0, 1))
+    return Interval(estimate, low, high, level)
+
+
+def _checked(
+    rows: Float[ndarray, "condition prompt"], reference: Float[ndarray, " prompt"]
+) -> tuple[Float[ndarray, "condition prompt"], Float[ndarray, " prompt"]]:
+    rows, reference = np.asarray(rows, dtype=np.float64), np.asarray(reference, dtype=np.float64)
+    if not (np.isfinite(rows).all() and np.isfinite(reference).all()):
+        raise ValueError("values and references of a ratio must be finite")
+    if (reference < 0).any() or reference.mean() <= 0:
+        raise ValueError("a ratio needs a reference without negative values and with a mean above zero")
+    return rows, reference
+
+
+def _stretch(
+    influence: Float[ndarray, "condition prompt"], groups: list[Int[ndarray, " member"]], tail: float
+) -> Float[ndarray, " condition"]:
+    """How much farther than resampling says the limits lie: a t quantile over the normal one, and n / (n - 1)."""
+    from scipy.stats import norm, t
+
+    drawn = np.stack([len(group) * influence[:, group].var(axis=1) for group in groups])
+    sizes = np.array([len(group) for group in groups])[:, None]
+    unbiased = drawn * sizes / (sizes - 1)
+    total = unbiased.sum(axis=0)
+    with np.errstate(invalid="ignore"):  # nothing varies: there is nothing to stretch
+        degrees = total**2 / (unbiased**2 / (sizes - 1)).sum(axis=0)
+        found = np.sqrt(total / drawn.sum(axis=0)) * t.ppf(tail, degrees) / norm.ppf(tail)
+    return np.where(total > 0, found, 1.0)
