@@ -10,9 +10,11 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from slr_probe.checkpoint import open_checkpoint
 from slr_probe.errors import JudgeError
 from slr_probe.judges.models import by_length, find_folder, load
 from slr_probe.prompts import Format, PromptRenderer
+from slr_probe.side import Side, fingerprint
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
@@ -59,12 +61,14 @@ class Fluency:
         if isinstance(model, (str, os.PathLike)):
             folder = find_folder(model, "reference model", download)
             self._model, found = load("AutoModelForCausalLM", folder, "reference model", device, dtype="auto")
+            self._side = Side("reference", os.fspath(model), folder, open_checkpoint(folder))
             tokenizer = tokenizer or found
             self.name = name or os.fspath(model)
         else:
             if tokenizer is None:
                 raise JudgeError("a loaded reference model needs its tokenizer: Fluency(model, tokenizer)")
             self._model = model.eval()
+            self._side = Side("reference", "in memory", model=model)
             self.name = name or str(getattr(model.config, "name_or_path", "") or type(model).__name__)
         self._render = PromptRenderer.of(tokenizer)
         self.format: Format = format or self._render.default_format
@@ -79,7 +83,10 @@ class Fluency:
         """
         if side not in ("base", "tuned"):
             raise JudgeError(f"the reference must be 'base' or 'tuned' of the pair; got {side!r}")
-        return cls(getattr(pair, side), pair.tokenizer, name=f"{side} ({getattr(pair, f'{side}_side')})", format=format)
+        given: Side = getattr(pair, f"{side}_side")
+        found = cls(getattr(pair, side), pair.tokenizer, name=f"{side} ({given})", format=format)
+        found._side = given
+        return found
 
     def __call__(self, prompts: Sequence[str], texts: Sequence[str]) -> Float[ndarray, " text"]:
         """Nats a token of each text given the prompt at its place.
@@ -99,6 +106,10 @@ class Fluency:
         self._check_lengths(rows)
         found = dict(zip(unique, self._score(rows), strict=True))
         return np.array([found[pair] for pair in zip(prompts, texts, strict=True)], dtype=np.float64)
+
+    def describe(self) -> dict[str, str]:
+        """Name, prompt format and a hash of the weights, to be saved with scores."""
+        return {"name": self.name, "format": self.format, "fingerprint": fingerprint(self._side)}
 
     def __repr__(self) -> str:
         return f"Fluency({self.name!r}, format={self.format!r})"

@@ -80,7 +80,8 @@ class Folder:
     def scores(self, task: TextTask | None, outputs: Outputs, scorers: Scorers, place: str) -> Scores:
         """Scores of outputs, group by group; what was scored before is read and not computed again.
 
-        A judge that failed on some outputs is asked again the next time, as nothing is kept of that group.
+        A judge that failed on some outputs is asked again the next time, as nothing is kept of that group; and so is a
+        scoring model that has neither `describe()` nor a `name`.
 
         Args:
             task: The task, or None.
@@ -92,9 +93,9 @@ class Folder:
         asked: Questions | None = None
         for group, measure in scorers.groups.items():
             file = None
-            if self.path is not None:
-                key = scorers.key(group, task, outputs)[:16]
-                file = self.path / "scores" / f"{safe(place)}-{group}-{key}.npz"
+            key = scorers.key(group, task, outputs)
+            if self.path is not None and key is not None:
+                file = self.path / "scores" / f"{safe(place)}-{group}-{key[:16]}.npz"
                 try:
                     found |= read_npz(file, _SCORES)[0]
                     continue

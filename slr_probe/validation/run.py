@@ -87,7 +87,8 @@ def validate(
         embedder: Adds embedding distance and Vendi score.
         entailment: Adds NLI diversity.
         fluency: Adds the negative log-likelihood of the outputs.
-        judge: Adds a judge's mean score.
+        judge: Adds a judge's mean score. Scores of a model of yours are kept in `out` for a later call where it has
+            `describe()` (a mapping that tells it apart) or a `name`.
         crc: The task that the soup is chosen on and whose gain is looked for on the tasks; None for the built-in
             one, False for none.
         tags: Tags of reasoning that is taken out of every output first; `()` for none.

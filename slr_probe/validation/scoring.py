@@ -81,8 +81,14 @@ class Scorers:
         """What is recorded of each scoring model: its own description, else its name; not how it failed."""
         return {name: _record(getattr(self, name)) for name in _MODELS.values()}
 
-    def key(self, group: str, task: TextTask | None, outputs: Outputs) -> str:
-        """Hash of all that the scores of one group depend on: the texts, the task, the scoring model, the version."""
+    def key(self, group: str, task: TextTask | None, outputs: Outputs) -> str | None:
+        """Hash of all that the scores of one group depend on: the texts, the task, the scoring model, the version.
+
+        None where the scoring model does not say what it is: two functions may be called the same.
+        """
+        model = getattr(self, _MODELS[group]) if group in _MODELS else None
+        if model is not None and not _known(model):
+            return None
         data = {
             "version": VERSION,
             "group": group,
@@ -206,6 +212,11 @@ def _record(model: Any) -> Any:
     if hasattr(model, "describe"):
         return {key: value for key, value in model.describe().items() if "failure" not in key}
     return None if model is None else str(getattr(model, "name", None) or getattr(model, "__name__", type(model)))
+
+
+def _known(model: Any) -> bool:
+    """Whether a scoring model has a description, or a name that someone gave it."""
+    return hasattr(model, "describe") or getattr(model, "name", None) not in (None, "", "<lambda>")
 
 
 def _text(asked: Questions, vocabulary: int | None) -> Scores:

@@ -58,6 +58,16 @@ def test_a_side_of_a_pair_and_a_folder():
     assert other.name == "organism:base"
     assert one.name == "base (organism:base)"
     np.testing.assert_allclose(one(PROMPTS, TEXTS), other(PROMPTS, TEXTS), rtol=1e-5, equal_nan=True)
+    assert one.describe() == {**other.describe(), "name": one.name}
+
+
+def test_describes_what_its_scores_depend_on():
+    base, tuned = (ModelPair.load("organism:base", "organism:dpo", device="cpu").base, make_model("llama", seed=1))
+    tokenizer = make_tokenizer()
+    one = Fluency(tuned, tokenizer, name="x").describe()
+    assert one == Fluency(make_model("llama", seed=1), tokenizer, name="x", format="chat").describe()
+    for other in (Fluency(tuned, tokenizer, name="x", format="plain"), Fluency(base, tokenizer, name="x")):
+        assert other.describe() != one
 
 
 def test_it_tells_text_from_noise():

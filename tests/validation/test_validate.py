@@ -90,6 +90,16 @@ def test_the_folder_is_complete(whole):
     assert {"torch", "transformers", "slr-probe"} <= settings["library"].keys()
 
 
+class SimpleJudge:
+    """One score for all, under a name."""
+
+    def __init__(self, score, name):
+        self.score, self.name = score, name
+
+    def __call__(self, prompt, text):
+        return self.score
+
+
 OPTIONS = {"crc": False, "baselines": "none", "resamples": 100}
 
 
@@ -148,6 +158,21 @@ def test_a_model_that_scores_is_added_without_scoring_the_rest_again(pair, tmp_p
     assert "embedding_distance" in found.metrics
     assert found.primary == (("embedding_distance", "follows"),)
     assert found.settings["scorers"]["embedder"] == "length"
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_scores_are_kept_of_models_that_say_what_they_are(pair, tmp_path, named):
+    def judge(score, name):
+        def found(prompt, text):
+            return score
+
+        return found if not named else SimpleJudge(score, name)
+
+    one, two = (
+        validate(pair, "1:2", WRITE, out=tmp_path / "one", judge=judge(score, "same"), **OPTIONS) for score in (1, 9)
+    )
+    assert np.nanmax(one.scores("write", "tuned", "judge")) == 1
+    assert np.nanmax(two.scores("write", "tuned", "judge")) == (1 if named else 9)
 
 
 def test_a_judge_that_failed_is_asked_again(pair, tmp_path):
