@@ -44,12 +44,14 @@ class Written:
         sample: Its number.
         tokens: What was written, without the token that ended it.
         finished: Whether it ended by itself rather than at the limit.
+        end: The token that ended it, where one did.
     """
 
     id: str
     sample: int
     tokens: tuple[int, ...]
     finished: bool
+    end: tuple[int, ...] = ()
 
 
 def write(
@@ -152,7 +154,7 @@ def _write_batch(
         now = open_[rows] & (ended | halted | last)
         if now.any():
             yield [
-                _sample(owners[row], tokens[row, : step + (not by_token)], bool(by_token or by_text))
+                _sample(owners[row], tokens[row, : step + 1], bool(by_token), bool(by_text))
                 for row, by_token, by_text in zip(rows[now], ended[now], halted[now], strict=True)
             ]
             open_[rows[now]] = False
@@ -166,8 +168,9 @@ def _write_batch(
         state.step(drawn)
 
 
-def _sample(owner: tuple[str, int], tokens: Int[ndarray, " token"], finished: bool) -> Written:
-    return Written(owner[0], owner[1], tuple(tokens.tolist()), finished)
+def _sample(owner: tuple[str, int], tokens: Int[ndarray, " token"], by_token: bool, by_text: bool) -> Written:
+    size = len(tokens) - by_token
+    return Written(*owner, tuple(tokens[:size].tolist()), by_token or by_text, tuple(tokens[size:].tolist()))
 
 
 def _prefill(model: Any, batch: list[Request]) -> State:

@@ -127,6 +127,8 @@ def learn_layer_mask(
                          checkpointing, gradient, format)  # fmt: skip
     if seeds < 1:
         raise MaskError(f"seeds is the number of masks to learn, at least 1; got {seeds}")
+    if seed < 0:
+        raise MaskError(f"seed must be 0 or more; got {seed}")
     weights = read_weights(pair, granularity, stream)
     given = data if data is not None else sample_conversations(pair, seed=seed, progress=progress)
     examples = load_examples(pair, given, format, max_length)

@@ -119,6 +119,7 @@ def test_unchanged_units_are_zero_and_noted(pair_of: Any, own_pair: Any) -> None
     ({"budget": 0.0}, "budget is a gamma"),
     ({"sparsity": -1.0}, "sparsity must be"),
     ({"seeds": 0}, "seeds is the number"),
+    ({"seed": -1}, "seed must be 0 or more; got -1"),
     ({"granularity": "head"}, "unknown granularity 'head'"),
     ({"gradient": "magic"}, "unknown gradient 'magic'"),
 ])  # fmt: skip

@@ -10,6 +10,7 @@ import pytest
 
 from slr_probe import ModelPair
 from slr_probe.errors import MaskError, PromptError
+from slr_probe.generation.ends import end_tokens
 from slr_probe.probes.mask_data import Example, load_examples, read_conversations, render
 from slr_probe.probes.mask_sample import sample_conversations, sample_examples
 from slr_probe.prompts import PromptRenderer
@@ -130,11 +131,34 @@ def test_sampling_is_seeded_and_drawn_from_tuned(pair: ModelPair) -> None:
     assert one == same != other
     assert {talk[0]["content"] for talk in one} == set(prompts)
     assert all(talk[1]["role"] == "assistant" and talk[1]["content"] for talk in one)
-    for options in ({"samples": 0}, {"temperature": 0.0}):
+    for options in ({"samples": 0}, {"temperature": 0.0}, {"seed": -1}):
         with pytest.raises(MaskError, match="must be"):
             sample_conversations(pair, prompts, **options)
     with pytest.raises(MaskError, match="no prompts"):
         sample_conversations(pair, [])
+
+
+def test_a_checkpoints_own_sampling_settings_change_nothing() -> None:
+    pair = ModelPair.load("organism:base", "organism:dpo", device="cpu")
+    prompts = ["Choose a letter at random.", "Name a colour."]
+
+    def replies() -> tuple[Any, Any]:
+        talks = sample_conversations(pair, prompts, samples=3, max_tokens=8)
+        return talks, sample_examples(pair, [pair.render(p) for p in prompts], samples=3, max_tokens=8)
+
+    before, settings = replies(), pair.tuned.generation_config
+    settings.repetition_penalty, settings.min_p, settings.top_k, settings.no_repeat_ngram_size = 5.0, 0.99, 1, 1
+    settings.suppress_tokens = [example.ids[len(pair.render(prompts[0]))] for example in before[1][:3]]
+    assert replies() == before
+
+
+def test_replies_end_with_the_token_that_ended_them() -> None:
+    pair = ModelPair.load("organism:base", "organism:dpo", device="cpu")
+    ids = pair.render("Choose a letter at random.")
+    replies = [example.ids[len(ids) :] for example in sample_examples(pair, [ids], samples=8, max_tokens=32)]
+    ended = [row for row in replies if len(row) < 32]
+    assert ended
+    assert all(row[-1] in end_tokens(pair) and not set(row[:-1]) & set(end_tokens(pair)) for row in ended)
 
 
 def test_sampled_tokens_follow_the_distribution(pair: ModelPair) -> None:
