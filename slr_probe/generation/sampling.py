@@ -46,7 +46,7 @@ class Sampling:
             ("top_k", "a whole number, 0 (off) or more", _whole(self.top_k) and self.top_k >= 0),
             ("min_p", "between 0 and 1", _real(self.min_p) and 0 <= self.min_p <= 1),
             ("max_tokens", "a whole number of at least 1", _whole(self.max_tokens) and self.max_tokens >= 1),
-            ("seed", "a whole number", _whole(self.seed)),
+            ("seed", "a whole number, 0 or more", _whole(self.seed) and self.seed >= 0),
             ("stop", "texts that are not empty", all(isinstance(text, str) and text for text in stop)),
         )
         for name, expected, good in checks:

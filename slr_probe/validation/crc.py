@@ -12,10 +12,12 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.errors import TaskError
+from slr_probe.prompts import Format
 from slr_probe.rank.candidates import references
 from slr_probe.rank.meter import Meter
 from slr_probe.rank.weights import changed_blocks
 from slr_probe.recipe import Recipe
+from slr_probe.sweep.settings import Measure, parse_bytes
 from slr_probe.tasks.crc import CRCTask
 
 if TYPE_CHECKING:
@@ -50,8 +52,14 @@ class CRC:
         pair: The pair.
         task: The task; None for the built-in one, False for none.
         memory: What the sweep may use.
+        format: Prompt format; None for the pair's default.
+        temperature: Temperature of the distributions.
+        min_p: Min-p of the distributions.
         out: Folder in which sweeps are kept; None keeps nothing.
         progress: Whether to show bars.
+
+    Raises:
+        SweepError: The memory limit is no size, or temperature or min-p is out of its range.
     """
 
     def __init__(
@@ -60,12 +68,18 @@ class CRC:
         task: CRCTask | bool | None,
         *,
         memory: str | int,
+        format: Format | None = None,
+        temperature: float = 1.0,
+        min_p: float = 0.0,
         out: Path | None = None,
         progress: bool | None = None,
     ) -> None:
-        self.pair, self.out = pair, out
+        Measure(temperature, min_p)
+        parse_bytes(memory)
+        self.pair, self.format, self.out = pair, format, out
         self.task: CRCTask | None = CRCTask.default() if task is None or task is True else task or None
-        self.engine: dict[str, Any] = {"memory": memory, "progress": progress}
+        self.sampling = {"temperature": temperature, "min_p": min_p}
+        self.engine: dict[str, Any] = {"memory": memory, "progress": progress, **self.sampling}
         self.notes: list[str] = []
         self._meters: dict[str, Meter] = {}
 
@@ -78,7 +92,7 @@ class CRC:
             if part is None:
                 return None
             try:
-                rendered = part.render(self.pair)
+                rendered = part.render(self.pair, self.format)
             except TaskError as error:
                 self.task = None
                 self.notes.append(f"nothing was measured on CRC: {error}")

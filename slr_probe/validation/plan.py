@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from slr_probe.errors import ValidationError
+from slr_probe.prompts import Format
 from slr_probe.tasks.text import TextTask
 
 if TYPE_CHECKING:
@@ -100,11 +101,32 @@ def resize(task: TextTask, size: Size, seed: int) -> TextTask:
     return replace(task, samples=samples, max_tokens=min(limit, task.max_tokens))
 
 
+def read_format(pair: ModelPair, format: Format | None) -> Format:
+    """The prompt format of all models but base on the plain prompt: what was given, else the pair's.
+
+    Raises:
+        ValidationError: It is unknown.
+    """
+    if format is not None and format not in get_args(Format):
+        raise ValidationError(f"unknown format {format!r}; expected {' or '.join(map(repr, get_args(Format)))}")
+    return format or pair.prompts.default_format
+
+
 def read_sampling(sampling: Sampling | None, seed: int) -> Sampling:
     """How outputs are drawn: what was given, else temperature 1 and min-p 0.1 as in arXiv 2602.06665."""
     from slr_probe.generation import Sampling
 
     return sampling or Sampling(temperature=1.0, min_p=0.1, seed=seed)
+
+
+def check_seed(seed: int) -> None:
+    """Check the seed.
+
+    Raises:
+        ValidationError: It is no whole number of at least 0.
+    """
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise ValidationError(f"seed must be a whole number, 0 or more; got {seed!r}")
 
 
 def check_unit(name: str, values: Iterable[float], low: float, high: float) -> tuple[float, ...]:

@@ -24,13 +24,14 @@ from slr_probe.validation.methods import (
     variations,
 )
 from slr_probe.validation.on_disk import check_backend, on_disk
-from slr_probe.validation.plan import check_unit, read_sampling, read_size, read_tasks, resize
+from slr_probe.validation.plan import check_seed, check_unit, read_format, read_sampling, read_size, read_tasks, resize
 from slr_probe.validation.report import ValidationReport
 from slr_probe.validation.scoring import Scorers, Tags, distinct_curve
 
 if TYPE_CHECKING:
     from slr_probe.generation import Outputs, Sampling
     from slr_probe.pair import ModelPair
+    from slr_probe.prompts import Format
     from slr_probe.tasks.crc import CRCTask
     from slr_probe.tasks.text import TextTask
 
@@ -45,6 +46,7 @@ def validate(
     samples: int | None = None,
     max_tokens: int | None = None,
     sampling: Sampling | None = None,
+    format: Format | None = None,
     baselines: str | Iterable[str] | None = None,
     temperatures: Sequence[float] = (1.2, 1.5, 2.0),
     min_ps: Sequence[float] = (0.0, 0.05, 0.2),
@@ -55,6 +57,8 @@ def validate(
     fluency: Any = None,
     judge: Any = None,
     crc: CRCTask | bool | None = None,
+    crc_temperature: float = 1.0,
+    crc_min_p: float = 0.0,
     tags: Tags = (THINK,),
     out: str | os.PathLike[str] | None = None,
     batch_tokens: int | None = None,
@@ -79,6 +83,8 @@ def validate(
         max_tokens: Tokens an output may have.
         sampling: How outputs are drawn; default: temperature 1 and min-p 0.1 (arXiv 2602.06665). Its `max_tokens` is
             replaced by each task's.
+        format: Prompt format of all models but `"base (plain)"`, of tasks and CRC; default: chat where there is a chat
+            template.
         baselines: `"all"`, `"none"`, or some of `slr_probe.validation.methods.BASELINES`.
         temperatures: Temperatures of the curves of tuned and of the hybrids.
         min_ps: Values of min-p of the curve of tuned.
@@ -91,6 +97,8 @@ def validate(
             `describe()` (a mapping that tells it apart) or a `name`.
         crc: The task that the soup is chosen on and whose gain is looked for on the tasks; None for the built-in
             one, False for none.
+        crc_temperature: Temperature of the distributions that CRC scores; that of the ranking, for a soup chosen alike.
+        crc_min_p: Min-p of those distributions, likewise.
         tags: Tags of reasoning that is taken out of every output first; `()` for none.
         out: Folder for outputs, scores, report and figures. A killed run goes on there; nothing is generated or
             scored twice.
@@ -103,7 +111,7 @@ def validate(
         progress: Whether to show progress bars; None shows them on a terminal and in Jupyter.
 
     Raises:
-        ValidationError: Nothing to validate, too few prompts or samples, unknown names.
+        ValidationError: Nothing to validate, too few prompts or samples, unknown names, a negative seed.
         LayerRangeError: A range is malformed or out of bounds.
         TaskError: A task cannot be read.
         OutputError: `out` holds another run.
@@ -113,7 +121,9 @@ def validate(
         >>> report = validate(pair, "3:9", preset="quick", out="validation")  # doctest: +SKIP
         >>> print(report)  # doctest: +SKIP
     """
+    check_seed(seed)
     size = read_size(preset, prompts, samples, max_tokens)
+    asked_in = read_format(pair, format)
     chosen = read_recipes(pair, recipes)
     sizes = [resize(task, size, seed) for task in read_tasks(pair, tasks)]
     sampled = read_sampling(sampling, seed)
@@ -121,7 +131,10 @@ def validate(
     low, high = check_unit("temperatures", temperatures, 0, 100), check_unit("min_ps", min_ps, 0, 1)
     Folder.refuse_foreign(out)
     check_backend(pair, backend, out)
-    choice = CRC(pair, crc, memory=memory, out=None if out is None else Path(out) / SWEEPS, progress=progress)
+    choice = CRC(
+        pair, crc, memory=memory, format=format, temperature=crc_temperature, min_p=crc_min_p,
+        out=None if out is None else Path(out) / SWEEPS, progress=progress,
+    )  # fmt: skip
     limits, notes = controls(chosen, wanted, sampled, ranges=random_ranges, seed=seed)
     methods = [
         Method("tuned", "tuned", Recipe.tuned(pair.depth), sampled),
@@ -138,9 +151,11 @@ def validate(
             methods.append(Method(name, kind, None, sampled))
 
     scorers = Scorers(len(pair.tokenizer), embedder, entailment, fluency, judge, tags)
-    study = Study(sizes, methods, settings_of(pair, sizes, methods, scorers, preset), level, resamples, seed)
-    folder = Folder(out, {key: study.settings[key] for key in ("base", "tuned", "dtype", "tasks", "methods")})
-    options = {"batch_tokens": batch_tokens, "backend": backend, "progress": progress}
+    settings = {**settings_of(pair, sizes, methods, scorers, preset), "format": asked_in, "crc": choice.sampling}
+    study = Study(sizes, methods, settings, level, resamples, seed)
+    unusual = ["format"] if asked_in != pair.prompts.default_format else []
+    folder = Folder(out, {key: settings[key] for key in ("base", "tuned", "dtype", "tasks", "methods", *unusual)})
+    options = {"format": asked_in, "batch_tokens": batch_tokens, "backend": backend, "progress": progress}
     with folder.at_work():
         if backend == "vllm":
             assert folder.path is not None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from slr_probe import ModelPair, Recipe
-from slr_probe.errors import LayerRangeError, OutputError, ValidationError
+from slr_probe.errors import LayerRangeError, OutputError, SweepError, ValidationError
 from slr_probe.tasks import CRCItem, CRCTask
 from slr_probe.tasks.text import Item, TextTask
 from slr_probe.validation import ValidationReport, run, scoring, validate
@@ -160,6 +160,22 @@ def test_a_model_that_scores_is_added_without_scoring_the_rest_again(pair, tmp_p
     assert found.settings["scorers"]["embedder"] == "length"
 
 
+def test_the_format_is_that_of_all_models_but_base_plain(pair, tmp_path):
+    asked = {"crc": CHOICES, "baselines": ["soup", "base", "base_plain"], "resamples": 100}
+    for name, format in (("usual", None), ("chat", "chat"), ("plain", "plain")):
+        validate(pair, "1:2", WRITE, format=format, out=tmp_path / name, **asked)
+    made = {}
+    for name in ("usual", "chat", "plain"):
+        settings = json.loads((tmp_path / name / "outputs" / "write" / "T1-minp0.1" / "settings.json").read_text())
+        made[name] = {model: entry["format"] for model, entry in settings["models"].items()}
+    assert made["usual"] == made["chat"]
+    assert {model for model, format in made["usual"].items() if format == "plain"} == {"base (plain)"}
+    assert set(made["plain"].values()) == {"plain"}
+    assert (tmp_path / "usual" / "report.npz").read_bytes() == (tmp_path / "chat" / "report.npz").read_bytes()
+    with pytest.raises(OutputError, match=r"holds another run, with other .*format"):
+        validate(pair, "1:2", WRITE, format="plain", out=tmp_path / "usual", **{**asked, "crc": False})
+
+
 @pytest.mark.parametrize("named", [False, True])
 def test_scores_are_kept_of_models_that_say_what_they_are(pair, tmp_path, named):
     def judge(score, name):
@@ -211,5 +227,11 @@ def test_bad_input(pair):
         validate(pair, {"tuned": "1:2"}, WRITE, **OPTIONS)
     with pytest.raises(ValidationError, match="diversity needs samples of at least 2"):
         validate(pair, "1:2", WRITE, samples=1, **OPTIONS)
+    with pytest.raises(ValidationError, match="seed must be a whole number, 0 or more; got -1"):
+        validate(pair, "1:2", WRITE, seed=-1, **OPTIONS)
+    with pytest.raises(ValidationError, match="unknown format 'chatml'; expected 'chat' or 'plain'"):
+        validate(pair, "1:2", WRITE, format="chatml", **OPTIONS)
+    with pytest.raises(SweepError, match="min_p must lie"):
+        validate(pair, "1:2", WRITE, crc_min_p=2, **OPTIONS)
     with pytest.raises(ValidationError, match="temperatures must lie"):
         validate(pair, "1:2", WRITE, temperatures=(-1,), **OPTIONS)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from slr_probe.study.settings import Settings
 from slr_probe.study.stage import Skipped, Stage
-from slr_probe.study.stages.prompts import choose, task_key
+from slr_probe.study.stages.prompts import choose, chosen_format, task_key
 
 if TYPE_CHECKING:
     from slr_probe.study.context import Context
@@ -21,7 +21,7 @@ def validate(context: Context, home: Path) -> str:
     choice = context.found.choice()
     if choice.layers is None:
         raise Skipped("no hybrid was built")
-    asked, common = context.settings.validate, context.settings.common
+    asked, common, rank = context.settings.validate, context.settings.common, context.settings.rank
     report = run_validation(
         context.pair,
         choice.layers,
@@ -30,11 +30,14 @@ def validate(context: Context, home: Path) -> str:
         samples=asked.samples or None,
         max_tokens=asked.max_tokens or None,
         sampling=Sampling(temperature=asked.temperature, min_p=asked.min_p, seed=common.seed),
+        format=chosen_format(context),
         baselines=asked.baselines,
         temperatures=asked.temperatures,
-        floor=context.settings.rank.floor,
+        floor=rank.floor,
         embedder=_embedder(asked.embedder),
-        crc=choose(context, context.settings.rank.prompts),
+        crc=choose(context, rank.prompts),
+        crc_temperature=rank.temperature,
+        crc_min_p=rank.min_p,
         out=home,
         memory=common.memory,
         level=common.level,
