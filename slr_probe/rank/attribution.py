@@ -13,6 +13,7 @@ from numpy import ndarray
 
 from slr_probe.errors import RankingError
 from slr_probe.layout import find_decoder
+from slr_probe.sweep.reduce import warped
 from slr_probe.tasks.query import Query
 
 if TYPE_CHECKING:
@@ -23,12 +24,20 @@ if TYPE_CHECKING:
 Effects = tuple[Float[ndarray, " block"], Float[ndarray, " block"]]
 
 
-def first_order_effects(pair: ModelPair, queries: Sequence[Query]) -> Effects:
+def first_order_effects(
+    pair: ModelPair, queries: Sequence[Query], *, temperature: float = 1.0, min_p: float = 0.0
+) -> Effects:
     """Predicted change of mean diversity and of mean validity from restoring each block alone.
 
     The gradient is taken at the tuned weights: one forward, and one backward pass for each of the two. Each parameter's
     gradient is multiplied with base - tuned and dropped at once, so one is held at a time and not a model's worth.
-    Prompts of one length run together and none is padded.
+    Prompts of one length run together and none is padded. Which tokens min-p drops is taken as fixed.
+
+    Args:
+        pair: Base and tuned, loaded.
+        queries: The questions.
+        temperature: Divides the logits.
+        min_p: Drops tokens less likely than this share of the likeliest.
 
     Returns:
         Diversity (fraction of log |V|) and validity (probability), one number a block.
@@ -42,23 +51,30 @@ def first_order_effects(pair: ModelPair, queries: Sequence[Query]) -> Effects:
     effects = np.zeros((2, pair.depth))
     with _collecting(pair) as found:
         for together in lengths.values():
-            for row, objective in enumerate(_objectives(pair, together)):
+            for row, objective in enumerate(_objectives(pair, together, temperature, min_p)):
+                if not objective.requires_grad:  # min-p left no answer
+                    continue
                 found[:] = 0.0
                 objective.backward(retain_graph=row == 0)  # type: ignore[no-untyped-call]
                 effects[row] += found / len(queries)
     return effects[0], effects[1]
 
 
-def _objectives(pair: ModelPair, queries: Sequence[Query]) -> tuple[torch.Tensor, torch.Tensor]:
+def _objectives(
+    pair: ModelPair, queries: Sequence[Query], temperature: float, min_p: float
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Sums over prompts of diversity and of validity, with their graph."""
     import torch
 
     ids = torch.tensor([query.token_ids for query in queries], device=pair.tuned.device)
     logits = pair.tuned(input_ids=ids, use_cache=False, logits_to_keep=1).logits[:, -1]
-    logs = logits.float().log_softmax(-1)
+    logs = warped(logits, temperature, min_p).log_softmax(-1)
     diversity, validity = logs.new_zeros(()), logs.new_zeros(())
     for row, query in zip(logs, queries, strict=True):
-        answers = torch.stack([row[list(group)].logsumexp(0) for group in query.answers])
+        left = [row[list(group)] for group in query.answers if bool(row[list(group)].isfinite().any())]
+        if not left:  # as in the sweep, a prompt without valid mass counts as 0
+            continue
+        answers = torch.stack([spelled.logsumexp(0) for spelled in left])
         share = answers.log_softmax(0)
         diversity = diversity - (share.exp() * share).sum() / math.log(len(query.answers))
         validity = validity + answers.exp().sum()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy import ndarray
 
 from slr_probe.layout import find_decoder
 from slr_probe.probes.lens_readout import Readout
+from slr_probe.sweep.reduce import warped
 from slr_probe.tasks.query import Query
 
 if TYPE_CHECKING:
@@ -22,12 +24,15 @@ if TYPE_CHECKING:
 _ROWS = 64  # logits over the whole vocabulary held at a time
 
 
-def entropy_collapse(pair: ModelPair, queries: Sequence[Query]) -> Float[ndarray, " block"]:
+def entropy_collapse(
+    pair: ModelPair, queries: Sequence[Query], *, temperature: float = 1.0, min_p: float = 0.0
+) -> Float[ndarray, " block"]:
     """Mean over prompts of H(base's block) - H(tuned's block), in nats, both run on what enters tuned's block.
 
-    H is the entropy over the whole vocabulary that tuned's own final norm and head read at the answer position (logit
-    lens). Because both blocks get the same input, a block that post-training left alone scores exactly nothing,
-    however much the blocks before it changed. One forward of tuned with base's blocks run beside it.
+    H is the entropy over the whole vocabulary (at `temperature`, over what `min_p` leaves) that tuned's own final norm
+    and head read at the answer position (logit lens). Because both blocks get the same input, a block that
+    post-training left alone scores exactly nothing, however much the blocks before it changed. One forward of tuned
+    with base's blocks run beside it.
     """
     import torch
 
@@ -35,6 +40,7 @@ def entropy_collapse(pair: ModelPair, queries: Sequence[Query]) -> Float[ndarray
     for query in queries:
         lengths.setdefault(len(query.token_ids), []).append(query)
     readout = Readout(pair.tuned).checked(queries[0].token_ids, "tuned")
+    entropy = partial(_entropy, readout, temperature=temperature, min_p=min_p)
     total = np.zeros(pair.depth)
     for together in lengths.values():
         ids = torch.tensor([query.token_ids for query in together], device=pair.tuned.device)
@@ -42,7 +48,7 @@ def entropy_collapse(pair: ModelPair, queries: Sequence[Query]) -> Float[ndarray
             pair.tuned(input_ids=ids, use_cache=False)
         for block, (base, tuned) in states.items():
             if not torch.equal(base, tuned):
-                total[block] += _entropy(readout, base) - _entropy(readout, tuned)
+                total[block] += entropy(base) - entropy(tuned)
     return total / len(queries)
 
 
@@ -71,10 +77,10 @@ def _last(output: Any) -> torch.Tensor:
     return hidden[:, -1].clone()
 
 
-def _entropy(readout: Readout, hidden: Float[torch.Tensor, "row hidden"]) -> float:
+def _entropy(readout: Readout, hidden: Float[torch.Tensor, "row hidden"], *, temperature: float, min_p: float) -> float:
     """Sum over rows of the entropy of what the model would say there, in nats."""
     total = 0.0
     for rows in hidden.split(_ROWS):  # type: ignore[no-untyped-call]
-        logs = readout(rows).float().log_softmax(-1)
-        total -= float((logs.exp() * logs).sum())
+        logs = warped(readout(rows), temperature, min_p).log_softmax(-1)
+        total -= float((logs.exp() * logs).nan_to_num(nan=0.0).sum())
     return total

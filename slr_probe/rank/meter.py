@@ -13,6 +13,7 @@ from numpy import ndarray
 
 from slr_probe.block_weight import TUNED
 from slr_probe.recipe import Recipe
+from slr_probe.results import digest
 from slr_probe.tasks.query import Query
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ class Meter:
         task: Anything with `queries(pair)`.
         changed: Blocks that differ between base and tuned; the others are the same wherever they come from.
         engine: Options of `sweep`.
-        out: File that the sweeps append to, numbered; None keeps results in memory only.
-        block_evaluations: How many hybrids were measured so far.
+        out: Beginning of the name of the folders that the sweeps write to; a hash of the recipes follows, so that the
+            same recipes are found again. None keeps results in memory only.
     """
 
     pair: ModelPair
@@ -40,7 +41,6 @@ class Meter:
     engine: dict[str, Any] = field(default_factory=dict)
     out: Path | None = None
     _known: dict[Recipe, tuple[Float[ndarray, " prompt"], Float[ndarray, " prompt"]]] = field(default_factory=dict)
-    _sweeps: int = 0
 
     def __call__(self, recipes: Iterable[Recipe]) -> Scores:
         """Validity and diversity (fraction of log |V|) of each recipe and prompt.
@@ -65,6 +65,11 @@ class Meter:
         return len(self._known)
 
     @property
+    def sampling(self) -> dict[str, float]:
+        """Temperature and min-p of the distributions that are scored, where they were given."""
+        return {name: self.engine[name] for name in ("temperature", "min_p") if name in self.engine}
+
+    @property
     def queries(self) -> Sequence[Query]:
         """The questions."""
         found: Sequence[Query] = self.task.queries(self.pair)
@@ -73,8 +78,8 @@ class Meter:
     def _measure(self, recipes: list[Recipe]) -> None:
         from slr_probe.sweep import sweep
 
-        out = None if self.out is None else self.out.with_name(f"{self.out.name}-{self._sweeps}")
+        asked = digest([recipe.to_dict() for recipe in recipes])[:12]
+        out = None if self.out is None else self.out.with_name(f"{self.out.name}-{asked}")
         result = sweep(self.pair, recipes, self.task, out=out, **self.engine)
-        self._sweeps += 1
         for recipe, validity, diversity in zip(recipes, result.validity, result.diversity, strict=True):
             self._known[recipe] = (validity, np.nan_to_num(diversity, nan=0.0))

@@ -169,8 +169,8 @@ class RangeRanking(Result):
 
     @cached_property
     def feasible(self) -> Bool[ndarray, " row"]:
-        """Rows that meet the floor."""
-        return np.asarray(self.measured & (self.mean_validity >= self.bar - 1e-9))
+        """Rows that meet the floor; none where tuned has no validity of which to keep a share."""
+        return np.asarray(self.measured & (self.bar > 0) & (self.mean_validity >= self.bar - 1e-9))
 
     @cached_property
     def key(self) -> Float[ndarray, " range"]:
@@ -231,7 +231,8 @@ class RangeRanking(Result):
         """Paired bootstrap interval over prompts for every row; NaN for rows that were not measured.
 
         Args:
-            what: `"validity"`, `"diversity"`, `"gain"` (diversity above tuned) or `"kept"` (share of tuned's validity).
+            what: `"validity"`, `"diversity"`, `"gain"` (diversity above tuned) or `"kept"` (share of tuned's
+                validity; NaN where it has none).
             held_out: On the held-out prompts.
         """
         validity, diversity = (self.held_validity, self.held_diversity) if held_out else (self.validity, self.diversity)
@@ -249,6 +250,8 @@ class RangeRanking(Result):
             tuned = values[self._tuned]
             if what == "gain":
                 found = difference_interval(values[rows], tuned, **options)
+            elif what == "kept" and not tuned.any():
+                return Interval(limits[0], limits[1], limits[2], self.level)
             elif what == "kept":
                 found = ratio_interval(values[rows], tuned, **options)
             else:

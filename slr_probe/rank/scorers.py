@@ -72,7 +72,7 @@ def entropy(meter: Meter) -> BlockScores:
     the lens entropy where they stand and lower it at the end, and on both test pairs the size goes better with
     the gain from restoring single blocks (Spearman 0.78 and 0.43 against 0.36 and 0.27).
     """
-    return BlockScores(np.abs(entropy_collapse(meter.pair, meter.queries)))
+    return BlockScores(np.abs(entropy_collapse(meter.pair, meter.queries, **meter.sampling)))
 
 
 def patching(meter: Meter) -> BlockScores:
@@ -94,14 +94,15 @@ def patching(meter: Meter) -> BlockScores:
 
 def attribution(meter: Meter) -> BlockScores:
     """First-order effect of each block: gradient of diversity and of validity at tuned, times base - tuned."""
-    return BlockScores(*first_order_effects(meter.pair, meter.queries))
+    return BlockScores(*first_order_effects(meter.pair, meter.queries, **meter.sampling))
 
 
 def mask(meter: Meter) -> BlockScores:
     """Learned significance (ILA, arXiv 2410.17875): mean gamma of each block's matrices, weighted by their size.
 
-    Learned on what tuned itself answers to the prompts: where gamma is high, post-training made these answers. Draws,
-    steps and batches are ours. Holds the tuned model, and base where it is loaded anyway.
+    Learned on what tuned itself answers to the prompts: where gamma is high, post-training made these answers. Draws
+    (at temperature 1, whatever is scored), steps and batches are ours. Holds the tuned model, and base where it is
+    loaded anyway.
     """
     from slr_probe.probes.mask import learn_layer_mask
     from slr_probe.probes.mask_sample import sample_examples

@@ -14,6 +14,7 @@ from numpy import ndarray
 from slr_probe.errors import RankingError, TaskError
 from slr_probe.prompts import Format
 from slr_probe.rank.candidates import Row, controls, ranges, references
+from slr_probe.rank.check import check_engine, check_floor, check_numbers, check_tuned
 from slr_probe.rank.meter import Meter
 from slr_probe.rank.order import order_by
 from slr_probe.rank.ranking import VERIFIED, RangeRanking
@@ -80,23 +81,31 @@ def rank_layers(
         memory: What the sweep may use.
         stream: Read weights block by block from the checkpoints; None where they would not fit.
         dtype: Dtype to compute in; default: the pair's.
-        out: Folder for results as they come; the same call goes on there after a kill.
+        out: Folder for results as they come; the same call goes on there after a kill, and one with
+            another seed or floor takes from there what does not depend on it.
         progress: Whether to show progress bars; None shows them on a terminal and in Jupyter.
 
     Raises:
-        RankingError: An unknown method or scorer, a floor outside (0, 1], or counts below 1.
+        RankingError: An unknown method or scorer, a floor, level, count or seed out of its range, or a tuned model that
+            gives no valid answer any probability.
         TaskError: The task has no usable prompts.
-        SweepError: The memory limit is too small.
+        SweepError: The memory limit is too small or no size, a temperature, min-p or dtype is none, or `out` holds
+            sweeps with other prompts, settings or checkpoints.
 
     Examples:
         >>> ranking = rank_layers(ModelPair.load(base, tuned))  # doctest: +SKIP
         >>> ranking.best  # doctest: +SKIP
         LayerRange('14:18')
     """
-    _check(method, validity_floor, scorer, proposals, held_out)
+    if method not in METHODS:
+        raise RankingError(f"unknown method {method!r}; expected one of {', '.join(METHODS)}")
+    find_scorer(scorer)
+    check_floor(validity_floor)
+    check_numbers({"proposals": proposals, "held_out": held_out, "resamples": resamples}, level, seed)
     engine = {"memory": memory, "stream": stream, "dtype": dtype, "temperature": temperature, "min_p": min_p}
+    check_engine(engine)
     select, held, notes = _prompts(pair, task, format)
-    changed = changed_blocks(pair, stream=stream)
+    changed = changed_blocks(pair, stream=stream, dtype=dtype)
     meters = [
         None if part is None else Meter(pair, part, changed, {**engine, "progress": progress}, _folder(out, name))
         for part, name in ((select, "selection"), (held, "held-out"))
@@ -106,9 +115,12 @@ def rank_layers(
     candidates, (beside, more) = ranges(pair.depth), references(pair, soups)
     if not changed:
         more += ("no block differs between base and tuned: every range is the tuned model",)
+    if min_p > 0:  # else there is always some probability, and tuned is swept with the rest
+        check_tuned(meter([Recipe.tuned(pair.depth)])[0][0], min_p)
     scores = None if method == "sweep" else find_scorer(scorer if method == "guided" else method)(meter)
     proposed, total = _propose(pair, candidates, scores, method, validity_floor, proposals, meter, beside)
     meter([*(candidates[i].recipe for i in proposed), *(row.recipe for row in beside)])
+    check_tuned(meter([Recipe.tuned(pair.depth)])[0][0], min_p)
 
     settings: dict[str, Any] = {
         "base": str(pair.base_side),
@@ -152,21 +164,10 @@ def rank_layers(
     after = range(len(candidates), len(rows))
     lead = [int(i) for i in first.order[:held_out] if first.measured[i]]
     tested = [*lead, *(i for i in after if rows[i].kind != "soup" or i == soup)]
+    meter([rows[i].recipe for i in after])
     settings |= _plain_base(meter, any(row.kind == "base" for row in beside))
     settings["hybrids_measured"] = meter.measured
     return assemble(rows, [*proposed, *after], tested)
-
-
-def _check(method: str, floor: float, scorer: str, proposals: int, held_out: int) -> None:
-    if method not in METHODS:
-        raise RankingError(f"unknown method {method!r}; expected one of {', '.join(METHODS)}")
-    if isinstance(floor, bool) or not isinstance(floor, (int, float)) or not 0 < floor <= 1:
-        raise RankingError(
-            f"validity_floor must lie above 0 and not above 1 (a share of tuned's validity); got {floor!r}"
-        )
-    if proposals < 1 or held_out < 1:
-        raise RankingError(f"proposals and held_out must be at least 1; got {proposals} and {held_out}")
-    find_scorer(scorer)
 
 
 def _prompts(pair: ModelPair, task: Any, format: Format | None) -> tuple[Any, Any, tuple[str, ...]]:

@@ -168,7 +168,9 @@ def _of(values: Any, what: str, ranking: RangeRanking) -> Any:
         return np.full(len(values), np.nan)
     means = values.mean(axis=1)
     tuned = means[ranking.rows("tuned")[0]]
-    return means - tuned if what == "gain" else means / tuned if what == "kept" else means
+    if what == "kept":
+        return means / tuned if tuned > 0 else np.full(len(values), np.nan)
+    return means - tuned if what == "gain" else means
 
 
 def _of_row(records: list[dict[str, Any]], ranking: RangeRanking) -> dict[str, Any] | None:

@@ -47,6 +47,19 @@ class AnswerTable:
         return AnswerTable(self.tokens[prompts], self.valid[prompts])
 
 
+def warped(
+    logits: Float[torch.Tensor, "row vocab"], temperature: float = 1.0, min_p: float = 0.0
+) -> Float[torch.Tensor, "row vocab"]:
+    """Logits in float32 as sampling sees them: divided by temperature, -inf for the tokens that min-p drops."""
+    scores = logits.float()
+    if temperature != 1.0:
+        scores = scores / temperature
+    if min_p > 0.0:
+        floor = scores.detach().amax(-1, keepdim=True) + math.log(min_p)
+        scores = scores.masked_fill(scores < floor, -torch.inf)
+    return scores
+
+
 def reduce_logits(
     logits: Float[torch.Tensor, "row vocab"],
     answers: AnswerTable,
@@ -68,13 +81,8 @@ def reduce_logits(
         min_p: From 0 (off) to 1.
         invalid: How many tokens outside the answers to return.
     """
-    scores = logits.float()
-    if temperature != 1.0:
-        scores = scores / temperature
-    if min_p > 0.0:
-        floor = scores.amax(-1, keepdim=True) + math.log(min_p)
-        scores = scores.masked_fill(scores < floor, -torch.inf)
-    elif scores.data_ptr() == logits.data_ptr():
+    scores = warped(logits, temperature, min_p)
+    if scores.data_ptr() == logits.data_ptr():
         scores = scores.clone()
     top = scores.amax(-1, keepdim=True)
     total = (scores - top).exp_().sum(-1).log() + top[:, 0]

@@ -53,6 +53,23 @@ def test_nothing_meets_the_floor(ranking_of):
     assert found.to_dict()["best"]["recipe"] == "restore 0:1 of 3"
 
 
+@pytest.mark.filterwarnings("error")
+def test_without_valid_mass_of_tuned_no_floor_is_met(ranking_of):
+    found = ranking_of(3, SCORES, tuned=(0.0, 0.0))
+    assert not found.meets_floor
+    assert np.isnan(found.interval("kept").estimate).all()
+    assert found.to_dict()["best"]["kept"] is None
+    assert "FLOOR NOT MET" in repr(found)
+
+
+def test_limits_of_what_is_kept_are_nan_where_they_do_not_exist(ranking_of):
+    found = ranking_of(3, SCORES)
+    found.validity[found.rows("tuned")[0]] = [1, 0, 0, 0, 0, 0, 0, 0]
+    kept = found.interval("kept")
+    assert np.isfinite(kept.estimate).all()
+    assert np.isnan(kept.low).all()
+
+
 def test_pareto(ranking_of):
     assert [str(r) for r in ranking_of(3, SCORES).pareto()] == ["0:1", "0:2", "1:2", "0:3"]
 
@@ -90,6 +107,17 @@ def test_intervals_are_paired(ranking_of):
     assert gain.low[tuned] == gain.high[tuned] == 0
     assert found.interval("kept").low[tuned] == pytest.approx(1)
     assert found.interval("validity").low[row] < found.mean_validity[row] < found.interval("validity").high[row]
+
+
+@pytest.mark.parametrize("labels", ["abcdefgh", "aaaaaaab"])
+def test_categories_of_few_prompts_do_not_make_it_certain(ranking_of, labels):
+    plain = ranking_of(3, SCORES, noise=0.1)
+    found = ranking_of(3, SCORES, noise=0.1, categories=tuple(labels))
+    np.testing.assert_array_equal(found.p_best, plain.p_best)
+    assert found.p_best.max() < 1
+    for what in ("validity", "diversity", "gain"):
+        interval = found.interval(what)
+        assert (interval.low < interval.high)[: len(found.ranges)].all()
 
 
 def test_unmeasured_ranges_follow_by_score(ranking_of):

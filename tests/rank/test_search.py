@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from slr_probe import LayerRange, ModelPair, Recipe, restored
-from slr_probe.errors import RankingError, TaskError
+from slr_probe.errors import RankingError, SweepError, TaskError
 from slr_probe.rank import RangeRanking, rank_layers, roc_auc
 from slr_probe.rank import meter as meter_module
 from slr_probe.rank.attribution import first_order_effects
 from slr_probe.rank.candidates import controls
 from slr_probe.rank.collapse import entropy_collapse
+from slr_probe.rank.weights import changed_blocks, relative_deltas
 from slr_probe.tasks.distribution import answer_distribution, next_token_logits
 from tests.rank.conftest import DEPTH, PLANTED
 
@@ -107,7 +108,15 @@ def test_of_equal_ranges_the_narrowest_wins_everywhere(planted_pair, task, plant
 
 def test_equal_hybrids_are_measured_once(planted):
     # 4 distinct sets of changed blocks, base with its own outside (equal here), 19 soups between 0 and 1.
-    assert planted.settings["hybrids_measured"] <= 4 + 1 + 21
+    assert planted.settings["hybrids_measured"] == 4 + 1 + 19
+
+
+def test_controls_are_counted(ranking):
+    # All blocks differ: 15 ranges, tuned, base, 19 soups, and random controls that are none of the ranges.
+    others = {frozenset(ranking.recipes[row].restored_blocks) for row in ranking.rows("random")}
+    others -= {frozenset(layers) for layers in ranking.ranges}
+    assert others
+    assert ranking.settings["hybrids_measured"] == 15 + 1 + 1 + 19 + len(others)
 
 
 @pytest.mark.parametrize("method", ["delta", "patching", "attribution", "entropy"])
@@ -130,20 +139,21 @@ def test_patching_adds_up_to_the_effect_of_restoring_everything(pair, task, rank
     assert found.block_gain.sum() == pytest.approx(ranking.mean_diversity[full] - ranking.mean_diversity[tuned])
 
 
-def test_attribution_is_the_slope_towards_base(pair, task):
+@pytest.mark.parametrize("sampling", [{}, {"temperature": 2.0}, {"temperature": 4.0, "min_p": 0.4}])
+def test_attribution_is_the_slope_towards_base(pair, task, sampling):
     queries = task.selection.queries(pair)
-    effects = first_order_effects(pair, queries)
+    effects = first_order_effects(pair, queries, **sampling)
     step = 1e-3  # measured in float64: a small step of float32 weights is mostly rounding
     wide = ModelPair.load(copy.deepcopy(pair.base).double(), copy.deepcopy(pair.tuned).double(),
                           tokenizer=pair.tokenizer, device="cpu")  # fmt: skip
-    before = answer_distribution(wide.tuned, task.selection.render(pair))
+    before = answer_distribution(wide.tuned, task.selection.render(pair), **sampling)
     for block in range(DEPTH):
         moved = copy.deepcopy(wide.tuned)
         with torch.no_grad():
             for ours, theirs in zip(moved.model.layers[block].parameters(),
                                     wide.base.model.layers[block].parameters(), strict=True):  # fmt: skip
                 ours += step * (theirs - ours)
-        after = answer_distribution(moved, task.selection.render(pair))
+        after = answer_distribution(moved, task.selection.render(pair), **sampling)
         slope = (after.diversity.mean() - before.diversity.mean()) / step
         assert effects[0][block] == pytest.approx(slope, rel=0.05, abs=2e-4)
         slope = (after.validity.mean() - before.validity.mean()) / step
@@ -151,15 +161,32 @@ def test_attribution_is_the_slope_towards_base(pair, task):
     assert all(p.requires_grad and p.grad is None for p in pair.tuned.parameters())
 
 
-def test_collapse_compares_blocks_on_one_input(pair, planted_pair, task):
+def test_attribution_of_prompts_without_valid_mass_is_nothing(pair, task):
+    effects = first_order_effects(pair, task.selection.queries(pair), min_p=1.0)
+    np.testing.assert_array_equal(effects, np.zeros((2, DEPTH)))
+
+
+@pytest.mark.parametrize("method", ["attribution", "entropy", "patching"])
+def test_cheap_methods_score_at_the_temperature_and_min_p_of_the_ranking(pair, task, method):
+    found = [
+        rank_layers(pair, task, method=method, soups=False, **sampling).block_gain
+        for sampling in ({}, {"temperature": 4.0}, {"min_p": 0.1})
+    ]
+    assert not np.allclose(found[0], found[1])
+    assert not np.allclose(found[0], found[2])
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_collapse_compares_blocks_on_one_input(pair, planted_pair, task, temperature):
     queries = task.selection.queries(pair)
-    found = entropy_collapse(pair, queries)
+    found = entropy_collapse(pair, queries, temperature=temperature)
     # By hand for the last block, whose output the model reads itself: run base's last block in tuned's place.
     last = DEPTH - 1
     logits = [next_token_logits(pair.tuned, queries)]
     with restored(pair, LayerRange(last, DEPTH)) as hybrid:
         logits.insert(0, next_token_logits(hybrid, queries))
-    base, tuned = (np.mean([-(p.exp() * p).sum() for p in (x.log_softmax(0) for x in some)]) for some in logits)
+    logs = [[(row / temperature).log_softmax(0) for row in some] for some in logits]
+    base, tuned = (np.mean([-(row.exp() * row).sum() for row in some]) for some in logs)
     assert found[last] == pytest.approx(base - tuned, abs=1e-5)
 
 
@@ -205,6 +232,30 @@ def test_streamed_and_resident_agree(tmp_path, planted_pair, task, planted):
     assert found.best == planted.best
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_blocks_are_compared_in_the_dtype_that_is_computed_in(tmp_path, planted_pair, stream):
+    """Base in float32 and a little off, tuned in bfloat16: in bfloat16 only the planted blocks differ."""
+    tuned = copy.deepcopy(planted_pair.tuned).bfloat16()
+    base = copy.deepcopy(planted_pair.base).bfloat16().float()
+    with torch.no_grad():
+        for parameter in base.parameters():
+            parameter.mul_(1.0001)
+    for side, model in (("base", base), ("tuned", tuned)):
+        model.save_pretrained(tmp_path / side)
+        planted_pair.tokenizer.save_pretrained(tmp_path / side)
+
+    def changed(loaded, **options):
+        pair = ModelPair.load(tmp_path / "base", tmp_path / "tuned", dtype=loaded, device="cpu")
+        return changed_blocks(pair, stream=stream, **options), relative_deltas(pair, stream=stream)
+
+    planted = frozenset(range(*PLANTED))
+    blocks, deltas = changed("bfloat16")
+    assert blocks == planted
+    assert set(np.flatnonzero(deltas)) == planted
+    assert changed("float32")[0] == frozenset(range(DEPTH))
+    assert changed("float32", dtype="bfloat16")[0] == planted
+
+
 def test_the_same_seed_gives_the_same_ranking(pair, task, ranking):
     again = rank_layers(pair, task, validity_floor=0.8)
     assert again.to_dict() == ranking.to_dict()
@@ -219,12 +270,29 @@ def test_a_killed_search_goes_on(pair, task, ranking, tmp_path, monkeypatch):
 
     monkeypatch.setattr(run, "_run", no_more)
     done = {path.name for path in tmp_path.iterdir()}
-    assert {"selection-0", "held-out-0"} <= done
+    assert [sum(name.startswith(part) for name in done) for part in ("selection-", "held-out-")] == [2, 1]
     found = meter_module.Meter(pair, task.selection.render(pair), frozenset(range(DEPTH)), {}, tmp_path / "selection")
     found(
         [Recipe.restore(layers, DEPTH) for layers in LayerRange.all(DEPTH)]
         + [ranking.recipes[i] for i in range(15, 39)]
     )
+
+
+def test_another_seed_or_floor_reuses_the_sweep_of_all_ranges(pair, task, tmp_path, monkeypatch):
+    from slr_probe.sweep import run
+
+    ran, original = [], run._run
+    first = rank_layers(pair, task, soups=False, out=tmp_path)
+    monkeypatch.setattr(run, "_run", lambda pair, ready, recipes, *args: (
+        ran.append((args[4], len(recipes))), original(pair, ready, recipes, *args)))  # fmt: skip
+    for change in ({"seed": 1}, {"validity_floor": 0.5}, {"level": 0.8}):
+        again = rank_layers(pair, task, soups=False, out=tmp_path, **change)
+        rows = slice(len(first.ranges) + 3)
+        np.testing.assert_array_equal(again.validity[rows], first.validity[rows])
+    again = [count for store, count in ran if store is not None and store.folder.name.startswith("selection")]
+    assert max(again, default=0) < len(first.ranges)
+    with pytest.raises(SweepError, match=r"another sweep.*measure"):
+        rank_layers(pair, task, soups=False, out=tmp_path, temperature=2.0)
 
 
 # -- tasks and bad input -----------------------------------------------------------------------------------------
@@ -276,6 +344,38 @@ def test_other_bad_input(pair, task):
         rank_layers(pair, [])
     with pytest.raises(TaskError, match="a task is"):
         rank_layers(pair, 7)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"level": 95}, RankingError, "level must lie between 0 and 1.*got 95"),
+        ({"level": "high"}, RankingError, "level must lie"),
+        ({"resamples": 0}, RankingError, "resamples must be a whole number of at least 1; got 0"),
+        ({"seed": -1}, RankingError, "seed must be a whole number of at least 0; got -1"),
+        ({"held_out": 2.5}, RankingError, "held_out must be a whole number of at least 1; got 2.5"),
+        ({"proposals": True}, RankingError, "proposals must be a whole number of at least 1; got True"),
+        ({"memory": "lots"}, SweepError, "memory must be a size"),
+        ({"temperature": -1}, SweepError, "temperature must be above 0"),
+        ({"min_p": 2}, SweepError, "min_p must lie in"),
+        ({"dtype": "int8"}, SweepError, "unknown dtype"),
+    ],
+)
+def test_bad_numbers_are_refused_before_any_model_is_loaded(pair_of, arguments, error, message):
+    pair = ModelPair.load(*pair_of("llama").folders)
+    with pytest.raises(error, match=message) as caught:
+        rank_layers(pair, method="attribution", **arguments)
+    assert "\n" not in str(caught.value)
+    assert not {"base", "tuned"} & vars(pair).keys()
+
+
+def test_a_tuned_model_without_any_valid_mass(pair, task, monkeypatch):
+    recipes = []
+    measure = meter_module.Meter._measure
+    monkeypatch.setattr(meter_module.Meter, "_measure", lambda self, new: (recipes.extend(new), measure(self, new)))
+    with pytest.raises(RankingError, match=r"tuned gives the valid answers of all 6 selection prompts no.*lower min_p"):
+        rank_layers(pair, task, min_p=1.0)
+    assert recipes == [Recipe.tuned(DEPTH)]  # and no range was swept
 
 
 def test_save_and_load(ranking, tmp_path):

@@ -1,0 +1,69 @@
+"""Arguments of `rank_layers`, checked before any model is loaded, and tuned's validity, before ranges are swept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from slr_probe.errors import RankingError
+from slr_probe.sweep.settings import Measure, as_dtype, parse_bytes
+
+
+def check_floor(floor: Any) -> None:
+    """Check the share of tuned's validity that a range must keep.
+
+    Raises:
+        RankingError: It is no number above 0 and up to 1.
+    """
+    if not _is(Real, floor) or not 0 < floor <= 1:
+        raise RankingError(
+            f"validity_floor must lie above 0 and not above 1 (a share of tuned's validity); got {floor!r}"
+        )
+
+
+def check_numbers(counts: Mapping[str, Any], level: Any, seed: Any) -> None:
+    """Check counts by name, the level of intervals and the seed.
+
+    Raises:
+        RankingError: A count is no whole number of at least 1, the level is not between 0 and 1, or the seed is no
+            whole number of at least 0.
+    """
+    for name, least, value in (*((name, 1, value) for name, value in counts.items()), ("seed", 0, seed)):
+        if not _is(Integral, value) or value < least:
+            raise RankingError(f"{name} must be a whole number of at least {least}; got {value!r}")
+    if not _is(Real, level) or not 0 < level < 1:
+        raise RankingError(f"level must lie between 0 and 1, such as 0.95; got {level!r}")
+
+
+def check_engine(engine: Mapping[str, Any]) -> None:
+    """Check options of `sweep`.
+
+    Raises:
+        SweepError: A temperature, min-p, memory limit or dtype that is none.
+    """
+    Measure(engine["temperature"], engine["min_p"])
+    parse_bytes(engine["memory"])
+    as_dtype(engine["dtype"])
+
+
+def check_tuned(validity: Float[ndarray, " prompt"], min_p: float) -> None:
+    """Check that there is validity of which a share can be kept.
+
+    Raises:
+        RankingError: Tuned gives none of the valid answers any probability, on any prompt.
+    """
+    if not np.any(validity > 0):
+        raise RankingError(
+            f"tuned gives the valid answers of all {len(validity)} selection prompts no probability (min_p={min_p:g}), "
+            "so no range can keep a share of it; lower min_p, or give prompts, answers or a chat template that fit the "
+            "model"
+        )
+
+
+def _is(kind: type, value: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
