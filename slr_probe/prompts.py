@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, get_args
 
 from jinja2 import TemplateError
@@ -12,6 +14,8 @@ from slr_probe.errors import PromptError
 
 Format = Literal["chat", "plain"]
 Prompt = str | Sequence[Mapping[str, str]]
+TODAY = datetime(2024, 7, 26)
+"""The day it is for chat templates that ask (our choice): the one that Llama 3.1's names where it is told none."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class PromptRenderer:
         if not getattr(self.tokenizer, "chat_template", None):
             raise PromptError("the tokenizer has no chat template; use format='plain', or set tokenizer.chat_template")
         try:
-            return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+            return apply_template(self.tokenizer, messages, open_turn=True)
         except TemplateError as error:
             raise PromptError(f"the chat template refuses the prompt ({error}): {prompt!r}") from error
 
@@ -100,6 +104,32 @@ class PromptRenderer:
                 f"{self.tokenizer.bos_token!r} out of the prompt or out of one place in the chat template: {prompt!r}"
             )
         return ids
+
+
+def apply_template(tokenizer: Any, messages: Sequence[Mapping[str, str]], *, open_turn: bool) -> str:
+    """The text of messages in the tokenizer's chat template; the one place where a template is applied.
+
+    transformers gives templates a function `strftime_now`, with which some (Llama 3.2) print today's date, so that
+    results would change from day to day. Here it is always `TODAY`. A template that asks for no date, or takes
+    `date_string` and has a fixed one of its own where it is not given (Llama 3.1), is left as it is.
+
+    Args:
+        tokenizer: A transformers tokenizer with a chat template.
+        messages: The conversation.
+        open_turn: Whether to open the assistant's turn at the end.
+    """
+    options = {}
+    if "strftime_now" in str(tokenizer.chat_template):
+        options["chat_template"] = _dated(tokenizer.get_chat_template())
+    messages = [dict(message) for message in messages]
+    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=open_turn, **options))
+
+
+def _dated(template: str) -> str:
+    """The template behind a macro that stands in for `strftime_now`: transformers takes no functions from callers."""
+    codes = sorted(set(re.findall(r"(?<!{)%-?[A-Za-z]", template)))
+    replaced = "".join(f" | replace('{code}', '{TODAY.strftime(code)}')" for code in codes)
+    return f"{{% macro strftime_now(format) %}}{{{{ format{replaced} }}}}{{% endmacro +%}}{template}"
 
 
 def _messages(prompt: Prompt) -> list[dict[str, str]]:

@@ -6,12 +6,17 @@ from typing import Any
 import pytest
 
 from slr_probe.errors import PromptError, SlrProbeError
-from slr_probe.prompts import PromptRenderer, compare_tokenizers
+from slr_probe.prompts import PromptRenderer, apply_template, compare_tokenizers
 from tests.tiny_tokenizer import SPECIAL, make_tokenizer
 
 PAD, BOS, EOS, UNK, TURN, END = range(len(SPECIAL))
 STRICT = (
     "{% if messages[0]['role'] != 'user' %}{{ raise_exception('user must speak first') }}{% endif %}{{ bos_token }}x"
+)
+LLAMA_3_1 = "{%- if not date_string is defined %}{%- set date_string = '26 Jul 2024' %}{%- endif %}"
+LLAMA_3_2 = (
+    "{%- if not date_string is defined %}{%- if strftime_now is defined %}"
+    "{%- set date_string = strftime_now('%d %b %Y') %}{%- endif %}{%- endif %}"
 )
 MESSAGES = [
     {"role": "user", "content": "Hi"},
@@ -161,6 +166,41 @@ def test_a_template_may_refuse_a_conversation() -> None:
     assert renderer("Hi") == [BOS, *characters("x")]
     with pytest.raises(PromptError, match=r"the chat template refuses the prompt .user must speak first"):
         renderer([{"role": "system", "content": "Be brief."}])
+
+
+@pytest.mark.parametrize(
+    ("template", "date"),
+    [
+        (LLAMA_3_1 + "{{ date_string }}", "26 Jul 2024"),
+        (LLAMA_3_2 + "{{ date_string }}", "26 Jul 2024"),
+        ("{{ strftime_now('%Y-%m-%d %H:%M:%S.%f') }}", "2024-07-26 00:00:00.000000"),
+        ("{% macro day(f) %}{{ strftime_now(f) }}{% endmacro %}{{ day('%-d. %B, %A') }}", "26. July, Friday"),
+        ("{% for m in messages %}{{ strftime_now(format='%d')|int + 1 }}{% endfor %}", "27"),
+        ("\n  {%- if messages %}\n{{ strftime_now('%y') }}\n {% endif %}", "24\n"),
+        ("\n{{ strftime_now('%y')[:1] }}", "\n2"),
+    ],
+)
+def test_a_template_that_asks_for_the_date_is_told_one_day(template: str, date: str) -> None:
+    tokenizer = make_tokenizer(template=template)
+    assert apply_template(tokenizer, MESSAGES[:1], open_turn=True) == date
+    assert PromptRenderer.of(tokenizer).text("Hi") == date
+    assert tokenizer.chat_template == template
+
+
+def test_a_template_among_several_is_told_the_day() -> None:
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = {"default": "{{ strftime_now('%Y') }}", "tool_use": "tools"}
+    assert PromptRenderer.of(tokenizer).text("Hi") == "2024"
+
+
+def test_a_template_without_a_date_is_applied_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = make_tokenizer()
+    plain = tokenizer.apply_chat_template(MESSAGES, tokenize=False, add_generation_prompt=True)
+    assert apply_template(tokenizer, MESSAGES, open_turn=True) == plain
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(type(tokenizer), "apply_chat_template", lambda self, *_, **options: asked.append(options) or "")
+    apply_template(tokenizer, MESSAGES, open_turn=False)
+    assert asked == [{"tokenize": False, "add_generation_prompt": False}]
 
 
 def test_a_token_without_an_embedding_row_is_refused() -> None:

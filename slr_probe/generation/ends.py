@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
 
+from slr_probe.prompts import apply_template
 from slr_probe.side import Side
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _end_of_turn(tokenizer: Any) -> int | None:
         return None
     turns = [{"role": "user", "content": "question"}, {"role": "assistant", "content": _MARK}]
     try:
-        text = str(tokenizer.apply_chat_template(turns, tokenize=False))
+        text = apply_template(tokenizer, turns, open_turn=False)
     except (TemplateError, ValueError, TypeError):
         return None
     after = tokenizer(text.rpartition(_MARK)[2].lstrip(), add_special_tokens=False)["input_ids"]

@@ -6,13 +6,13 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from slr_probe.errors import GenerationError, OutputError, ResultError
 from slr_probe.generation.jsonl import SETTINGS, encode, read_lines
-from slr_probe.results import write_text
+from slr_probe.results import digest, write_text
 
 _FORMAT = "slr_probe.outputs/1"
 
@@ -24,6 +24,7 @@ class Journal:
         path: The JSONL file.
         done: Text and end of every sample that is there, by prompt id and number of the sample.
         prompts: Text of every prompt that is there.
+        rendered: Hash of the token ids of every prompt that is there; absent in files of older versions.
     """
 
     def __init__(self, folder: Path, model: str, made: Mapping[str, Any], versions: Mapping[str, str]) -> None:
@@ -44,6 +45,7 @@ class Journal:
         self.model = model
         self.done: dict[tuple[str, int], tuple[str, bool]] = {}
         self.prompts: dict[str, str] = {}
+        self.rendered: dict[str, str] = {}
         _register(folder, self.path, model, made, versions)
         if self.path.exists():
             _drop_partial_line(self.path)
@@ -72,12 +74,14 @@ class Journal:
         except (KeyError, ValueError, TypeError) as error:
             raise ResultError(f"{self.path}, line {number}: not a line that generate() wrote ({error})") from error
         self.prompts[name] = prompt
+        if "rendered" in row:
+            self.rendered[name] = str(row["rendered"])
 
-    def check_prompts(self, prompts: Iterable[tuple[str, str]]) -> None:
-        """Check that prompts which are there under the same id have the same text.
+    def check_prompts(self, prompts: Iterable[tuple[str, str]], rendered: Mapping[str, Sequence[int]]) -> None:
+        """Check that prompts which are there under the same id have the same text and the same token ids.
 
         Raises:
-            GenerationError: One has another text.
+            GenerationError: One has others.
         """
         for name, prompt in prompts:
             if self.prompts.get(name, prompt) != prompt:
@@ -85,6 +89,17 @@ class Journal:
                     f"{self.path} has outputs for another prompt {name!r}: {self.prompts[name]!r}, now {prompt!r}; "
                     "give another folder"
                 )
+            mark = hash_ids(rendered[name])
+            if self.rendered.get(name, mark) != mark:
+                raise GenerationError(
+                    f"{self.path} has outputs for other token ids of prompt {name!r}: the chat template or tokenizer "
+                    "renders it otherwise than it did; give another folder"
+                )
+
+
+def hash_ids(ids: Sequence[int]) -> str:
+    """A short hash of the token ids of a prompt."""
+    return digest(list(ids))[:16]
 
 
 def file_stem(model: str) -> str:

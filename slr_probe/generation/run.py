@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from slr_probe.errors import GenerationError
-from slr_probe.generation.journal import Journal
+from slr_probe.generation.journal import Journal, hash_ids
 from slr_probe.generation.outputs import Outputs
 from slr_probe.generation.sampling import Sampling
 from slr_probe.generation.sources import Model, Source, read_sources
@@ -91,7 +91,7 @@ def generate(
             journal = _journal(pair, source, sampling, ends, backend, out)
             done: Done = {} if journal is None else journal.done
             if journal is not None:
-                journal.check_prompts(prompts)
+                journal.check_prompts(prompts, rendered[source.format])
             missing = _missing(wanted, done, rendered[source.format])
             ticker.update(len(wanted) - sum(len(request.samples) for request in missing))
             for rows in _rows(pair, source, missing, dict(prompts), sampling, ends, batch_tokens, backend):
@@ -117,6 +117,7 @@ def _rows(
     from dataclasses import replace
 
     copies = {request.id: request.samples for request in requests}
+    hashes = {request.id: hash_ids(request.ids) for request in requests}
     if sampling.greedy:
         requests = [replace(request, samples=request.samples[:1]) for request in requests]
     text = _text_of(pair, sampling)
@@ -125,6 +126,7 @@ def _rows(
             {
                 "model": source.name, "id": one.id, "prompt": prompts[one.id], "sample": sample,
                 "text": text(one.tokens), "finished": one.finished, "tokens": len(one.tokens),
+                "rendered": hashes[one.id],
             }
             for one in written for sample in (copies[one.id] if sampling.greedy else (one.sample,))
         ]  # fmt: skip

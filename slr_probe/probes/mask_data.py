@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import TemplateError
 
 from slr_probe.errors import MaskError, PromptError
-from slr_probe.prompts import Format, PromptRenderer
+from slr_probe.prompts import Format, PromptRenderer, apply_template
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
@@ -196,9 +196,7 @@ def _template(prompts: PromptRenderer, messages: Conversation, open_turn: bool) 
     if not getattr(prompts.tokenizer, "chat_template", None):
         raise PromptError("the tokenizer has no chat template; use format='plain', or set tokenizer.chat_template")
     try:
-        return str(
-            prompts.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=open_turn)
-        )
+        return apply_template(prompts.tokenizer, messages, open_turn=open_turn)
     except (TemplateError, IndexError) as error:
         raise PromptError(f"the chat template refuses the conversation ({error}): {str(messages)[:80]}") from error
 

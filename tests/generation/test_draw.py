@@ -143,6 +143,7 @@ def test_keyed_numbers():
         {"min_p": 2},
         {"max_tokens": 0},
         {"seed": 0.5},
+        {"seed": -1},
         {"stop": ("",)},
         {"temperature": True},
     ],

@@ -108,6 +108,23 @@ def test_more_prompts_and_samples_are_added(pair, whole, tmp_path):
     assert generate(pair, PROMPTS, ["tuned"], samples=3, sampling=SHORT, out=tmp_path)["tuned"] == whole["tuned"]
 
 
+def test_a_prompt_that_is_rendered_otherwise_is_an_error(pair, tmp_path, monkeypatch):
+    asked = {"samples": 1, "sampling": SHORT, "out": tmp_path}
+    generate(pair, PROMPTS[:2], ["tuned", "tuned (plain)"], **asked)
+    real = module._render
+    monkeypatch.setattr(module, "_render", lambda *given: {name: (*ids, 9) for name, ids in real(*given).items()})
+    generate(pair, PROMPTS[2:], ["tuned"], **asked)
+    with pytest.raises(GenerationError, match=r"tuned.jsonl has outputs for other token ids of prompt 'b'"):
+        generate(pair, PROMPTS[1:2], ["tuned"], **asked)
+    monkeypatch.undo()
+    assert generate(pair, PROMPTS[:2], ["tuned"], **asked)["tuned"].samples == 1
+    rows = [json.loads(line) for line in (tmp_path / "tuned.jsonl").read_text().splitlines()]
+    (tmp_path / "tuned.jsonl").write_text("".join(
+        json.dumps({key: value for key, value in row.items() if key != "rendered"}) + "\n" for row in rows
+    ))  # fmt: skip
+    assert generate(pair, PROMPTS, ["tuned"], **asked)["tuned"].samples == 1
+
+
 def test_other_settings_are_an_error(pair, tmp_path):
     generate(pair, PROMPTS[:1], ["tuned"], samples=1, sampling=SHORT, out=tmp_path)
     before = (tmp_path / "tuned.jsonl").read_bytes()

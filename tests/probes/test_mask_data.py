@@ -111,6 +111,13 @@ def pair(pair_of: Any) -> ModelPair:
     return ModelPair.load(*pair_of("llama").folders, device="cpu")
 
 
+def test_the_date_in_a_template_is_fixed() -> None:
+    dates = ("{{ strftime_now('%Y %f') }}", "2024 000000")
+    templates = [TEMPLATE.replace("{{ bos_token }}", "{{ bos_token }}" + date) for date in dates]
+    one, other = (render(PromptRenderer.of(make_tokenizer(template=template)), TALK) for template in templates)
+    assert one == other
+
+
 def test_loading(pair: ModelPair) -> None:
     (one,) = load_examples(pair, [{"messages": TALK}])
     assert load_examples(pair, [one]) == [one] == load_examples(pair, [TALK])
