@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from slr_probe.prompts import Format, PromptRenderer
@@ -41,10 +42,23 @@ def answer_tokens(tokenizer: Any, answer: str, ignore_case: bool) -> tuple[int, 
     return tuple(sorted(_ids(tokenizer, spellings(answer, ignore_case))))
 
 
+@dataclass(frozen=True)
+class Opening:
+    """A prompt up to the place where its answer stands.
+
+    Attributes:
+        token_ids: Its tokens.
+        split: Answers that are not one token there, as the tokenizer writes them after this prompt.
+    """
+
+    token_ids: tuple[int, ...]
+    split: tuple[str, ...]
+
+
 def open_answer(
     renderer: PromptRenderer, prompt: str, answers: Sequence[str], ignore_case: bool, format: Format
-) -> tuple[int, ...]:
-    """Token ids of the prompt up to the place where the answer is exactly one token.
+) -> Opening:
+    """The prompt up to the place where the answer is exactly one token, and the answers for which there is none.
 
     In the plain format the text ends with "Answer:". Where the tokenizer splits " 7" into a space and "7" (digits in
     Gemma, Llama 3 and Qwen), the model must write the space first, and only the next token is the answer; the space
@@ -55,15 +69,12 @@ def open_answer(
         text, lead = PLAIN_FRAME.format(prompt=prompt), " "
     else:
         text, lead = renderer.text(prompt, "chat"), _reply_lead(renderer, prompt)
-    bare = renderer(text, "plain")
+    bare = _opening(renderer, text, lead, answers, ignore_case)
     if not lead:
-        return tuple(bare)
-    spaced = renderer(text + lead, "plain")
-    if len(spaced) <= len(bare) or _completions(renderer, text + lead, "", answers, ignore_case) <= _completions(
-        renderer, text, lead, answers, ignore_case
-    ):
-        return tuple(bare)
-    return tuple(spaced)
+        return bare
+    spaced = _opening(renderer, text + lead, "", answers, ignore_case)
+    longer = len(spaced.token_ids) > len(bare.token_ids)
+    return spaced if longer and len(spaced.split) < len(bare.split) else bare
 
 
 def _ids(tokenizer: Any, texts: Sequence[str]) -> set[int]:
@@ -92,11 +103,17 @@ def _reply_lead(renderer: PromptRenderer, prompt: str) -> str:
     return " " if said.startswith(opening + " Q") else ""
 
 
-def _completions(renderer: PromptRenderer, text: str, lead: str, answers: Sequence[str], ignore_case: bool) -> int:
-    """How many answers are one token after `text`, written as the tokenizer itself would write them."""
+def _opening(renderer: PromptRenderer, text: str, lead: str, answers: Sequence[str], ignore_case: bool) -> Opening:
+    """The text as a prompt, and the answers that are not one token after it, `lead` before them.
+
+    An answer may be written as it is listed and, where case does not matter, capitalised; nobody is asked to shout it.
+    """
     prefix = renderer(text, "plain")
-    count = 0
+    split = []
     for answer in answers:
-        whole = [renderer(text + lead + form, "plain") for form in spellings(answer.split("|")[0], ignore_case)]
-        count += any(len(ids) == len(prefix) + 1 and ids[:-1] == prefix for ids in whole)
-    return count
+        first = answer.split("|")[0]
+        forms = dict.fromkeys((first, first.capitalize()) if ignore_case else (first,))
+        whole = [renderer(text + lead + form, "plain") for form in forms]
+        if not any(len(ids) == len(prefix) + 1 and ids[:-1] == prefix for ids in whole):
+            split.append(answer)
+    return Opening(tuple(prefix), tuple(split))

@@ -81,7 +81,7 @@ class RenderedTask:
         items: The questions that fit the tokenizer.
         rendered: Their queries, in the same order.
         format: `"chat"` or `"plain"`.
-        notes: What was dropped, and why.
+        notes: What was dropped or is scored in part, and why.
     """
 
     items: tuple[CRCItem, ...]
@@ -102,6 +102,8 @@ class RenderedTask:
 @dataclass(frozen=True)
 class CRCTask:
     """A set of constrained choices.
+
+    In the built-in task, 12 of the 40 held-out prompts have the same answers as a selection prompt, in other words.
 
     Attributes:
         items: The questions.
@@ -131,7 +133,11 @@ class CRCTask:
 
     @classmethod
     def default(cls) -> CRCTask:
-        """The built-in task: 20 prompts a category and split, of characters and words; no prompt is in both splits."""
+        """The built-in task: 20 prompts a category and split, of characters and words; no prompt is in both splits.
+
+        Held-out prompts are other wordings, but not always other answers: 12 of the 40 have the answers of a selection
+        prompt. What they show is that a choice carries over to new wordings, and for 28 of them to new answers.
+        """
         return cls.load(Path(str(resources.files("slr_probe.tasks"))) / "crc.json")
 
     @classmethod
@@ -193,6 +199,10 @@ class CRCTask:
     def render(self, pair: ModelPair, format: Format | None = None) -> RenderedTask:
         """Render for the pair's tokenizer, dropping questions with an answer that is not a single token.
 
+        What counts is how the tokenizer writes an answer right after the prompt, which depends on the format: a token
+        for " red" is no use where the reply begins without a space. A question is dropped where fewer than two of its
+        answers are single tokens there; where some are not, a note says so.
+
         Args:
             pair: Whose tokenizer and chat template are used.
             format: `"chat"` or `"plain"`; default: chat where there is a chat template.
@@ -203,16 +213,28 @@ class CRCTask:
         """
         chosen: Format = format or pair.prompts.default_format
         kept, queries, notes = [], [], []
+        partly: list[str] = []
         for item in self.items:
             groups = [answer_tokens(pair.tokenizer, answer, item.ignore_case) for answer in item.answers]
             reason = _misfit(item, groups)
+            if not reason:
+                opening = open_answer(pair.prompts, item.prompt, item.answers, item.ignore_case, chosen)
+                names = ", ".join(map(repr, opening.split))
+                if len(item.answers) - len(opening.split) < 2:
+                    reason = f"{names} not a single token after the {chosen} prompt"
+                elif names:
+                    partly.append(f"{names} of {item.prompt!r}")
             if reason:
                 notes.append(f"dropped {item.prompt!r}: {reason}")
                 continue
-            ids = open_answer(pair.prompts, item.prompt, item.answers, item.ignore_case, chosen)
             kept.append(item)
-            queries.append(Query(ids, tuple(groups)))
+            queries.append(Query(opening.token_ids, tuple(groups)))
         self._check_enough(kept, notes)
+        if partly:
+            notes.append(
+                f"{len(partly)} prompts are scored without answers that are several tokens after the {chosen} prompt, "
+                f"so validity is understated there; first {partly[0]}"
+            )
         return RenderedTask(tuple(kept), tuple(queries), chosen, tuple(notes))
 
     def queries(self, pair: ModelPair, format: Format | None = None) -> Sequence[Query]:

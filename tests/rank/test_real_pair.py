@@ -26,8 +26,11 @@ def task():
 
 
 def test_every_built_in_prompt_fits_the_tokenizer(pair):
-    for format in ("chat", "plain"):
-        assert not CRCTask.default().render(pair, format).notes
+    chat, plain = (CRCTask.default().render(pair, format) for format in ("chat", "plain"))
+    assert len(chat.items) == len(plain.items) == 80
+    assert not plain.notes
+    (note,) = chat.notes  # "spades" is "sp" and "ades" without a space before it
+    assert note.startswith("6 prompts are scored without answers that are several tokens")
 
 
 def test_the_best_range_ends_the_model_and_beats_tuned_on_held_out_prompts(pair, task):

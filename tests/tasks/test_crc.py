@@ -1,9 +1,11 @@
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
+from slr_probe import ModelPair
 from slr_probe.errors import TaskError
 from slr_probe.prompts import PromptRenderer
 from slr_probe.tasks import CRCItem, CRCTask
@@ -13,11 +15,11 @@ from tests.tiny_tokenizer import TEMPLATE, make_tokenizer
 WORDS = ["red", "Red", " red", " Red", "blue", " blue", "Answer", "Question"]
 
 
-def subword_tokenizer(kind, template=None):
+def subword_tokenizer(kind, template=None, words=WORDS):
     """Whole words in one token; "gpt2" keeps " 7" as one, "llama3" splits off its space, "metaspace" writes it as ▁."""
     from transformers import PreTrainedTokenizerFast
 
-    words = list(WORDS)
+    words = list(words)
     if kind == "gpt2":
         words += [f" {digit}" for digit in range(10)]
         pieces = r" ?[A-Za-z]+| ?[0-9]| ?[^\sA-Za-z0-9]|\s"
@@ -94,7 +96,9 @@ def test_unknown_characters_are_no_answer():
 def test_the_plain_prompt_ends_where_one_token_is_the_answer(kind, answers, ending):
     tokenizer = subword_tokenizer(kind)
     renderer = PromptRenderer.of(tokenizer)
-    ids = open_answer(renderer, "Pick one.", answers, True, "plain")
+    opening = open_answer(renderer, "Pick one.", answers, True, "plain")
+    ids, split = opening.token_ids, opening.split
+    assert split == ()
     text = "".join(tokenizer.convert_ids_to_tokens(list(ids))).replace("▁", " ")
     assert text == f"Question: Pick one.\n{ending}"
     for answer in answers:  # as the tokenizer writes the whole text
@@ -106,7 +110,7 @@ def test_the_plain_prompt_ends_where_one_token_is_the_answer(kind, answers, endi
 def test_the_chat_prompt_ends_with_the_opening_of_the_reply():
     tokenizer = make_tokenizer()
     renderer = PromptRenderer.of(tokenizer)
-    assert list(open_answer(renderer, "Pick.", ["1", "2"], True, "chat")) == renderer("Pick.", "chat")
+    assert list(open_answer(renderer, "Pick.", ["1", "2"], True, "chat").token_ids) == renderer("Pick.", "chat")
 
 
 def test_a_template_that_puts_a_space_before_the_reply():
@@ -114,8 +118,8 @@ def test_a_template_that_puts_a_space_before_the_reply():
     template = template.replace("<turn>{{ m['role'] }}\\n", "<turn>{{ m['role'] }}:").replace("{{ bos_token }}", "")
     tokenizer = subword_tokenizer("llama3", template)
     renderer = PromptRenderer.of(tokenizer)
-    digits = open_answer(renderer, "Pick.", ["1", "2"], True, "chat")
-    words = open_answer(renderer, "Pick.", ["red", "blue"], True, "chat")
+    digits = open_answer(renderer, "Pick.", ["1", "2"], True, "chat").token_ids
+    words = open_answer(renderer, "Pick.", ["red", "blue"], True, "chat").token_ids
     assert digits[:-1] == words
     assert tokenizer.convert_ids_to_tokens(digits[-1]) == " "
 
@@ -133,6 +137,20 @@ def test_the_built_in_task():
     # Wordings differ between the splits even where the answers agree.
     openings = [{prompt.split(".")[0] for prompt in part} for part in (chosen, held)]
     assert not openings[0] & openings[1]
+
+
+def test_held_out_prompts_that_share_their_answers_with_selection_are_as_many_as_it_says():
+    task = CRCTask.default()
+    chosen, held = ([frozenset(item.answers) for item in part.items] for part in (task.selection, task.held_out))
+    assert sum(answers in chosen for answers in held) == 12
+    assert "12 of the 40" in CRCTask.__doc__
+
+
+@pytest.mark.parametrize("format", ["chat", "plain"])
+def test_the_embedded_pair_is_asked_all_of_the_built_in_task(format):
+    rendered = CRCTask.default().render(ModelPair.load("organism:base", "organism:dpo"), format)
+    assert len(rendered.items) == 80
+    assert rendered.notes == ()
 
 
 def test_every_listed_answer_stands_in_its_prompt():
@@ -159,6 +177,37 @@ def test_questions_that_do_not_fit_the_tokenizer_are_dropped_with_a_note():
     )
     assert len(rendered.items) == 5
     assert rendered.notes == ("dropped 'Pick green or red.': 'green' not a single token",)
+
+
+@pytest.mark.parametrize(
+    ("word", "chat", "plain"),
+    [("red", True, False), ("Red", True, False), (" red", False, True), ("RED", False, False), (" RED", False, False)],
+)
+def test_an_answer_counts_in_the_form_that_continues_the_prompt(word, chat, plain):
+    tokenizer = subword_tokenizer("gpt2", TEMPLATE, [word, "blue", " blue", "Answer", "Question"])
+    assert answer_tokens(tokenizer, "red", True)
+    task = CRCTask.of([("Pick red or blue.", ["red", "blue"]), *((f"{i}?", ["1", "2"]) for i in range(5))])
+    for format, fits in (("chat", chat), ("plain", plain)):
+        rendered = task.render(pair_with(tokenizer), format)
+        note = f"dropped 'Pick red or blue.': 'red' not a single token after the {format} prompt"
+        assert rendered.notes == (() if fits else (note,))
+
+
+def test_a_question_stays_with_a_note_where_two_answers_fit():
+    tokenizer = subword_tokenizer("gpt2", TEMPLATE, [" red", "blue", "green"])
+    rendered = CRCTask.of([("Pick a colour.", ["red", "blue", "green"])]).render(pair_with(tokenizer))
+    (note,) = rendered.notes
+    assert note.startswith("1 prompts are scored without answers that are several tokens after the chat prompt")
+    assert note.endswith("first 'red' of 'Pick a colour.'")
+    assert [len(ids) for ids in rendered.rendered[0].answers] == [1, 1, 1]
+
+
+def test_capitals_count_only_where_case_does_not_matter():
+    pair = pair_with(subword_tokenizer("gpt2", TEMPLATE, ["Red", "blue"]))
+    item = CRCItem("Pick red or blue.", ("red", "blue"))
+    assert CRCTask((item,)).render(pair).items
+    with pytest.raises(TaskError, match="'red' not a single token"):
+        CRCTask((replace(item, ignore_case=False),)).render(pair)
 
 
 def test_too_few_questions_left():
