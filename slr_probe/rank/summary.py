@@ -86,15 +86,14 @@ def plain(ranking: RangeRanking) -> dict[str, Any]:
 def text(ranking: RangeRanking) -> str:
     """A few lines: what to restore, how sure, and beside what."""
     n = len(ranking.ranges)
+    measured = int(ranking.measured[:n].sum())
     lines = [
-        f"RangeRanking: {n} ranges of {ranking.depth} blocks by '{ranking.method}', "
-        f"{int(ranking.measured[:n].sum())} measured on {ranking.validity.shape[1]} prompts",
-        f"  floor   validity >= {ranking.bar:.3f}, which is {ranking.floor:g} x tuned",
+        f"RangeRanking: {n} ranges of {ranking.depth} blocks by '{ranking.method}', {measured} measured, floor "
+        f"{ranking.bar:.3f} ({ranking.floor:g} x tuned)"
     ]
     if not ranking.meets_floor:
         lines.append(f"  FLOOR NOT MET: {_unmet(ranking)}")
-    for name, row in _shown(ranking):
-        lines.append(f"  {name:<24}{_scores(ranking, row)}")
+    lines += [*_scores(ranking, held_out=False), *_scores(ranking, held_out=True)]
     return "\n".join(lines + [f"  note    {note}" for note in ranking.notes])
 
 
@@ -134,7 +133,7 @@ def html(ranking: RangeRanking) -> str:
 
 
 def _shown(ranking: RangeRanking) -> list[tuple[str, int]]:
-    rows = [(f"best    {ranking.best}", int(ranking.order[0]))]
+    rows = [(f"best {ranking.best}", int(ranking.order[0]))]
     for kind in ("tuned", "base", "full", "early", "late"):
         rows += [(kind, int(row)) for row in ranking.rows(kind)[:1]]
     if ranking.best_soup is not None:
@@ -142,20 +141,27 @@ def _shown(ranking: RangeRanking) -> list[tuple[str, int]]:
     return rows
 
 
-def _scores(ranking: RangeRanking, row: int) -> str:
-    parts = []
-    for what, values, held in (
-        ("validity", ranking.mean_validity, ranking.held_validity),
-        ("diversity", ranking.mean_diversity, ranking.held_diversity),
-    ):
-        found = ranking.interval(what)
-        limits = f" [{found.low[row]:.3f}, {found.high[row]:.3f}]" if np.isfinite(found.low[row]) else ""
-        parts.append(f"{what} {values[row]:.3f}{limits}")
-        if held.shape[1] and np.isfinite(held[row]).all():
-            parts[-1] += f" held out {held[row].mean():.3f}"
-    if row < len(ranking.ranges) and np.isfinite(ranking.p_best[row]):
-        parts.append(f"p(best) {ranking.p_best[row]:.2f}")
-    return ", ".join(parts)
+def _scores(ranking: RangeRanking, *, held_out: bool) -> list[str]:
+    """Header and a line a model; nothing where there are no such prompts."""
+    validity = ranking.held_validity if held_out else ranking.validity
+    diversity = ranking.held_diversity if held_out else ranking.diversity
+    where = f"{validity.shape[1]} {'held-out' if held_out else 'selection'} prompts"
+    limits = [ranking.interval(what, held_out=held_out) for what in ("validity", "diversity")]
+    lines = []
+    for name, row in _shown(ranking):
+        if not validity.shape[1] or not np.isfinite(validity[row]).all():
+            continue
+        cells = [_cell(values[row].mean(), found.low[row], found.high[row])
+                 for values, found in zip((validity, diversity), limits, strict=True)]  # fmt: skip
+        chosen = not held_out and row < len(ranking.ranges) and np.isfinite(ranking.p_best[row])
+        share = f"{ranking.p_best[row]:.2f}" if chosen else ""
+        lines.append(f"  {name:<22}{cells[0]:<22}{cells[1]:<22}{share}".rstrip())
+    head = f"  {where:<22}{'validity':<22}{'diversity':<22}{'' if held_out else 'p(best)'}".rstrip()
+    return [head, *lines] if lines else []
+
+
+def _cell(value: float, low: float, high: float) -> str:
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]" if np.isfinite(low) else f"{value:.3f}"
 
 
 def _estimates(ranking: RangeRanking, what: str) -> Any:
