@@ -156,7 +156,7 @@ def winner_share(
     """How often each candidate is the best one when the prompts are drawn anew.
 
     In every resample the winner is the candidate with the largest mean `objective` among those whose mean
-    `constrained` is at least `floor` times the mean `reference`.
+    `constrained` is at least `floor` times the mean `reference`, which must be above 0 for there to be a floor.
 
     Args:
         objective: What is maximised, for each candidate and prompt.
@@ -183,7 +183,7 @@ def winner_share(
         drawn = counts[rows]
         gain = resampled_means(objective[order], drawn)
         bar = floor * resampled_means(reference[None], drawn)[0]
-        gain[resampled_means(constrained[order], drawn) < bar - tolerance] = -np.inf
+        gain[(resampled_means(constrained[order], drawn) < bar - tolerance) | (bar <= 0)] = -np.inf
         best = gain.max(axis=0, initial=-np.inf)
         met = np.isfinite(best)
         none += int((~met).sum())

@@ -43,6 +43,8 @@ def test_rank(run, folders, task, tmp_path):
         (["--floor", "0"], "validity_floor must lie above 0"),
         (["--task", "absent.json"], "cannot read the task file absent.json"),
         (["--memory", "lots"], "memory must be a size"),
+        (["--method", "attribution", "--temperature", "-1"], "temperature must be above 0"),
+        (["--min-p", "1"], "no probability (min_p=1)"),
     ],
 )
 def test_bad_input_is_one_line(run, folders, task, tmp_path, arguments, message):

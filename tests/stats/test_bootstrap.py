@@ -156,6 +156,13 @@ def test_no_candidate_meets_the_floor():
     assert share.sum() == 0
 
 
+def test_without_a_reference_no_floor_is_met():
+    share, none = winner_share(np.ones((2, 5)), np.ones((2, 5)), np.array([1.0, 0, 0, 0, 0]), 0.9, seed=3)
+    empty = (resample_counts(5, seed=3)[:, 0] == 0).mean()
+    assert none == pytest.approx(empty)
+    assert share.tolist() == [pytest.approx(1 - empty), 0]
+
+
 def test_seeds():
     values = RNG.random(15)
     assert mean_interval(values, seed=4).low == mean_interval(values, seed=4).low
