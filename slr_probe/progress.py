@@ -24,7 +24,13 @@ def bar(total: int, what: str, *, unit: str = "it", show: bool | None = None, by
     else:
         from tqdm.auto import tqdm
 
-    wanted = not os.environ.get("TQDM_DISABLE") and (sys.stderr.isatty() or "ipykernel" in sys.modules)
+    wanted = not os.environ.get("TQDM_DISABLE") and (sys.stderr.isatty() or _in_notebook())
     visible = wanted if show is None else show
     options: dict[str, Any] = {"unit_scale": True, "unit_divisor": 1024} if bytes else {}
     return tqdm(total=total, desc=what, unit="B" if bytes else unit, disable=not visible, leave=False, **options)
+
+
+def _in_notebook() -> bool:
+    """Whether this process is a Jupyter kernel; that its packages were imported says nothing."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return type(shell).__name__ == "ZMQInteractiveShell"

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from slr_probe.cli.app import Device, Download, Dtype, JsonFile, Quiet, Seed, Trust, app
-from slr_probe.cli.output import write_json
+from slr_probe.cli.output import check_places, write_json
 from slr_probe.cli.validate import (
     Backend,
     EmbedderModel,
@@ -79,6 +79,7 @@ def lineage(
     from slr_probe.lineage import lineage_from_outputs, trace_lineage
     from slr_probe.tasks.thinking import THINK
 
+    check_places(out, json_file)
     trunk, branches = read_stages(stage)
     everything = [source for _, source in (*trunk, *(one for members in branches.values() for one in members))]
     saved = [source.endswith(".jsonl") for source in everything]

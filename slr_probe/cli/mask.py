@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from slr_probe.cli.app import Base, Device, Download, Dtype, Quiet, Trust, Tuned, app
-from slr_probe.cli.output import show
+from slr_probe.cli.output import check_places, show
 
 
 @app.command()
@@ -57,6 +57,7 @@ def mask(
     from slr_probe.probes.mask_data import hold_back, read_conversations
     from slr_probe.results import write_text
 
+    check_places(out, json_file)
     pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)
     progress = False if quiet else None
     given: Any = read_conversations(data) if data else sample_conversations(pair, seed=seed, progress=progress)

@@ -6,6 +6,25 @@ import json
 from pathlib import Path
 from typing import Any
 
+from slr_probe.errors import OutputError
+
+
+def check_places(out: Path | None, json_file: Path | None) -> None:
+    """Check, before any work, that what a user named can be a folder and a file.
+
+    Raises:
+        OutputError: It stands or lies where a file is, or is a folder where a file is wanted.
+    """
+    for path, folder in ((out, True), (json_file, False)):
+        if path is None:
+            continue
+        if folder and path.exists() and not path.is_dir():
+            raise OutputError(f"--out {path} is a file; give a folder")
+        if not folder and path.is_dir():
+            raise OutputError(f"--json {path} is a folder; give a file")
+        if above := next((one for one in path.parents if one.exists() and not one.is_dir()), None):
+            raise OutputError(f"cannot write {path}: {above} is a file")
+
 
 def show(found: Any, table: tuple[list[str], list[list[str]]], json_file: Path | None, out: Path | None,
           name: str) -> None:  # fmt: skip

@@ -21,7 +21,7 @@ from slr_probe.cli.app import (
     Tuned,
     app,
 )
-from slr_probe.cli.output import print_table, show, write_json
+from slr_probe.cli.output import check_places, print_table, show, write_json
 from slr_probe.errors import PromptError
 
 
@@ -43,6 +43,7 @@ def delta(
     from slr_probe.probes.weights import weight_delta
     from slr_probe.results import save_figure
 
+    check_places(out, json_file)
     found = weight_delta(base, tuned, spectral="auto" if spectral else "none", download=download,
                          trust_remote_code=trust, progress=False if quiet else None)  # fmt: skip
     groups = found.to_dataframe(by="group")
@@ -88,6 +89,7 @@ def lens(
     from slr_probe.probes.lens import logit_lens
     from slr_probe.probes.lens_table import lines
 
+    check_places(out, json_file)
     pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)
     found = logit_lens(pair, asked(prompts, task), answers=answer, recipes=hybrid or (), seed=seed,
                        progress=False if quiet else None)  # fmt: skip
@@ -126,6 +128,7 @@ def patch(
     from slr_probe.probes.patching import patch_activations
     from slr_probe.probes.patching_table import lines
 
+    check_places(out, json_file)
     pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)
     found = patch_activations(
         pair, asked(prompts, task), answers=answer, direction=direction,  # type: ignore[arg-type]

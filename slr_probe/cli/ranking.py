@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from slr_probe.cli.app import Base, Download, JsonFile, Quiet, Trust, Tuned, app
-from slr_probe.cli.output import print_table, write_json
+from slr_probe.cli.output import check_places, print_table, write_json
 
 
 @app.command()
@@ -48,6 +48,7 @@ def rank(
     from slr_probe.rank import rank_layers, summary
     from slr_probe.results import save_figure
 
+    check_places(out, json_file)
     pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)
     found = rank_layers(
         pair, task, method, floor, scorer=scorer, proposals=proposals, soups=soups, temperature=temperature,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from slr_probe.cli.app import Base, Device, Download, Dtype, JsonFile, Quiet, Seed, Trust, Tuned, app
-from slr_probe.cli.output import write_json
+from slr_probe.cli.output import check_places, write_json
 from slr_probe.errors import ValidationError
 
 Tasks = Annotated[
@@ -82,6 +82,7 @@ def validate(
     from slr_probe.tasks.thinking import THINK
     from slr_probe.validation import validate as run
 
+    check_places(out, json_file)
     pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)
     found = run(
         pair, layers, task_list(tasks), preset="quick" if quick else "full", prompts=prompts, samples=samples,
