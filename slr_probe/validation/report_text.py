@@ -127,7 +127,8 @@ def _difference(report: ValidationReport, at: tuple[int, int, int]) -> str:
     if not math.isfinite(found.difference.low[at]):
         return ""
     star = "*" if found.adjusted[at] <= 1 - report.level else ""
-    values = (found.difference.estimate[at], found.difference.low[at], found.difference.high[at])
+    ends = (found.difference.estimate[at], found.difference.low[at], found.difference.high[at])
+    values = [0.0 if abs(value) < 1e-12 else value for value in ends]  # rounding of a mean is no difference
     return f"{values[0]:+.3g} [{values[1]:.2g}, {values[2]:.2g}]{star}"
 
 

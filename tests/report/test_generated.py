@@ -56,6 +56,11 @@ def test_four_prompts_cannot_show_anything(found):
     assert "(4 prompts a task)" in sentence(found.validation)
 
 
+def test_what_only_intervals_show_is_not_confirmed(found, monkeypatch):
+    monkeypatch.setattr("slr_probe.report.generated._leaves_out_zero", lambda *asked: True)
+    assert "no difference to tuned in diversity or quality is confirmed" in sentence(found.validation)
+
+
 def test_tables_hold_the_two_fixed_measures_of_every_model(found):
     report = found.validation
     for table in section(report)["tables"]:
