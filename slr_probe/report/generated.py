@@ -11,6 +11,7 @@ from markupsafe import Markup
 from slr_probe.report.svg import Scale, around, el, figure, label, path, text, tip
 from slr_probe.report.tables import Row, Table
 from slr_probe.report.words import listed, short_task
+from slr_probe.validation.verdict import endless
 
 if TYPE_CHECKING:
     from slr_probe.validation.report import ValidationReport
@@ -25,7 +26,7 @@ def section(report: ValidationReport) -> dict[str, Any]:
         for task, (one, other) in zip(report.tasks, report.primary, strict=True)
     )
     return {
-        "verdicts": [_capital(line) for line in (*report.verdicts, *report.carry_over)],
+        "verdicts": [_capital(line) for line in (*report.verdicts, *report.endings, *report.carry_over)],
         "forest": forest(report),
         "caption": f"Difference to tuned of the hybrid (first) and of baselines, with {report.level:.0%} bootstrap "
         f"intervals over prompts. The measures were fixed beforehand: {pairs}. Green is better, orange worse, grey "
@@ -45,11 +46,11 @@ def sentence(report: ValidationReport) -> str:
         by: dict[str, list[str]] = {}
         for task, pair in zip(report.tasks, report.primary, strict=True):
             by.setdefault(state(report, task, model, pair[at]), []).append(short_task(task))
-        said = [f"{words[0]} on {listed(by['better'])}"] if "better" in by else []
-        said += [f"{words[1]} on {listed(by['worse'])}"] if "worse" in by else []
+        differs = [f"{words[0]} on {listed(by['better'])}"] if "better" in by else []
+        differs += [f"{words[1]} on {listed(by['worse'])}"] if "worse" in by else []
         unclear = [*by.get("unclear", []), *by.get("undefined", [])]
-        said += [f"not shown to differ in {words[2]} on {listed(unclear)}"] if unclear else []
-        parts.append(", ".join(said))
+        differs += [f"not shown to differ in {words[2]} on {listed(unclear)}"] if unclear else []
+        parts.append(", ".join(differs))
         unclear_on.append(unclear)
     sizes = sorted({len(ids) for ids in report.prompt_ids})
     where = f"In generated text ({' to '.join(map(str, sizes[:: max(len(sizes) - 1, 1)]))} prompts a task)"
@@ -57,8 +58,15 @@ def sentence(report: ValidationReport) -> str:
         doubtful = any(_leaves_out_zero(report, task, model, name)
                        for task, pair in zip(report.tasks, report.primary, strict=True) for name in pair)  # fmt: skip
         word = "confirmed" if doubtful else "shown"
-        return f"{where} no difference to tuned in diversity or quality is {word} on {listed(unclear_on[0])}."
-    return f"{where} it is {parts[0]}; it is {parts[1]}."
+        said = f"{where} no difference to tuned in diversity or quality is {word} on {listed(unclear_on[0])}."
+    else:
+        said = f"{where} it is {parts[0]}; it is {parts[1]}."
+    unstopped = [short_task(task) for task, name in endless(report) if name == model]
+    if unstopped:
+        said += (
+            f" On {listed(unstopped)} it stops by itself less often than tuned, so answers are longer and cost more."
+        )
+    return said
 
 
 def state(report: ValidationReport, task: str, model: str, name: str) -> str:

@@ -42,6 +42,7 @@ _ALL = (
     Metric("pass_at_k", "pass@k, k = half the samples", "quality"),
     Metric("majority_gain", "majority vote - mean correct", "quality"),
     Metric("follows", "follows the instruction (share)", "quality"),
+    Metric("ended", "ended by itself (share)", "quality"),
     Metric("nll", "fluency: NLL (nats a token)", "quality", -1),
     Metric("judge", "judge", "quality"),
     Metric("ead_correct", "EAD, correct outputs", "correct only"),

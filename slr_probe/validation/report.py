@@ -148,6 +148,11 @@ class ValidationReport(Result):
         return verdict.verdicts(self)
 
     @cached_property
+    def endings(self) -> tuple[str, ...]:
+        """A sentence for each hybrid and task where outputs stop by themselves less often than tuned's."""
+        return verdict.endings(self)
+
+    @cached_property
     def carry_over(self) -> tuple[str, ...]:
         """A sentence for each hybrid: does its gain on CRC show on the tasks?"""
         return verdict.carry_over(self)

@@ -47,7 +47,8 @@ def lines(report: ValidationReport, task: str) -> tuple[list[str], list[list[str
     """Columns and rows of the table that is printed for one task: the two primary metrics, and more of diversity."""
     found, t = report.comparisons, report.task(task)
     both = report.primary[t]
-    shown = [*both, *(n for n in ("ead", "bleu_distance", "answer_entropy", "embedding_distance", "nll", "pass_at_k")
+    shown = [*both, *(n for n in ("ead", "bleu_distance", "answer_entropy", "embedding_distance", "nll", "pass_at_k",
+                              "ended")
                       if n in report.metrics and n not in both)]  # fmt: skip
     shown = [name for name in shown if found.count[t, :, report.metrics.index(name)].any()]
     columns = ["", "model"]
@@ -81,7 +82,7 @@ def text(report: ValidationReport) -> str:
 
 def sentences(report: ValidationReport) -> tuple[str, ...]:
     """All that is said about the chosen hybrids."""
-    return (*report.verdicts, *report.carry_over, *report.correct_only)
+    return (*report.verdicts, *report.endings, *report.carry_over, *report.correct_only)
 
 
 def html(report: ValidationReport) -> str:
@@ -101,6 +102,7 @@ def plain(report: ValidationReport) -> dict[str, Any]:
     rows = [{str(key): _plain(value) for key, value in row.items()} for row in table(report).to_dict(orient="records")]
     return {
         "verdicts": list(report.verdicts),
+        "endings": list(report.endings),
         "carry_over": list(report.carry_over),
         "correct_only": list(report.correct_only),
         "method": METHOD,

@@ -98,6 +98,7 @@ class Scorers:
             "items": None if task is None else [asdict(item) for item in task.items],
             "ids": outputs.ids,
             "texts": outputs.texts,
+            "ended": outputs.finished,
         }
         return digest(data)
 
@@ -109,12 +110,14 @@ class Questions:
     Attributes:
         prompts: The user messages, as the task has them.
         texts: Outputs of each prompt, without marked reasoning.
+        ended: Whether each output ended by itself and was not cut at the limit of tokens.
         items: The item of each prompt; None without a task.
         task: The task.
     """
 
     prompts: tuple[str, ...]
     texts: tuple[tuple[str, ...], ...]
+    ended: tuple[tuple[bool, ...], ...]
     items: tuple[Item | None, ...]
     task: TextTask | None
 
@@ -137,7 +140,8 @@ class Questions:
             raise ValidationError(f"'{outputs.model}' has no outputs {where}; generate at least one, better 8 or more")
         items = tuple(known.get(name) for name in outputs.ids)
         prompts = tuple(item.prompt if item else p for item, p in zip(items, outputs.prompts, strict=True))
-        return cls(prompts, tuple(tuple(_strip(text, tags) for text in texts) for texts in outputs.texts), items, task)
+        stripped = tuple(tuple(_strip(text, tags) for text in texts) for texts in outputs.texts)
+        return cls(prompts, stripped, outputs.finished, items, task)
 
     @property
     def flat(self) -> tuple[list[str], list[str]]:
@@ -224,6 +228,7 @@ def _text(asked: Questions, vocabulary: int | None) -> Scores:
     for i, texts in enumerate(asked.texts):
         correct = asked.correct(i)
         row = _lexical(texts, vocabulary, "")
+        row["ended"] = float(np.mean(asked.ended[i]))
         row["words"] = float(np.mean([len(text.split()) for text in texts]))
         if correct is not None:
             good = [text for text, right in zip(texts, correct, strict=True) if right]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slr_probe.stats.compare import smallest_p
+from slr_probe.stats.compare import holm, sign_flip_test, smallest_p
 from slr_probe.validation.comparison import interval_where_defined
 from slr_probe.validation.metrics import metric
 
@@ -72,6 +72,42 @@ def carry_over(report: ValidationReport) -> tuple[str, ...]:
         ]
         lines.append(f"{head}; {'; '.join(parts)}.")
     return tuple(lines)
+
+
+def endings(report: ValidationReport) -> tuple[str, ...]:
+    """For each hybrid and task of `endless`: how often outputs end by themselves."""
+    found, lines = report.comparisons, []
+    for task, model in endless(report):
+        i = report.metrics.index("ended")
+        at, reference = (report.task(task), report.model(model), i), (report.task(task), 0, i)
+        lines.append(
+            f"{task}: {model} ends {found.mean.estimate[at]:.0%} of its outputs by itself, tuned "
+            f"{found.mean.estimate[reference]:.0%} (difference {found.difference.estimate[at]:+.2f} "
+            f"[{found.difference.low[at]:.2f}, {found.difference.high[at]:.2f}]): it writes on until the limit of "
+            "tokens, so an answer costs more, and what follows the answer is in the measures above."
+        )
+    return tuple(lines)
+
+
+def endless(report: ValidationReport) -> tuple[tuple[str, str], ...]:
+    """Tasks and hybrids whose outputs end by themselves less often than tuned's.
+
+    Restored blocks can take with them what post-training taught about stopping, which a task of one token cannot see.
+    The rule is that of `verdicts`, with p-values adjusted over hybrids and tasks (ours).
+    """
+    cells = [(task, model) for task in report.tasks for model in report.hybrids if "ended" in report.metrics]
+    if not cells:
+        return ()
+    gaps = [
+        report.scores(task, model, "ended") - report.scores(task, report.models[0], "ended") for task, model in cells
+    ]
+    adjusted = holm(np.array([sign_flip_test(gap[np.isfinite(gap)], seed=report.seed) for gap in gaps]))
+    i, high = report.metrics.index("ended"), report.comparisons.difference.high
+    return tuple(
+        (task, model)
+        for (task, model), least in zip(cells, adjusted, strict=True)
+        if high[report.task(task), report.model(model), i] < 0 and least <= 1 - report.level + 1e-12
+    )
 
 
 def correct_only(report: ValidationReport) -> tuple[str, ...]:

@@ -103,6 +103,18 @@ def test_lower_is_better_for_nll(report_of):
     assert "quality lower (fluency" in report_of(scores, primary=("ead", "nll")).verdicts[0]
 
 
+def test_a_hybrid_that_does_not_stop_is_said_to(report_of):
+    ends = RNG.uniform(0.6, 0.9, 20)
+    scores = {**_scores(), "ended": {"tuned": ends, "hybrid": ends - RNG.uniform(0.3, 0.5, 20)}}
+    (line,) = report_of(scores).endings
+    shown = [scores["ended"][name].mean() for name in ("hybrid", "tuned")]
+    assert f"hybrid ends {shown[0]:.0%} of its outputs by itself, tuned {shown[1]:.0%}" in line
+    assert line in repr(report_of(scores))
+    scores["ended"]["hybrid"] = ends + RNG.normal(0, 0.1, 20)
+    assert report_of(scores).endings == ()
+    assert report_of(_scores()).endings == ()
+
+
 def test_carry_over(report_of):
     tuned, better = np.full(30, 0.3), np.full(30, 0.3) + RNG.uniform(0.1, 0.2, 30)
     crc = {"tuned": (tuned, np.full(30, 0.9)), "hybrid": (better, np.full(30, 0.8))}

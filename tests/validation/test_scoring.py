@@ -30,6 +30,15 @@ def test_worked_example(qa):
     assert found["bleu_distance"][1] == 0
 
 
+def test_outputs_that_were_cut_are_counted(qa):
+    from dataclasses import replace
+
+    outputs = replace(outputs_of(TEXTS, task=qa), finished=((True, False, False, True), (False,) * 4))
+    np.testing.assert_array_equal(score_outputs(qa, outputs, vocabulary=50)["ended"], [0.5, 0])
+    keys = {Scorers(50).key("text", qa, one) for one in (outputs, outputs_of(TEXTS, task=qa))}
+    assert len(keys) == 2
+
+
 def test_one_sample_has_no_diversity(qa):
     found = score_outputs(qa, outputs_of([["Mars"], ["green"]], task=qa), vocabulary=50)
     for name in ("ead", "distinct_2", "bleu_distance", "answer_entropy", "distinct_correct", "ead_correct"):
