@@ -9,17 +9,18 @@ BASE ?= organism:base
 TUNED ?= organism:dpo
 FIGURES ?= figures
 OPTIONS ?=
-STUDY = weight_delta entropy_collapse patching crc_heatmaps tradeoff agreement validation lineage
+STUDY = weight_delta entropy_collapse patching crc_heatmaps tradeoff agreement validation
 
-# Masks are learned by gradients on many conversations: `make mask` where that is wanted of a larger pair.
-MASK = $(if $(filter organism:%,$(BASE)),mask)
+# Lineage generates with every stage, and masks are learned by gradients on many conversations: of a larger pair, call
+# `make lineage` and `make mask` where they are wanted.
+LONG = $(if $(filter organism:%,$(BASE)),lineage mask)
 
-.PHONY: figures mask clean $(STUDY)
+.PHONY: figures clean lineage mask $(STUDY)
 .NOTPARALLEL:
 
-figures: $(STUDY) $(MASK)
+figures: $(STUDY) $(LONG)
 
-mask $(STUDY):
+lineage mask $(STUDY):
 	$(PYTHON) analyses/$@.py "$(BASE)" "$(TUNED)" --figures "$(FIGURES)" $(OPTIONS)
 
 clean:

@@ -17,7 +17,7 @@ def run(analysis: Analysis) -> None:
     if report is None:
         print("no hybrid was built, as no range keeps the floor and gains anything: nothing to validate")
         return
-    shows = " ".join(report.verdicts)
+    shows = " ".join((*report.verdicts, *report.endings))
     sizes = (f"{task}: {len(ids)} prompts x {count}" for task, ids, count in
              zip(report.tasks, report.prompt_ids, report.samples, strict=True))  # fmt: skip
     asked = analysis.settings.validate
