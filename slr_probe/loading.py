@@ -28,6 +28,16 @@ def is_finite(tensor: torch.Tensor) -> bool:
     return all(bool(piece.sum().isfinite()) or bool(piece.isfinite().all()) for piece in pieces)
 
 
+def require_finite(tensor: torch.Tensor, side: Side, name: str) -> None:
+    """Check one tensor of a side.
+
+    Raises:
+        CheckpointError: It has NaN or infinite weights.
+    """
+    if not is_finite(tensor):
+        raise CheckpointError(f"{side.role} ({side.label}): tensor '{name}' has NaN or infinite weights")
+
+
 def check_finite(model: PreTrainedModel, side: Side) -> None:
     """Check every weight of a loaded model.
 
@@ -35,8 +45,7 @@ def check_finite(model: PreTrainedModel, side: Side) -> None:
         CheckpointError: A weight is NaN or infinite; the tensor is named.
     """
     for name, tensor in model.state_dict().items():
-        if not is_finite(tensor):
-            raise CheckpointError(f"{side.role} ({side.label}): tensor '{name}' has NaN or infinite weights")
+        require_finite(tensor, side, name)
 
 
 def from_disk(side: Side, dtype: torch.dtype | None, trust_remote_code: bool) -> PreTrainedModel:

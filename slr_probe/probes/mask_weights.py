@@ -13,9 +13,9 @@ from numpy import ndarray
 
 from slr_probe.checkpoint import AdapterCheckpoint
 from slr_probe.checkpoint.adapter import LowRank
-from slr_probe.errors import CheckpointError, MaskError
+from slr_probe.errors import MaskError
 from slr_probe.layout import Address
-from slr_probe.loading import is_finite
+from slr_probe.loading import require_finite
 from slr_probe.side import Side, require_checkpoint
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def read_weights(pair: ModelPair, granularity: Granularity, stream: bool | None 
             parameters[own].append(name)
             sizes[own] += math.prod(side.shapes[name])
         weight = Weight(name, address, state[name], _like(read, name, state[name]), low_rank.get(name))
-        if _differs(weight):
+        if _differs(weight, pair.base_side):
             changed.append(weight)
             owners.append(own)
     if not changed:
@@ -152,7 +152,7 @@ def _follows(units: tuple[Unit, ...], blocks: list[int], owners: list[int | None
     return follows
 
 
-def _differs(weight: Weight) -> bool:
+def _differs(weight: Weight, side: Side) -> bool:
     import torch
 
     if weight.low_rank is not None:
@@ -160,8 +160,7 @@ def _differs(weight: Weight) -> bool:
     base = weight.base()
     if base.shape != weight.tuned.shape:
         raise MaskError(f"'{weight.name}' is {list(base.shape)} in base and {list(weight.tuned.shape)} in tuned")
-    if not is_finite(base):
-        raise CheckpointError(f"base: tensor '{weight.name}' has NaN or infinite weights")
+    require_finite(base, side, weight.name)
     return not torch.equal(base, weight.tuned.detach())
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.side import Side, require_checkpoint
+from slr_probe.sweep.weights import in_dtype
 
 if TYPE_CHECKING:
     import torch
@@ -42,7 +43,7 @@ def changed_blocks(
     compute = as_dtype(dtype)
     changed: set[int] = set()
     for block, base, tuned in _block_tensors(pair, stream):
-        if block not in changed and not torch.equal(_cast(base(), compute), _cast(tuned(), compute)):
+        if block not in changed and not torch.equal(in_dtype(base(), compute), in_dtype(tuned(), compute)):
             changed.add(block)
     return frozenset(changed)
 
@@ -64,12 +65,8 @@ def relative_deltas(pair: ModelPair, *, stream: bool | None = None) -> Float[nda
 def _reader(side: Side, dtype: torch.dtype | None) -> Callable[[str], torch.Tensor]:
     if side.model is None:
         checkpoint = require_checkpoint(side)
-        return lambda name: _cast(checkpoint.read(name), dtype)
+        return lambda name: in_dtype(checkpoint.read(name), dtype)
     return dict(side.model.state_dict()).__getitem__
-
-
-def _cast(tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
-    return tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
 
 
 def _pieces(tensor: torch.Tensor) -> Iterator[torch.Tensor]:

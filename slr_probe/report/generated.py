@@ -11,7 +11,7 @@ from markupsafe import Markup
 from slr_probe.report.svg import Scale, around, el, figure, label, path, text, tip
 from slr_probe.report.tables import Row, Table
 from slr_probe.report.words import listed, short_task
-from slr_probe.validation.verdict import endless
+from slr_probe.validation.verdict import endless, state_of
 
 if TYPE_CHECKING:
     from slr_probe.validation.report import ValidationReport
@@ -55,7 +55,7 @@ def sentence(report: ValidationReport) -> str:
     sizes = sorted({len(ids) for ids in report.prompt_ids})
     where = f"In generated text ({' to '.join(map(str, sizes[:: max(len(sizes) - 1, 1)]))} prompts a task)"
     if all(len(tasks) == len(report.tasks) for tasks in unclear_on):
-        doubtful = any(_leaves_out_zero(report, task, model, name)
+        doubtful = any(state_of(report, task, model, name).endswith("?")
                        for task, pair in zip(report.tasks, report.primary, strict=True) for name in pair)  # fmt: skip
         word = "confirmed" if doubtful else "shown"
         said = f"{where} no difference to tuned in diversity or quality is {word} on {listed(unclear_on[0])}."
@@ -80,17 +80,9 @@ def state(report: ValidationReport, task: str, model: str, name: str) -> str:
     low, high = float(found.difference.low[at]), float(found.difference.high[at])
     if not np.isfinite([low, high]).all():
         return "undefined"
-    if not _leaves_out_zero(report, task, model, name) or (
-        report.is_primary[at] and found.adjusted[at] > 1 - report.level + 1e-12
-    ):
+    if low <= 0 <= high or (report.is_primary[at] and found.adjusted[at] > 1 - report.level + 1e-12):
         return "unclear"
     return "better" if (low > 0) == (_metric(name).sign > 0) else "worse"
-
-
-def _leaves_out_zero(report: ValidationReport, task: str, model: str, name: str) -> bool:
-    found = report.comparisons.difference
-    at = (report.task(task), report.model(model), report.metrics.index(name))
-    return bool(found.low[at] > 0 or found.high[at] < 0)
 
 
 def forest(report: ValidationReport) -> Markup:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from slr_probe.errors import CheckpointError, SweepError
-from slr_probe.loading import is_finite
+from slr_probe.errors import SweepError
+from slr_probe.loading import require_finite
 from slr_probe.side import Side, require_checkpoint
 from slr_probe.sweep.weights import Weights
 
@@ -63,8 +63,7 @@ def streamed(pair: ModelPair, dtype: torch.dtype | None = None) -> Weights:
 
     def read(side: Side, name: str) -> torch.Tensor:
         tensor = require_checkpoint(side).read(name)
-        if not is_finite(tensor):
-            raise CheckpointError(f"{side.role} ({side}): tensor '{name}' has NaN or infinite weights")
+        require_finite(tensor, side, name)
         return tensor.to(pair.device, model_dtype if tensor.is_floating_point() else tensor.dtype)
 
     dtype = dtype or model_dtype

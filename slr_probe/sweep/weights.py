@@ -187,12 +187,12 @@ class Opened:
         if share == 0.0:
             return self._side(weights.base, part.base)
         base, tuned = weights._read(weights.base, part.base), weights._read(weights.tuned, part.tuned)
-        return _cast(_mixed(base, tuned, share), weights.dtype)
+        return in_dtype(_mixed(base, tuned, share), weights.dtype)
 
     def _side(self, side: Side, name: str) -> torch.Tensor:
         key = (side.role, name)
         if key not in self._kept:
-            self._kept[key] = _cast(self._weights._read(side, name), self._weights.dtype)
+            self._kept[key] = in_dtype(self._weights._read(side, name), self._weights.dtype)
         return self._kept[key]
 
 
@@ -208,5 +208,6 @@ def _mixed(base: torch.Tensor, tuned: torch.Tensor, share: float) -> torch.Tenso
     return out
 
 
-def _cast(tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
+def in_dtype(tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
+    """A floating tensor in the dtype, if one is given; any other as it is."""
     return tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor

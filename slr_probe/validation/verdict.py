@@ -57,7 +57,7 @@ def carry_over(report: ValidationReport) -> tuple[str, ...]:
             continue
         by: dict[str, list[str]] = {}
         for task, pair in zip(report.tasks, report.primary, strict=True):
-            by.setdefault(_state(report, task, model, pair[0]), []).append(task)
+            by.setdefault(state_of(report, task, model, pair[0]), []).append(task)
         parts = [
             f"{said} {', '.join(by[state])}"
             for state, said in (
@@ -101,7 +101,8 @@ def endless(report: ValidationReport) -> tuple[tuple[str, str], ...]:
     gaps = [
         report.scores(task, model, "ended") - report.scores(task, report.models[0], "ended") for task, model in cells
     ]
-    adjusted = holm(np.array([sign_flip_test(gap[np.isfinite(gap)], seed=report.seed) for gap in gaps]))
+    there = [gap[np.isfinite(gap)] for gap in gaps]
+    adjusted = holm(np.array([sign_flip_test(gap, seed=report.seed) if len(gap) else np.nan for gap in there]))
     i, high = report.metrics.index("ended"), report.comparisons.difference.high
     return tuple(
         (task, model)
@@ -134,7 +135,7 @@ def correct_only(report: ValidationReport) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _state(report: ValidationReport, task: str, model: str, name: str) -> str:
+def state_of(report: ValidationReport, task: str, model: str, name: str) -> str:
     """`"more"`, `"less"`, either with `"?"` where only the interval says so, `"same"`, or `"undefined"`."""
     found = report.comparisons
     at = (report.task(task), report.model(model), report.metrics.index(name))
@@ -151,7 +152,7 @@ def _judge(report: ValidationReport, task: str, model: str, name: str, words: tu
     found, label = report.comparisons, metric(name).label
     more, less, neutral = (f"{word} ({label}" for word in words)
     at = (report.task(task), report.model(model), report.metrics.index(name))
-    state = _state(report, task, model, name)
+    state = state_of(report, task, model, name)
     pairs = int(found.pairs[at])
     if state == "undefined":
         return f"{neutral}) cannot be compared: defined for both on {pairs} prompts only"

@@ -57,7 +57,7 @@ def test_four_prompts_cannot_show_anything(found):
 
 
 def test_what_only_intervals_show_is_not_confirmed(found, monkeypatch):
-    monkeypatch.setattr("slr_probe.report.generated._leaves_out_zero", lambda *asked: True)
+    monkeypatch.setattr("slr_probe.report.generated.state_of", lambda *asked: "more?")
     assert "no difference to tuned in diversity or quality is confirmed" in sentence(found.validation)
 
 
