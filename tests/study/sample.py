@@ -12,6 +12,7 @@ from slr_probe.study import Settings, run_study
 
 PAIR = ("organism:base", "organism:dpo")
 SMALL = {
+    "common": {"dtype": "float32"},  # numbers and texts are then the same on every processor, up to rounding
     "lens": {"prompts": 2},
     "patching": {"prompts": 1, "components": ["resid"], "controls": False},
     "rank": {"prompts": 5, "soups": False, "resamples": 200},

@@ -69,7 +69,7 @@ def test_the_ranking_is_what_rank_layers_says(done):
     context = Context(*PAIR, done, Settings.from_dict(SMALL), "cpu")
     task = choose(context, 5)
     assert {len(part.items) for part in (task.selection, task.held_out)} == {10}
-    direct = rank_layers(ModelPair.load(*PAIR, device="cpu"), task, soups=False, resamples=200)
+    direct = rank_layers(ModelPair.load(*PAIR, device="cpu", dtype="float32"), task, soups=False, resamples=200)
     found = Findings(done).ranking
     np.testing.assert_array_equal(found.validity, direct.validity)
     np.testing.assert_array_equal(found.diversity, direct.diversity)
