@@ -17,10 +17,10 @@ import pandas as pd
 from common import BASE, Analysis, main, span
 
 from slr_probe import ModelPair, organism, rank_layers
-from slr_probe.plots import plot_agreement
 from slr_probe.rank import RangeRanking, roc_auc
 from slr_probe.rank.regret import random_regret, regret_curve, spearman_interval
 from slr_probe.rank.scorers import SCORERS
+from slr_probe.show import plot_agreement
 from slr_probe.study.context import Context
 from slr_probe.study.stages.prompts import choose
 

@@ -35,7 +35,7 @@ def ours(model: Any, prompts: list[list[int]]) -> Callable[[], Any]:
     from transformers import PreTrainedTokenizerFast
 
     from slr_probe.pair import ModelPair
-    from slr_probe.probes.lens import logit_lens
+    from slr_probe.probes.lens.lens import logit_lens
     from slr_probe.tasks.query import Query
 
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=_no_tokenizer())

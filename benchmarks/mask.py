@@ -29,11 +29,11 @@ import numpy as np
 import torch
 
 from slr_probe import ModelPair
-from slr_probe.layout import find_decoder
-from slr_probe.probes.mask_data import Example
-from slr_probe.probes.mask_loss import autograd_gradient, mean_loss
-from slr_probe.probes.mask_model import MaskedModel
-from slr_probe.probes.mask_weights import read_weights
+from slr_probe.checkpoint.names import find_decoder
+from slr_probe.probes.mask.examples import Example
+from slr_probe.probes.mask.loss import autograd_gradient, mean_loss
+from slr_probe.probes.mask.model import MaskedModel
+from slr_probe.probes.mask.weights import read_weights
 
 WAYS = ("fine-tuning", "mask", "mask, checkpointing", "mask, autograd")
 MADE = {"hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 12, "num_attention_heads": 8,

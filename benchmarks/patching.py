@@ -25,10 +25,10 @@ from typing import Any
 import torch
 from transformer_lens.model_bridge import TransformerBridge
 
+from slr_probe.forward.hooks import recording, replacing, select_points
 from slr_probe.pair import ModelPair
-from slr_probe.probes.hooks import recording, replacing, select_points
-from slr_probe.probes.patching import patch_activations
-from slr_probe.probes.patching_cells import POINTS
+from slr_probe.probes.patching.cells import POINTS
+from slr_probe.probes.patching.patch import patch_activations
 from slr_probe.tasks.query import Query
 
 WATCHED = 7  # token whose logit every way reports

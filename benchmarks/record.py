@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from slr_probe import ModelPair
-from slr_probe.probes.activations import record
+from slr_probe.probes.activations.record import record
 
 TEXTS = (
     "Pick a random letter of the alphabet. Answer with the letter only.",

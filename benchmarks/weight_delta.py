@@ -26,7 +26,7 @@ torch.set_num_threads(int(threads))
 bare = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 from slr_probe.checkpoint import Checkpoint
 from slr_probe.checkpoint.shard import read_chunks
-from slr_probe.probes.weights import weight_delta
+from slr_probe.probes.weights.measure import weight_delta
 sides = [Checkpoint.open(folder) for folder in (base, tuned)]
 start, busy = time.perf_counter(), time.process_time()
 """

@@ -18,8 +18,9 @@ The sweep is `slr_probe.sweep.sweep`; all of it in one go is `slr_probe.study.ru
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
+
+from slr_probe.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from slr_probe.errors import SlrProbeError
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
     from slr_probe.layers import LayerRange
     from slr_probe.lineage import lineage_from_scores, trace_lineage
     from slr_probe.pair import ModelPair
-    from slr_probe.probes.activations import record
-    from slr_probe.probes.lens import logit_lens
-    from slr_probe.probes.mask import learn_layer_mask
-    from slr_probe.probes.patching import patch_activations
-    from slr_probe.probes.weights import weight_delta
+    from slr_probe.probes.activations.record import record
+    from slr_probe.probes.lens.lens import logit_lens
+    from slr_probe.probes.mask.learn import learn_layer_mask
+    from slr_probe.probes.patching.patch import patch_activations
+    from slr_probe.probes.weights.measure import weight_delta
     from slr_probe.rank import rank_layers
     from slr_probe.recipe import Recipe
     from slr_probe.restoration import restore, restored, verify_hybrid
@@ -45,11 +46,11 @@ _HOMES = {
     "restored": "slr_probe.restoration",
     "restore": "slr_probe.restoration",
     "verify_hybrid": "slr_probe.restoration",
-    "weight_delta": "slr_probe.probes.weights",
-    "record": "slr_probe.probes.activations",
-    "logit_lens": "slr_probe.probes.lens",
-    "patch_activations": "slr_probe.probes.patching",
-    "learn_layer_mask": "slr_probe.probes.mask",
+    "weight_delta": "slr_probe.probes.weights.measure",
+    "record": "slr_probe.probes.activations.record",
+    "logit_lens": "slr_probe.probes.lens.lens",
+    "patch_activations": "slr_probe.probes.patching.patch",
+    "learn_layer_mask": "slr_probe.probes.mask.learn",
     "CRCTask": "slr_probe.tasks.crc",
     "generate": "slr_probe.generation",
     "validate": "slr_probe.validation",
@@ -79,11 +80,6 @@ __all__ = [
     "verify_hybrid",
     "weight_delta",
 ]
-
-try:
-    __version__ = version("slr-probe")
-except PackageNotFoundError:  # a source tree that is not installed
-    __version__ = "0"
 
 
 def __getattr__(name: str) -> Any:

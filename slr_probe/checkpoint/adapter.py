@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.checkpoint.folder import Checkpoint, read_json
+from slr_probe.checkpoint.names import foreign_part, is_head
 from slr_probe.checkpoint.shard import Shard, TensorInfo, read_tensor
 from slr_probe.errors import CheckpointError, IncompatiblePairError
-from slr_probe.layout import foreign_part, is_head
 
 if TYPE_CHECKING:
     import torch

@@ -63,8 +63,8 @@ def restore(
 
     Example: slr-probe restore organism:base organism:dpo --layers 2:4 --out hybrid
     """
+    from slr_probe.pair.side import open_sides
     from slr_probe.restoration import restore as restore_on_disk
-    from slr_probe.side import open_sides
 
     if (layers is None) == (recipe is None):
         raise RecipeError("give either --layers START:STOP or --recipe FILE")

@@ -95,7 +95,7 @@ def lineage(
                                      seed=seed, **models)  # fmt: skip
         if out is not None:
             from slr_probe.lineage.trace import keep
-            from slr_probe.validation.folder import Folder
+            from slr_probe.scoring.folder import Folder
 
             keep(found, Folder(out, {"stages": [list(one) for one in trunk]}))
     else:
@@ -149,7 +149,7 @@ def _refuse_idle(context: typer.Context) -> None:
 
 
 def _one_task(names: list[str] | None) -> Any:
-    from slr_probe.validation.plan import read_tasks
+    from slr_probe.scoring.tasks import read_tasks
 
     if names is None:
         return None

@@ -52,10 +52,10 @@ def mask(
 
     Example: slr-probe mask organism:base organism:dpo
     """
+    from slr_probe.files import write_text
     from slr_probe.pair import ModelPair
-    from slr_probe.probes.mask import learn_layer_mask, sample_conversations
-    from slr_probe.probes.mask_data import hold_back, read_conversations
-    from slr_probe.results import write_text
+    from slr_probe.probes.mask.examples import hold_back, read_conversations
+    from slr_probe.probes.mask.learn import learn_layer_mask, sample_conversations
 
     check_places(out, json_file)
     pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)
@@ -72,7 +72,7 @@ def mask(
     show(found, _lines(found), json_file, out, "mask")
     print(f"layers_to_transform for PEFT: {list(frozen.layers_to_transform)}")
     if rates:
-        from slr_probe.rank.mask_rates import score_mask_rates
+        from slr_probe.probes.mask.rates import score_mask_rates
 
         scores = score_mask_rates(pair, found, rest, batch_size=batch_size, seed=seed, progress=progress)
         print(scores)

@@ -29,7 +29,7 @@ def check_places(out: Path | None, json_file: Path | None) -> None:
 def show(found: Any, table: tuple[list[str], list[list[str]]], json_file: Path | None, out: Path | None,
           name: str) -> None:  # fmt: skip
     """Print a result and its table, and write it where the user asked."""
-    from slr_probe.results import save_figure
+    from slr_probe.files import save_figure
 
     print(found)
     print_table(*table)
@@ -46,7 +46,7 @@ def write_json(path: Path, data: Any) -> None:
     Raises:
         OutputError: It cannot be written; what was there before is as it was.
     """
-    from slr_probe.results import write_text
+    from slr_probe.files import write_text
 
     write_text(path, json.dumps(data, indent=2) + "\n")
 

@@ -40,8 +40,8 @@ def delta(
 
     Example: slr-probe delta organism:base organism:dpo
     """
-    from slr_probe.probes.weights import weight_delta
-    from slr_probe.results import save_figure
+    from slr_probe.files import save_figure
+    from slr_probe.probes.weights.measure import weight_delta
 
     check_places(out, json_file)
     found = weight_delta(base, tuned, spectral="auto" if spectral else "none", download=download,
@@ -86,8 +86,8 @@ def lens(
     Example: slr-probe lens organism:base organism:dpo
     """
     from slr_probe.pair import ModelPair
-    from slr_probe.probes.lens import logit_lens
-    from slr_probe.probes.lens_table import lines
+    from slr_probe.probes.lens.lens import logit_lens
+    from slr_probe.show.lens_table import lines
 
     check_places(out, json_file)
     pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)
@@ -125,8 +125,8 @@ def patch(
     Example: slr-probe patch organism:base organism:dpo --component mlp
     """
     from slr_probe.pair import ModelPair
-    from slr_probe.probes.patching import patch_activations
-    from slr_probe.probes.patching_table import lines
+    from slr_probe.probes.patching.patch import patch_activations
+    from slr_probe.show.patching_table import lines
 
     check_places(out, json_file)
     pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)
@@ -140,7 +140,7 @@ def patch(
 
 def asked(prompts: Path | None, task: str) -> Any:
     """Prompts of a file, or the part of a task on which ranges are chosen."""
-    from slr_probe.probes.lens_inputs import read_prompts
+    from slr_probe.forward.questions import read_prompts
     from slr_probe.tasks.crc import CRCTask
 
     if prompts is not None:

@@ -44,9 +44,10 @@ def rank(
 
     Example: slr-probe rank organism:base organism:dpo
     """
+    from slr_probe.files import save_figure
     from slr_probe.pair import ModelPair
-    from slr_probe.rank import rank_layers, summary
-    from slr_probe.results import save_figure
+    from slr_probe.rank import rank_layers
+    from slr_probe.show import ranking_text as summary
 
     check_places(out, json_file)
     pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)

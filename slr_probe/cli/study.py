@@ -123,7 +123,7 @@ def _settings(preset: str | None, file: Path | None, single: list[str]) -> Any:
 def _summary(found: Any, seconds: float) -> None:
     from textwrap import fill
 
-    from slr_probe.report.page import verdict
+    from slr_probe.study.report.page import verdict
 
     print()
     if found.ranking is not None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
 
-from slr_probe.prompts import apply_template
-from slr_probe.side import Side
+from slr_probe.pair.prompts import apply_template
+from slr_probe.pair.side import Side
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair

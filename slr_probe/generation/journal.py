@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from slr_probe.errors import GenerationError, OutputError, ResultError
+from slr_probe.files import digest, write_text
 from slr_probe.generation.jsonl import SETTINGS, encode, read_lines
-from slr_probe.results import digest, write_text
 
 _FORMAT = "slr_probe.outputs/1"
 

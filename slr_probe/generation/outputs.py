@@ -102,7 +102,7 @@ class Outputs:
         Raises:
             OutputError: The file cannot be written.
         """
+        from slr_probe.files import write_text
         from slr_probe.generation.jsonl import encode
-        from slr_probe.results import write_text
 
         return write_text(Path(path), "".join(map(encode, self.rows())))

@@ -14,8 +14,8 @@ from slr_probe.generation.journal import Journal, hash_ids
 from slr_probe.generation.outputs import Outputs
 from slr_probe.generation.sampling import Sampling
 from slr_probe.generation.sources import Model, Source, read_sources
+from slr_probe.pair.prompts import Format
 from slr_probe.progress import bar
-from slr_probe.prompts import Format
 
 if TYPE_CHECKING:
     from slr_probe.generation.decode import Request, Written
@@ -234,7 +234,7 @@ def _journal(
     if out is None:
         return None
     from slr_probe.checkpoint import identity, open_checkpoint
-    from slr_probe.side import fingerprint
+    from slr_probe.pair.side import fingerprint
 
     template = str(getattr(pair.tokenizer, "chat_template", None) or "") if source.format == "chat" else ""
     folder = source.what if isinstance(source.what, Path) else None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from slr_probe.errors import GenerationError
 from slr_probe.layers import LayerRange
-from slr_probe.prompts import Format
+from slr_probe.pair.prompts import Format
 from slr_probe.recipe import Recipe
 
 if TYPE_CHECKING:

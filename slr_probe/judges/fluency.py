@@ -13,8 +13,8 @@ from numpy import ndarray
 from slr_probe.checkpoint import open_checkpoint
 from slr_probe.errors import JudgeError
 from slr_probe.judges.models import by_length, find_folder, load
-from slr_probe.prompts import Format, PromptRenderer
-from slr_probe.side import Side, fingerprint
+from slr_probe.pair.prompts import Format, PromptRenderer
+from slr_probe.pair.side import Side, fingerprint
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair

@@ -12,9 +12,9 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.errors import ResultError, SlrProbeError, TaskError
-from slr_probe.results import read_npz, write_npz
+from slr_probe.files import read_npz, write_npz
+from slr_probe.scoring.folder import safe
 from slr_probe.tasks.crc import CRCTask, RenderedTask
-from slr_probe.validation.folder import safe
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
@@ -95,7 +95,7 @@ class Depth:
         stage: str, pair: ModelPair, previous: Any, asked: Any, options: dict[str, Any]
     ) -> tuple[dict[str, ndarray[Any, Any]], list[str]]:
         """Arrays of one stage, and notes on what could not be measured."""
-        from slr_probe.probes.lens import logit_lens
+        from slr_probe.probes.lens.lens import logit_lens
 
         base = _relative(pair.base_side.path, pair.tuned_side.path, options)
         before, notes = base, []
@@ -119,7 +119,7 @@ class Depth:
 
 
 def _relative(base: Any, tuned: Any, options: dict[str, Any]) -> Float[ndarray, " block"]:
-    from slr_probe.probes.weights import weight_delta
+    from slr_probe.probes.weights.measure import weight_delta
 
     table = weight_delta(base, tuned, spectral="none", **options).to_dataframe(by="block")
     return table["relative"].to_numpy(dtype=np.float64)

@@ -12,12 +12,12 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.errors import LineageError
-from slr_probe.lineage import text
 from slr_probe.lineage.losses import Change, changes
-from slr_probe.results import Result
+from slr_probe.result import Result
+from slr_probe.scoring.comparison import interval_where_defined
+from slr_probe.scoring.decompose import Decomposition, decompose
+from slr_probe.show import lineage_text as text
 from slr_probe.stats.bootstrap import Interval
-from slr_probe.validation.comparison import interval_where_defined
-from slr_probe.validation.decompose import Decomposition, decompose
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -170,7 +170,7 @@ class Lineage(Result):
 
     def plot(self) -> Figure:
         """When and where: retained diversity and losses by stage, weight change and entropy collapse over depth."""
-        from slr_probe.plots.lineage import plot_lineage
+        from slr_probe.show.lineage import plot_lineage
 
         return plot_lineage(self)
 

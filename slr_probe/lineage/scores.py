@@ -12,12 +12,12 @@ import numpy as np
 from slr_probe.errors import LineageError
 from slr_probe.generation import Outputs, read_outputs
 from slr_probe.lineage.result import Lineage
+from slr_probe.scoring.folder import Folder
+from slr_probe.scoring.metrics import metric as describe
+from slr_probe.scoring.metrics import ordered
+from slr_probe.scoring.scoring import Scorers, Scores, Tags
 from slr_probe.tasks.text import TextTask
 from slr_probe.tasks.thinking import THINK
-from slr_probe.validation.folder import Folder
-from slr_probe.validation.metrics import metric as describe
-from slr_probe.validation.metrics import ordered
-from slr_probe.validation.scoring import Scorers, Scores, Tags
 
 if TYPE_CHECKING:
     import pandas as pd

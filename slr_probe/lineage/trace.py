@@ -11,11 +11,11 @@ from slr_probe.lineage.depth import Depth
 from slr_probe.lineage.result import Lineage
 from slr_probe.lineage.scores import assemble, read_stages, same_prompts
 from slr_probe.pair import ModelPair
+from slr_probe.scoring.folder import Folder
+from slr_probe.scoring.scoring import Scorers, Tags
+from slr_probe.scoring.tasks import read_size, read_tasks, resize
 from slr_probe.tasks.thinking import THINK
-from slr_probe.validation.folder import Folder
 from slr_probe.validation.methods import PLAIN
-from slr_probe.validation.plan import read_size, read_tasks, resize
-from slr_probe.validation.scoring import Scorers, Tags
 
 if TYPE_CHECKING:
     from slr_probe.generation import Outputs, Sampling
@@ -197,7 +197,7 @@ def _settings(
     plain_base: bool,
     scorers: Scorers,
 ) -> dict[str, Any]:
-    from slr_probe.side import fingerprint
+    from slr_probe.pair.side import fingerprint
     from slr_probe.validation.assemble import record_scorers, record_tasks, versions
 
     sides = [pairs[0].base_side, *(pair.tuned_side for pair in pairs)]

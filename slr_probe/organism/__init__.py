@@ -39,9 +39,7 @@ def path(name: str) -> Path:
         )
     folder = checkpoints() / name
     if not (folder / "model.safetensors").is_file():
-        raise FileNotFoundError(
-            f"the package data of {name!r} are missing: train them with python -m slr_probe.organism.train"
-        )
+        raise FileNotFoundError(f"the package data of {name!r} are missing: train them with python -m organism.train")
     return folder
 
 

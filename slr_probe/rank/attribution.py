@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from slr_probe.checkpoint.names import find_decoder
 from slr_probe.errors import RankingError
-from slr_probe.layout import find_decoder
-from slr_probe.sweep.reduce import warped
+from slr_probe.forward.answers import warped
 from slr_probe.tasks.query import Query
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from numpy import ndarray
 
 from slr_probe.errors import LayerRangeError
 from slr_probe.layers import LayerRange
-from slr_probe.rank import summary
 from slr_probe.rank.agreement import Agreement, agreement
 from slr_probe.rank.order import front, order_by
 from slr_probe.recipe import Recipe
-from slr_probe.results import Result
+from slr_probe.result import Result
+from slr_probe.show import ranking_text as summary
 from slr_probe.stats import Interval, difference_interval, mean_interval, ratio_interval, winner_share
 
 if TYPE_CHECKING:
@@ -279,7 +279,7 @@ class RangeRanking(Result):
 
     def plot(self) -> Figure:
         """Heat maps of validity and diversity over start and stop, and the trade-off with its front."""
-        from slr_probe.plots import plot_ranking
+        from slr_probe.show import plot_ranking
 
         return plot_ranking(self)
 

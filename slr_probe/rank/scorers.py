@@ -17,7 +17,7 @@ from slr_probe.errors import RankingError
 from slr_probe.layers import LayerRange
 from slr_probe.rank.attribution import first_order_effects
 from slr_probe.rank.collapse import entropy_collapse
-from slr_probe.rank.meter import Meter
+from slr_probe.rank.measure import Meter
 from slr_probe.rank.weights import relative_deltas
 from slr_probe.recipe import Recipe
 
@@ -104,8 +104,8 @@ def mask(meter: Meter) -> BlockScores:
     (at temperature 1, whatever is scored), steps and batches are ours. Holds the tuned model, and base where it is
     loaded anyway.
     """
-    from slr_probe.probes.mask import learn_layer_mask
-    from slr_probe.probes.mask_sample import sample_examples
+    from slr_probe.probes.mask.learn import learn_layer_mask
+    from slr_probe.probes.mask.sample import sample_examples
 
     if not meter.changed:
         return BlockScores(np.zeros(meter.pair.depth))

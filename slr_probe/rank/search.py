@@ -12,10 +12,10 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.errors import RankingError, TaskError
-from slr_probe.prompts import Format
+from slr_probe.pair.prompts import Format
 from slr_probe.rank.candidates import Row, controls, ranges, references
 from slr_probe.rank.check import check_engine, check_floor, check_numbers, check_tuned
-from slr_probe.rank.meter import Meter
+from slr_probe.rank.measure import Meter
 from slr_probe.rank.order import order_by
 from slr_probe.rank.ranking import VERIFIED, RangeRanking
 from slr_probe.rank.scorers import SCORERS, BlockScores, find_scorer

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from slr_probe.side import Side, require_checkpoint
+from slr_probe.pair.side import Side, require_checkpoint
 from slr_probe.sweep.weights import in_dtype
 
 if TYPE_CHECKING:

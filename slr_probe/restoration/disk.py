@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from slr_probe import __version__
 from slr_probe.checkpoint.shard import Shard
 from slr_probe.errors import CheckpointError, OutputError
+from slr_probe.pair.side import Side, open_sides, require_checkpoint
 from slr_probe.progress import bar
 from slr_probe.recipe import as_recipe
 from slr_probe.restoration.extras import copy_extras, write_card, write_record
@@ -16,7 +16,7 @@ from slr_probe.restoration.files import check_shard, clone, link
 from slr_probe.restoration.output import output_folder
 from slr_probe.restoration.plan import Step, plan_hybrid
 from slr_probe.restoration.stream import write_shard
-from slr_probe.side import Side, open_sides, require_checkpoint
+from slr_probe.version import __version__
 
 if TYPE_CHECKING:
     from slr_probe.layers import LayerRange

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from slr_probe import __version__
 from slr_probe.checkpoint import AdapterCheckpoint
+from slr_probe.pair.side import Side
 from slr_probe.recipe import Recipe
-from slr_probe.side import Side
+from slr_probe.version import __version__
 
 RECORD = "recipe.json"
 FORMAT = "slr_probe.hybrid/1"

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from slr_probe.errors import RecipeError
+from slr_probe.pair.side import Side
 from slr_probe.restoration.plan import mix, plan_hybrid
-from slr_probe.side import Side
 
 if TYPE_CHECKING:
     import torch

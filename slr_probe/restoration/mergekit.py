@@ -8,9 +8,9 @@ from itertools import groupby
 from typing import Any
 
 from slr_probe.errors import RecipeError
+from slr_probe.pair.side import Side, open_sides
 from slr_probe.recipe import BlockWeight, Recipe
 from slr_probe.restoration.plan import check_names, grid
-from slr_probe.side import Side, open_sides
 
 Rules = tuple[tuple[str | None, float], ...]  # (part of a tensor name, share of tuned); None is the rest
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slr_probe.errors import RecipeError
+from slr_probe.pair.side import Side
 from slr_probe.recipe import Recipe
-from slr_probe.side import Side
 
 if TYPE_CHECKING:
     import torch

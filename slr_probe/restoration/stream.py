@@ -13,9 +13,9 @@ import numpy as np
 from slr_probe.checkpoint import AdapterCheckpoint, Checkpoint
 from slr_probe.checkpoint.shard import FLOATING, Bytes, Shard, TensorInfo, read_bytes, read_chunks, read_into
 from slr_probe.errors import CheckpointError, RecipeError
+from slr_probe.pair.side import Side, require_checkpoint
 from slr_probe.restoration.files import CHUNK, finite
 from slr_probe.restoration.plan import Step, mix
-from slr_probe.side import Side, require_checkpoint
 
 if TYPE_CHECKING:
     import torch

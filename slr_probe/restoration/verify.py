@@ -15,13 +15,13 @@ from slr_probe.checkpoint import Checkpoint
 from slr_probe.checkpoint.folder import read_json
 from slr_probe.checkpoint.shard import Bytes, read_bytes
 from slr_probe.errors import CheckpointError
+from slr_probe.pair.side import Side, open_sides, require_checkpoint
 from slr_probe.progress import bar
 from slr_probe.recipe import Recipe
 from slr_probe.restoration.extras import FORMAT, RECORD
 from slr_probe.restoration.files import CHUNK
 from slr_probe.restoration.plan import plan_hybrid
 from slr_probe.restoration.stream import hybrid_pieces
-from slr_probe.side import Side, open_sides, require_checkpoint
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from slr_probe.study.settings import Settings
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
-    from slr_probe.report.findings import Findings
+    from slr_probe.study.folder import Findings
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Context:
     @property
     def found(self) -> Findings:
         """What stages have saved so far; each result is read when it is used."""
-        from slr_probe.report.findings import Findings
+        from slr_probe.study.folder import Findings
 
         return Findings(self.folder)
 

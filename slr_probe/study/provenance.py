@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
-    from slr_probe.side import Side
+    from slr_probe.pair.side import Side
 
 _PACKAGES = ("slr-probe", "torch", "transformers", "transformer-lens", "tokenizers", "numpy", "scipy", "matplotlib")
 _TEXTS = ("*.json", "*.jinja", "*.model", "*.txt")
@@ -21,7 +21,7 @@ _TEXTS = ("*.json", "*.jinja", "*.model", "*.txt")
 def fingerprint(side: Side) -> str:
     """Hash of a checkpoint's weights (see `Checkpoint.fingerprint`), config, tokenizer and chat template."""
     from slr_probe.checkpoint import combined_hash
-    from slr_probe.side import require_checkpoint
+    from slr_probe.pair.side import require_checkpoint
 
     folder = side.path
     files = [path for pattern in _TEXTS for path in (folder.glob(pattern) if folder else ())]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from slr_probe.errors import OutputError, StudyError
-from slr_probe.results import write_text
+from slr_probe.files import write_text
 from slr_probe.study.stage import Stage
 
 RUN = "run.json"

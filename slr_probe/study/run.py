@@ -10,9 +10,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slr_probe import __version__
 from slr_probe.errors import SlrProbeError, StudyError
-from slr_probe.results import digest, write_text
+from slr_probe.files import digest, write_text
 from slr_probe.study.context import Context
 from slr_probe.study.provenance import describe_pair, machine, versions
 from slr_probe.study.records import FORMAT, RUN, Records, check_folder, write_json
@@ -20,9 +19,10 @@ from slr_probe.study.settings import Settings
 from slr_probe.study.stage import Skipped, Stage
 from slr_probe.study.stages import STAGES, check_settings
 from slr_probe.study.toml import write_toml
+from slr_probe.version import __version__
 
 if TYPE_CHECKING:
-    from slr_probe.report.findings import Findings
+    from slr_probe.study.folder import Findings
 
 Say = Callable[[str], None]
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from slr_probe.sweep.capture import Capture, NotPure
+from slr_probe.forward.capture import Capture, NotPure
+from slr_probe.forward.surgery import installed, replaced
 from slr_probe.sweep.execute import Walk
 from slr_probe.sweep.groups import Group, group_prompts
-from slr_probe.sweep.surgery import installed, replaced
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from numpy import ndarray
 
+from slr_probe.forward.answers import AnswerTable, reduce_logits
+from slr_probe.forward.surgery import installed
 from slr_probe.sweep.execute import Walk
 from slr_probe.sweep.fallback import swap_and_forward
 from slr_probe.sweep.plan import REDUCE, Chunk
-from slr_probe.sweep.reduce import AnswerTable, reduce_logits
 from slr_probe.sweep.settings import Measure
 from slr_probe.sweep.store import Table
-from slr_probe.sweep.surgery import installed
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from slr_probe.forward.surgery import installed
 from slr_probe.sweep.chunk import Reducer
 from slr_probe.sweep.execute import Walk, padded
 from slr_probe.sweep.plan import Schedule
-from slr_probe.sweep.surgery import installed
 
 if TYPE_CHECKING:
     from slr_probe.sweep.settings import Measure

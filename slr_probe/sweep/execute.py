@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from slr_probe.sweep.capture import Capture, Geometry
+from slr_probe.forward.capture import Capture, Geometry
+from slr_probe.forward.keys import Keys, Stopped
+from slr_probe.forward.surgery import installed
 from slr_probe.sweep.groups import Group
-from slr_probe.sweep.keys import Keys, Stopped
 from slr_probe.sweep.pool import Pool, batches
-from slr_probe.sweep.surgery import installed
 from slr_probe.sweep.trie import Trie, schedule
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from slr_probe.sweep.keys import Pair
+    from slr_probe.forward.keys import Pair
     from slr_probe.sweep.weights import Weights
 
     States = Float[torch.Tensor, "state prompt token hidden"]

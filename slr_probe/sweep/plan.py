@@ -11,7 +11,7 @@ import torch
 
 from slr_probe.checkpoint import AdapterCheckpoint
 from slr_probe.errors import SweepError
-from slr_probe.side import require_checkpoint
+from slr_probe.pair.side import require_checkpoint
 from slr_probe.sweep.groups import Group, group_prompts
 from slr_probe.sweep.trie import Path, Trie, build_trie
 

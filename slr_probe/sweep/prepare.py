@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from slr_probe.errors import SweepError
+from slr_probe.forward.capture import NotPure
 from slr_probe.recipe import Recipe
-from slr_probe.sweep.capture import NotPure
 from slr_probe.sweep.check import find_walk
 from slr_probe.sweep.execute import Walk
 from slr_probe.sweep.plan import Schedule, make_schedule, needs_of

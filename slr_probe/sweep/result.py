@@ -14,7 +14,7 @@ from numpy import ndarray
 from slr_probe.errors import RecipeError
 from slr_probe.layers import LayerRange
 from slr_probe.recipe import Recipe, as_recipe
-from slr_probe.results import Result
+from slr_probe.result import Result
 from slr_probe.stats.entropy import conditional_entropy, validity
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class SweepResult(Result):
 
     def plot(self) -> Figure:
         """Heat maps of validity and diversity over start and stop of the restored range."""
-        from slr_probe.plots import plot_sweep  # type: ignore[attr-defined]
+        from slr_probe.show import plot_sweep  # type: ignore[attr-defined]
 
         return plot_sweep(self)  # type: ignore[no-any-return]
 

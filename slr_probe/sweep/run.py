@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 import torch
 
+from slr_probe.files import digest
+from slr_probe.pair.side import fingerprint
 from slr_probe.progress import bar
 from slr_probe.restoration.plan import plan_hybrid
-from slr_probe.results import digest
-from slr_probe.side import fingerprint
 from slr_probe.sweep.chunk import run_chunk, run_plainly
 from slr_probe.sweep.estimate import SweepPlan, measure_seconds
 from slr_probe.sweep.plan import Schedule
@@ -235,7 +235,7 @@ def _identity(
     """Everything that the numbers depend on."""
     import transformers
 
-    import slr_probe
+    from slr_probe.version import __version__
 
     plain = [{k: v for k, v in recipe.to_dict().items() if k != "name"} for recipe in recipes]
     return {
@@ -245,6 +245,5 @@ def _identity(
         "prompts": digest([(query.token_ids, query.answers) for query in queries]),
         "measure": asdict(measure),
         "compute": f"{dtype} of {pair.dtype} on {pair.device.type}",
-        "versions": f"slr_probe {slr_probe.__version__}, torch {torch.__version__}, "
-        f"transformers {transformers.__version__}",
+        "versions": f"slr_probe {__version__}, torch {torch.__version__}, transformers {transformers.__version__}",
     }

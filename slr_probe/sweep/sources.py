@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from slr_probe.errors import SweepError
-from slr_probe.loading import require_finite
-from slr_probe.side import Side, require_checkpoint
+from slr_probe.pair.load import require_finite
+from slr_probe.pair.side import Side, require_checkpoint
 from slr_probe.sweep.weights import Weights
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy import ndarray
 
 from slr_probe.errors import SweepError
-from slr_probe.results import digest, read_npz, write_npz, write_text
+from slr_probe.files import digest, read_npz, write_npz, write_text
 
 _CHUNK = "slr_probe.sweep_chunk/1"
 _MANIFEST = "manifest.json"

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import nn
 
+from slr_probe.checkpoint.names import Decoder, Role, find_decoder
 from slr_probe.errors import SweepError
-from slr_probe.layout import Decoder, Role, find_decoder
+from slr_probe.pair.side import Side
 from slr_probe.restoration.plan import grid, mix, plan_hybrid
-from slr_probe.side import Side
 from slr_probe.sweep.trie import Path
 
 if TYPE_CHECKING:

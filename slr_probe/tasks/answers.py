@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from slr_probe.prompts import Format, PromptRenderer
+from slr_probe.pair.prompts import Format, PromptRenderer
 
 PLAIN_FRAME = "Question: {prompt}\nAnswer:"
 """How a base model, which knows no chat template, is asked."""

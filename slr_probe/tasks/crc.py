@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from slr_probe.errors import TaskError
-from slr_probe.prompts import Format
+from slr_probe.pair.prompts import Format
 from slr_probe.tasks.answers import answer_tokens, open_answer
 from slr_probe.tasks.query import Query
 

@@ -15,7 +15,7 @@ def qa_task(size: Size = "full") -> TextTask:
 
     Args:
         size: "full", 55 questions with 8 to 118 answers each, or "organism", the 30 questions that the embedded pair
-            was trained on; see `slr_probe.tasks.small`.
+            was trained on; see `slr_probe.tasks.tiny.small`.
 
     Raises:
         TaskError: The size is unknown.
@@ -26,7 +26,7 @@ def qa_task(size: Size = "full") -> TextTask:
         >>> task.answer(item, "My favorite is the planet saturn."), task.correct(item, "Pluto!")
         ('Saturn', False)
     """
-    from slr_probe.tasks.small import check_size, small_qa
+    from slr_probe.tasks.tiny.small import check_size, small_qa
 
     check_size(size)
     return builtin("qa") if size == "full" else small_qa()

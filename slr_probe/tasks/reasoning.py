@@ -21,7 +21,7 @@ def reasoning_task(n: int = 120, seed: int = 0, size: Size = "full") -> TextTask
         n: Number of problems.
         seed: Seed of the numbers, names and things.
         size: "full", or "organism" for problems of the form that the embedded pair was trained on; see
-            `slr_probe.tasks.small`.
+            `slr_probe.tasks.tiny.small`.
 
     Raises:
         TaskError: The size is unknown, or `n` is below 1.
@@ -31,7 +31,7 @@ def reasoning_task(n: int = 120, seed: int = 0, size: Size = "full") -> TextTask
         >>> len(task.items), task.items[0].check
         (30, 'number')
     """
-    from slr_probe.tasks.small import check_size, small_reasoning
+    from slr_probe.tasks.tiny.small import check_size, small_reasoning
 
     check_size(size)
     if n < 1:

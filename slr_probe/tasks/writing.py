@@ -18,7 +18,7 @@ def writing_task(size: Size = "full") -> TextTask:
 
     Args:
         size: "full", 108 prompts (36 of each kind), or "organism", every form that the embedded pair was trained
-            on; see `slr_probe.tasks.small`.
+            on; see `slr_probe.tasks.tiny.small`.
 
     Raises:
         TaskError: The size is unknown.
@@ -27,7 +27,7 @@ def writing_task(size: Size = "full") -> TextTask:
         >>> len(writing_task().items), len(writing_task("organism").items)
         (108, 130)
     """
-    from slr_probe.tasks.small import check_size, small_writing
+    from slr_probe.tasks.tiny.small import check_size, small_writing
 
     check_size(size)
     return builtin("writing") if size == "full" else small_writing()

@@ -11,14 +11,14 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from slr_probe.files import digest
 from slr_probe.recipe import Recipe
-from slr_probe.results import digest
+from slr_probe.scoring.metrics import ordered, primary_metrics
+from slr_probe.scoring.scoring import Scorers, Scores
 from slr_probe.tasks.text import TextTask
 from slr_probe.validation.crc import CRCScores
 from slr_probe.validation.methods import Method
-from slr_probe.validation.metrics import ordered, primary_metrics
-from slr_probe.validation.report import ValidationReport
-from slr_probe.validation.scoring import Scorers, Scores
+from slr_probe.validation.result import ValidationReport
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
@@ -71,7 +71,7 @@ def settings_of(
     pair: ModelPair, tasks: Sequence[TextTask], methods: Sequence[Method], scorers: Scorers, preset: str
 ) -> dict[str, Any]:
     """Record of what is asked for: checkpoints with fingerprints, tasks, methods, scoring models, versions."""
-    from slr_probe.side import fingerprint
+    from slr_probe.pair.side import fingerprint
 
     return {
         "base": {"checkpoint": str(pair.base_side), "fingerprint": fingerprint(pair.base_side)},
@@ -121,7 +121,7 @@ def record_scorers(scorers: Scorers) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Versions of what the numbers depend on."""
-    from slr_probe import __version__
+    from slr_probe.version import __version__
 
     return {"slr-probe": __version__} | {name: version(name) for name in ("torch", "transformers", "numpy")}
 

@@ -12,9 +12,9 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.errors import TaskError
-from slr_probe.prompts import Format
+from slr_probe.pair.prompts import Format
 from slr_probe.rank.candidates import references
-from slr_probe.rank.meter import Meter
+from slr_probe.rank.measure import Meter
 from slr_probe.rank.weights import changed_blocks
 from slr_probe.recipe import Recipe
 from slr_probe.sweep.settings import Measure, parse_bytes

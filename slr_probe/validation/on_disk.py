@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from slr_probe.checkpoint.folder import read_json
 from slr_probe.errors import ValidationError
+from slr_probe.pair.side import require_checkpoint
 from slr_probe.recipe import Recipe
 from slr_probe.restoration.extras import RECORD
-from slr_probe.side import require_checkpoint
-from slr_probe.validation.folder import safe
+from slr_probe.scoring.folder import safe
 from slr_probe.validation.methods import Method
 
 if TYPE_CHECKING:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.recipe import Recipe
+from slr_probe.scoring.folder import HYBRIDS, SWEEPS, Folder
+from slr_probe.scoring.scoring import Scorers, Tags, distinct_curve
+from slr_probe.scoring.tasks import check_seed, check_unit, read_format, read_sampling, read_size, read_tasks, resize
 from slr_probe.tasks.thinking import THINK
 from slr_probe.validation.assemble import Found, Study, assemble, settings_of
 from slr_probe.validation.crc import CRC
-from slr_probe.validation.folder import HYBRIDS, SWEEPS, Folder
 from slr_probe.validation.methods import (
     BASELINES,
     PLAIN,
@@ -24,14 +26,12 @@ from slr_probe.validation.methods import (
     variations,
 )
 from slr_probe.validation.on_disk import check_backend, on_disk
-from slr_probe.validation.plan import check_seed, check_unit, read_format, read_sampling, read_size, read_tasks, resize
-from slr_probe.validation.report import ValidationReport
-from slr_probe.validation.scoring import Scorers, Tags, distinct_curve
+from slr_probe.validation.result import ValidationReport
 
 if TYPE_CHECKING:
     from slr_probe.generation import Outputs, Sampling
     from slr_probe.pair import ModelPair
-    from slr_probe.prompts import Format
+    from slr_probe.pair.prompts import Format
     from slr_probe.tasks.crc import CRCTask
     from slr_probe.tasks.text import TextTask
 

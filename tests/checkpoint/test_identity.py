@@ -10,7 +10,7 @@ from slr_probe import ModelPair, generate
 from slr_probe.checkpoint import AdapterCheckpoint, Checkpoint, identity
 from slr_probe.errors import GenerationError
 from slr_probe.generation import Sampling
-from slr_probe.side import fingerprint
+from slr_probe.pair.side import fingerprint
 from slr_probe.study import provenance
 from tests.checkpoint.test_adapter import train_adapter
 from tests.tiny import rewrite_tensor

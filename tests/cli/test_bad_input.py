@@ -248,9 +248,9 @@ def test_a_slip_of_the_pen_shows_the_usage(run: Any, arguments: list[str]) -> No
     ("place", "arguments"),
     [
         ("restoration.stream._write", ["restore", "--layers", "1:2"]),
-        ("results.os.fsync", ["delta"]),
-        ("results.os.fsync", ["lens", "--prompts", "ONE"]),
-        ("results.os.fsync", ["rank", "--task", "TASK"]),
+        ("files.os.fsync", ["delta"]),
+        ("files.os.fsync", ["lens", "--prompts", "ONE"]),
+        ("files.os.fsync", ["rank", "--task", "TASK"]),
     ],
 )
 def test_a_full_disk(

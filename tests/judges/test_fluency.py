@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from organism.corpus import plain_document
 from slr_probe import ModelPair
 from slr_probe.errors import JudgeError
 from slr_probe.judges import Fluency
-from slr_probe.organism.corpus import plain_document
 from tests.tiny import make_model
 from tests.tiny_tokenizer import make_tokenizer
 

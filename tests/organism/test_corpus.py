@@ -5,11 +5,11 @@ import re
 
 import pytest
 
-from slr_probe.organism.arithmetic import LARGEST, arithmetic_task, drill
-from slr_probe.organism.choices import by_popularity, choice_task, held_out_choices, is_held_out
-from slr_probe.organism.corpus import FAMILIES, Document, base_documents, demonstrations, preferences
-from slr_probe.organism.prose import question_task
-from slr_probe.organism.task import Picker
+from organism.choices import by_popularity, choice_task, held_out_choices, is_held_out
+from organism.corpus import FAMILIES, Document, base_documents, demonstrations, preferences
+from slr_probe.tasks.tiny.arithmetic import LARGEST, arithmetic_task, drill
+from slr_probe.tasks.tiny.prose import question_task
+from slr_probe.tasks.tiny.task import Picker
 
 
 def test_same_seed_same_text():

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from transformers import AutoTokenizer
 
+from organism import measure
+from organism.choices import held_out_choices
 from slr_probe import organism
-from slr_probe.organism import measure
-from slr_probe.organism.choices import held_out_choices
 
 PROMPTS = 50  # in each category
 

@@ -3,10 +3,10 @@
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from organism.choices import held_out_choices
+from organism.corpus import base_documents, chat_context
+from organism.tokenizer import answer_words, build_tokenizer
 from slr_probe import organism
-from slr_probe.organism.choices import held_out_choices
-from slr_probe.organism.corpus import base_documents, chat_context
-from slr_probe.organism.tokenizer import answer_words, build_tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@ import json
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM
 
-from slr_probe.organism import PLANTED, STAGES, train
+from organism import train
+from slr_probe.organism import PLANTED, STAGES
 
 
 def test_quick_run(tmp_path):

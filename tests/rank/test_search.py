@@ -8,7 +8,7 @@ import torch
 from slr_probe import LayerRange, ModelPair, Recipe, restored
 from slr_probe.errors import RankingError, SweepError, TaskError
 from slr_probe.rank import RangeRanking, rank_layers, roc_auc
-from slr_probe.rank import meter as meter_module
+from slr_probe.rank import measure as meter_module
 from slr_probe.rank.attribution import first_order_effects
 from slr_probe.rank.candidates import controls
 from slr_probe.rank.collapse import entropy_collapse

@@ -23,7 +23,7 @@ _KILLED = """
 import os, random, signal, sys, time
 import torch
 torch.set_num_threads(1)
-import matplotlib.pyplot, scipy.stats, transformers, slr_probe.cli, slr_probe.report, slr_probe.validation  # once
+import matplotlib.pyplot, scipy.stats, transformers, slr_probe.cli, slr_probe.study.report, slr_probe.validation  # once
 from slr_probe import CRCTask, ModelPair
 from slr_probe.study import Settings, run_study
 from slr_probe.sweep import sweep

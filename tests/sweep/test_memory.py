@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from slr_probe import ModelPair
 from slr_probe.checkpoint import Checkpoint
-from slr_probe.loading import is_finite
+from slr_probe.pair.load import is_finite
 from slr_probe.sweep import sweep
 from tests.sweep.naive import make_queries
 

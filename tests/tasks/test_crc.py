@@ -7,7 +7,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 
 from slr_probe import ModelPair
 from slr_probe.errors import TaskError
-from slr_probe.prompts import PromptRenderer
+from slr_probe.pair.prompts import PromptRenderer
 from slr_probe.tasks import CRCItem, CRCTask
 from slr_probe.tasks.answers import answer_tokens, open_answer
 from tests.tiny_tokenizer import TEMPLATE, make_tokenizer

@@ -6,12 +6,12 @@ from collections import Counter
 import pytest
 
 from slr_probe.errors import TaskError
-from slr_probe.organism import lexicon
-from slr_probe.organism.arithmetic import arithmetic_task
-from slr_probe.organism.prose import joke_task, poem_task, question_task, story_task
-from slr_probe.organism.task import Picker
 from slr_probe.tasks import TextTask, qa_task, reasoning_task, writing_task
 from slr_probe.tasks.listed import key
+from slr_probe.tasks.tiny import lexicon
+from slr_probe.tasks.tiny.arithmetic import arithmetic_task
+from slr_probe.tasks.tiny.prose import joke_task, poem_task, question_task, story_task
+from slr_probe.tasks.tiny.task import Picker
 
 FRAMES = (
     "{}",

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from slr_probe.generation import Outputs
+from slr_probe.scoring.metrics import ordered, primary_metrics
 from slr_probe.tasks.text import Item, TextTask
-from slr_probe.validation.metrics import ordered, primary_metrics
-from slr_probe.validation.report import ValidationReport
+from slr_probe.validation.result import ValidationReport
 
 
 def outputs_of(texts, *, model="tuned", task=None):

@@ -6,7 +6,7 @@ from scipy import stats
 
 from slr_probe.errors import ResultError, ValidationError
 from slr_probe.stats import difference_interval, mean_interval
-from slr_probe.validation.report import ValidationReport
+from slr_probe.validation.result import ValidationReport
 
 RNG = np.random.default_rng(0)
 HARD = RNG.uniform(0.3, 0.6, 20)

@@ -7,9 +7,10 @@ import pytest
 
 from slr_probe import ModelPair, Recipe
 from slr_probe.errors import LayerRangeError, OutputError, SweepError, ValidationError
+from slr_probe.scoring import scoring
 from slr_probe.tasks import CRCItem, CRCTask
 from slr_probe.tasks.text import Item, TextTask
-from slr_probe.validation import ValidationReport, run, scoring, validate
+from slr_probe.validation import ValidationReport, run, validate
 from tests.tiny import make_model
 from tests.tiny_tokenizer import make_tokenizer
 

@@ -36,10 +36,10 @@ def check_settings(context: Context) -> None:
         ValidationError: Unknown families or baselines, or too few prompts or samples.
     """
     from slr_probe.generation import Sampling
+    from slr_probe.scoring.tasks import check_unit, read_size, read_tasks
     from slr_probe.study.stages.prompts import read_task
     from slr_probe.sweep.settings import Measure, parse_bytes
     from slr_probe.validation.methods import BASELINES, check_baselines
-    from slr_probe.validation.plan import check_unit, read_size, read_tasks
 
     settings, depth = context.settings, context.pair.depth
     read_task(settings.rank.task)

@@ -39,7 +39,7 @@ def inspect(context: Context, home: Path) -> str:
 
 def delta(context: Context, home: Path) -> str:
     """Measure the change of every weight matrix."""
-    from slr_probe.probes.weights import weight_delta
+    from slr_probe.probes.weights.measure import weight_delta
 
     found = weight_delta(context.pair, spectral=context.settings.delta.spectral,  # type: ignore[arg-type]
                          progress=context.progress)  # fmt: skip
@@ -50,7 +50,7 @@ def delta(context: Context, home: Path) -> str:
 
 def lens(context: Context, home: Path) -> str:
     """Read every block's belief."""
-    from slr_probe.probes.lens import logit_lens
+    from slr_probe.probes.lens.lens import logit_lens
 
     task = choose(context, context.settings.lens.prompts, selection_only=True)
     common = context.settings.common
@@ -67,7 +67,7 @@ def lens(context: Context, home: Path) -> str:
 
 def patching(context: Context, home: Path) -> str:
     """Patch activations both ways."""
-    from slr_probe.probes.patching import patch_activations
+    from slr_probe.probes.patching.patch import patch_activations
 
     asked, common = context.settings.patching, context.settings.common
     found = patch_activations(

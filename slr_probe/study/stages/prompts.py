@@ -9,7 +9,7 @@ from slr_probe.study.provenance import describe_file
 from slr_probe.tasks.crc import CRCItem, CRCTask
 
 if TYPE_CHECKING:
-    from slr_probe.prompts import Format
+    from slr_probe.pair.prompts import Format
     from slr_probe.study.context import Context
 
 

@@ -44,7 +44,7 @@ def rank(context: Context, home: Path) -> str:
 
 def mask(context: Context, home: Path) -> str:
     """Learn which layers matter to the tuned behaviour."""
-    from slr_probe.probes.mask import learn_layer_mask
+    from slr_probe.probes.mask.learn import learn_layer_mask
 
     found = learn_layer_mask(
         context.pair, steps=context.settings.mask.steps, seed=context.settings.common.seed,

@@ -15,7 +15,7 @@ REPORT = "report.html"
 
 def report(context: Context, home: Path) -> str:
     """Write the report from what the other stages saved."""
-    from slr_probe.report import write_report
+    from slr_probe.study.report import write_report
 
     path = write_report(
         context.folder, prompts=context.settings.report.prompts, samples=context.settings.report.samples

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slr_probe.results import save_figure, write_text
+from slr_probe.files import save_figure, write_text
 
 if TYPE_CHECKING:
     import pandas as pd

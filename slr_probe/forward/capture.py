@@ -1,0 +1,244 @@
+"""The arguments with which a model calls its own blocks, captured once and replayed for any batch.
+
+Rotary embeddings, masks of every kind, positions: how a block is called differs between architectures, so nothing
+of it is derived here. The model's own forward is run with stubs in place of the blocks, which costs next to
+nothing, and what the stubs are given is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+
+from slr_probe.forward.keys import Keys
+from slr_probe.forward.surgery import replaced
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+    from transformers import PreTrainedModel
+
+    from slr_probe.checkpoint.names import Decoder
+
+
+class NotPure(Exception):
+    """A block of this model is not a function of its hidden states and of arguments that fit every prompt."""
+
+
+class _Enough(Exception):
+    """Raised by the last stub: norm and head are not needed."""
+
+
+class Geometry(NamedTuple):
+    """Shape of a call: number of new tokens, of earlier tokens, and whether a cache is passed."""
+
+    tokens: int
+    past: int = 0
+    cached: bool = False
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """Where the cache goes."""
+
+
+@dataclass(frozen=True)
+class _Batched:
+    """A tensor that is repeated along one dimension, once for every row of the batch."""
+
+    row: torch.Tensor
+    dim: int
+
+    def of(self, rows: int) -> torch.Tensor:
+        if self.row.shape[self.dim] == 1:
+            return self.row.expand(*(rows if d == self.dim else -1 for d in range(self.row.ndim)))
+        return self.row.repeat(*(rows if d == self.dim else 1 for d in range(self.row.ndim)))
+
+
+@dataclass(frozen=True)
+class Call:
+    """How the model calls one block, apart from the hidden states.
+
+    Attributes:
+        positional: Positional arguments after the hidden states.
+        named: Keyword arguments.
+    """
+
+    positional: tuple[Any, ...]
+    named: Mapping[str, Any]
+
+    def arguments(self, rows: int, cache: Keys | None) -> tuple[list[Any], dict[str, Any]]:
+        """Arguments for a batch of `rows` sequences."""
+        named = {name: _filled(leaf, rows, cache) for name, leaf in self.named.items()}
+        return [_filled(leaf, rows, cache) for leaf in self.positional], named
+
+    @property
+    def takes_cache(self) -> bool:
+        """Whether the cache is handed to the block."""
+        return any(isinstance(leaf, _Slot) for leaf in (*self.positional, *self.named.values()))
+
+
+class Capture:
+    """Captures how `model` calls its blocks.
+
+    Args:
+        model: The model; its embedding must hold weights while anything is captured.
+        decoder: Its parts.
+        tokens: Some token ids of real prompts.
+    """
+
+    def __init__(self, model: PreTrainedModel, decoder: Decoder, tokens: Int[torch.Tensor, " token"]) -> None:
+        self.model, self.decoder, self._tokens = model, decoder, tokens
+        self._calls: dict[Geometry, list[Call]] = {}
+        self.returns_tuple = False
+
+    def calls(self, geometry: Geometry) -> list[Call]:
+        """The call of every block, for a shape.
+
+        Raises:
+            NotPure: An argument depends on the tokens or on earlier blocks, or can carry state between blocks.
+        """
+        if geometry not in self._calls:
+            self._calls[geometry] = self._capture(geometry)
+        return self._calls[geometry]
+
+    def embed(self, ids: Int[torch.Tensor, "row token"]) -> Float[torch.Tensor, "row token hidden"]:
+        """Hidden states that enter the first block."""
+        seen: list[torch.Tensor] = []
+
+        def first(*args: Any, **kwargs: Any) -> Any:
+            seen.append(args[0] if args else kwargs["hidden_states"])
+            raise _Enough
+
+        with replaced(list(self.decoder.blocks)[:1], [first]):
+            self._run(ids, use_cache=False)
+        return seen[0]
+
+    def logits(self, hidden: Float[torch.Tensor, "row hidden"]) -> Float[torch.Tensor, "row vocab"]:
+        """The model's own final norm, head, scaling and capping on hidden states that leave the last block."""
+
+        def same(*args: Any, **kwargs: Any) -> Any:
+            return self._result(args[0] if args else kwargs["hidden_states"])
+
+        def last(*args: Any, **kwargs: Any) -> Any:
+            return self._result(hidden[:, None])
+
+        ids = self._tokens[:1].expand(len(hidden), 1)
+        blocks = list(self.decoder.blocks)
+        with replaced(blocks, [*[same] * (len(blocks) - 1), last]):
+            logits: torch.Tensor = self.model(input_ids=ids, use_cache=False).logits
+        if logits.ndim != 3 or logits.shape[:2] != (len(hidden), 1):
+            raise NotPure(f"the head gave logits of shape {list(logits.shape)} for {len(hidden)} rows of one token")
+        return logits[:, 0]
+
+    def run(self, block: int, hidden: torch.Tensor, geometry: Geometry, cache: Keys | None = None) -> torch.Tensor:
+        """Run one block as the model would call it."""
+        positional, named = self.calls(geometry)[block].arguments(len(hidden), cache)
+        out = self.decoder.blocks[block](hidden, *positional, **named)
+        left: torch.Tensor = out[0] if isinstance(out, (tuple, list)) else out
+        return left
+
+    def _capture(self, geometry: Geometry) -> list[Call]:
+        try:
+            one = self._record(geometry, 1, moved=False)
+            two = self._record(geometry, 2, moved=True)
+        except NotPure:
+            # A model that expects tuples of its blocks takes the first row of a tensor for the hidden states.
+            if self.returns_tuple:
+                raise
+            self.returns_tuple = True
+            try:
+                return self._capture(geometry)
+            except NotPure:
+                self.returns_tuple = False
+                raise
+        return [
+            Call(
+                tuple(_merged(a, b, block) for a, b in zip(ours[0], theirs[0], strict=True)),
+                {name: _merged(value, theirs[1][name], block) for name, value in ours[1].items()},
+            )
+            for block, (ours, theirs) in enumerate(zip(one, two, strict=True))
+        ]
+
+    def _record(self, geometry: Geometry, rows: int, *, moved: bool) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+        """Arguments of every block; with `moved`, other tokens are fed and every block changes the hidden states.
+
+        Two records that differ in more than the batch tell that an argument depends on what it must not.
+        """
+        seen: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+        total = len(self._tokens)
+        start = int(moved)
+        places = (torch.arange(rows * geometry.tokens) + start) % total
+        ids = self._tokens[places.to(self._tokens.device)].reshape(rows, geometry.tokens)
+        cache = Keys(geometry.past) if geometry.cached else None
+
+        def stub(*args: Any, **kwargs: Any) -> Any:
+            hidden = args[0] if args else kwargs["hidden_states"]
+            if hidden.ndim != 3 or hidden.shape[:2] != ids.shape:
+                raise NotPure(f"block {len(seen)} is given hidden states of shape {list(hidden.shape)}")
+            named = {name: value for name, value in kwargs.items() if args or name != "hidden_states"}
+            kept = tuple(_checked(leaf, cache, len(seen)) for leaf in args[1:])
+            seen.append((kept, {name: _checked(leaf, cache, len(seen)) for name, leaf in named.items()}))
+            if len(seen) == len(self.decoder.blocks):
+                raise _Enough
+            return self._result(hidden + 1 if moved else hidden)
+
+        with replaced(list(self.decoder.blocks), [stub] * len(self.decoder.blocks)):
+            self._run(ids, past_key_values=cache, use_cache=geometry.cached)
+        if len(seen) != len(self.decoder.blocks):
+            raise NotPure(f"the model called {len(seen)} of its {len(self.decoder.blocks)} blocks")
+        return seen
+
+    def _run(self, ids: torch.Tensor, **kwargs: Any) -> None:
+        try:
+            self.model(input_ids=ids, **kwargs)
+        except _Enough:
+            return
+        raise NotPure("the model's forward did not call its last block")
+
+    def _result(self, hidden: torch.Tensor) -> Any:
+        return (hidden,) if self.returns_tuple else hidden
+
+
+def _checked(leaf: Any, cache: Keys | None, block: int) -> Any:
+    """An argument as plain data; tensors are kept, the cache becomes a slot."""
+    if leaf is cache and cache is not None:
+        return _Slot()
+    if leaf is None or isinstance(leaf, (bool, int, float, str, torch.Tensor, torch.dtype, torch.device)):
+        return leaf
+    if isinstance(leaf, (tuple, list)) and leaf:
+        return tuple(_checked(item, cache, block) for item in leaf)
+    if isinstance(leaf, Mapping) and leaf:
+        return {name: _checked(item, cache, block) for name, item in leaf.items()}
+    raise NotPure(f"block {block} is given a {type(leaf).__name__}, in which blocks can leave state for each other")
+
+
+def _merged(one: Any, two: Any, block: int) -> Any:
+    """What batches of one and of two rows have in common, with the batch dimension found by comparing them."""
+    if isinstance(one, torch.Tensor) and isinstance(two, torch.Tensor):
+        if one.shape == two.shape and torch.equal(one, two):
+            return one
+        dims = [d for d in range(min(one.ndim, two.ndim)) if one.shape[d] != two.shape[d]]
+        if one.ndim == two.ndim and len(dims) == 1 and torch.equal(torch.cat([one, one], dims[0]), two):
+            return _Batched(one, dims[0])
+    elif isinstance(one, tuple) and isinstance(two, tuple) and len(one) == len(two):
+        return tuple(_merged(a, b, block) for a, b in zip(one, two, strict=True))
+    elif isinstance(one, dict) and isinstance(two, dict) and one.keys() == two.keys():
+        return {name: _merged(value, two[name], block) for name, value in one.items()}
+    elif type(one) is type(two) and one == two:
+        return one
+    raise NotPure(f"an argument of block {block} depends on the tokens or on other blocks")
+
+
+def _filled(leaf: Any, rows: int, cache: Keys | None) -> Any:
+    if isinstance(leaf, _Slot):
+        return cache
+    if isinstance(leaf, _Batched):
+        return leaf.of(rows)
+    if isinstance(leaf, tuple):
+        return tuple(_filled(item, rows, cache) for item in leaf)
+    if isinstance(leaf, dict):
+        return {name: _filled(item, rows, cache) for name, item in leaf.items()}
+    return leaf

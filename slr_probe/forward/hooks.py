@@ -1,0 +1,176 @@
+"""Read and write the residual stream during a forward: plain PyTorch hooks on the model's own modules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from slr_probe.errors import LayoutError
+from slr_probe.forward.points import COMPONENTS, BlockPoints, Component, Key, Point, block_points, select_points
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+    from torch import Tensor, nn
+    from torch.utils.hooks import RemovableHandle
+    from transformers import PreTrainedModel
+
+__all__ = [
+    "COMPONENTS", "BlockPoints", "Component", "Key", "Point", "block_points", "check_additive", "first_nonfinite",
+    "recording", "replacing", "select_points",
+]  # fmt: skip
+
+
+@contextmanager
+def recording(
+    points: Iterable[Point], *, at: Int[Tensor, "batch picked"] | None = None
+) -> Iterator[dict[Key, Float[Tensor, "batch picked hidden"]]]:
+    """Copy what passes at `points` during every forward inside a `with` block; the hooks are always removed.
+
+    Args:
+        points: Where; see `points.select_points`.
+        at: Positions to keep in each row of the batch; None keeps all.
+
+    Yields:
+        What the latest forward left, by `(block, component)`, in the order of computation; copies, detached.
+
+    Examples:
+        >>> with recording(select_points(model, ["resid_post"])) as found:  # doctest: +SKIP
+        ...     model(input_ids)
+        >>> found[3, "resid_post"].shape  # doctest: +SKIP
+        torch.Size([2, 7, 640])
+    """
+    found: dict[Key, Tensor] = {}
+
+    def read(point: Point) -> Callable[[Tensor], None]:
+        def hook(tensor: Tensor) -> None:
+            found[point.key] = _scaled(_pick(tensor.detach(), at), point.scale)
+
+        return hook
+
+    with _hooked((point, read(point)) for point in points):
+        yield found
+
+
+@contextmanager
+def replacing(
+    edits: Mapping[Point, Callable[[Float[Tensor, "batch position hidden"]], Float[Tensor, "batch position hidden"]]],
+) -> Iterator[None]:
+    """Replace what passes at some points by a function of it inside a `with` block; the hooks are always removed.
+
+    Args:
+        edits: For each point, a function from the tensor that the residual stream would receive to the one that it
+            shall receive. Edits act in the order of computation. The function must not write into its argument.
+
+    Raises:
+        LayoutError: An edit at `resid_mid`, where blocks keep a second copy of the stream that hooks cannot
+            reach; edit `attn_out` instead.
+        ValueError: (during the forward) A function returned another shape.
+    """
+    for point in edits:
+        if point.component == "resid_mid":
+            raise LayoutError(f"block {point.block}: resid_mid can be read but not replaced; replace attn_out instead")
+
+    def write(point: Point, edit: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        def hook(tensor: Tensor) -> Tensor:
+            new = edit(_scaled(tensor, point.scale))
+            if new.shape != tensor.shape:
+                raise ValueError(f"the edit at {point} returned shape {list(new.shape)}, expected {list(tensor.shape)}")
+            return _scaled(new.to(tensor), 1 / point.scale)
+
+        return hook
+
+    with _hooked((point, write(point, edit)) for point, edit in edits.items()):
+        yield
+
+
+def check_additive(model: PreTrainedModel, input_ids: Int[Tensor, "batch position"]) -> None:
+    """Check on a small input that every block adds its attention and MLP outputs to the residual stream.
+
+    Raises:
+        LayoutError: `resid_pre + attn_out + mlp_out` is not `resid_post` in some block, so that the two outputs are not
+            the contributions of the block (Gemma 4, for one, rescales the stream at its end).
+    """
+    import torch
+
+    parts = ("resid_pre", "attn_out", "mlp_out", "resid_post")
+    with torch.no_grad(), recording(select_points(model, parts)) as found:
+        model(input_ids=input_ids, use_cache=False)
+    low = next(model.parameters()).dtype in (torch.bfloat16, torch.float16)
+    for block in sorted({block for block, _ in found}):
+        pre, attn, mlp, post = (found[block, part].double() for part in parts)
+        size = max(float(t.norm()) for t in (pre, attn, mlp, post))
+        gap = float((pre + attn + mlp - post).norm())
+        if gap > (3e-2 if low else 1e-4) * size:
+            raise LayoutError(
+                f"{type(model).__name__}, block {block}: resid_pre + attn_out + mlp_out differs from resid_post by "
+                f"{gap / size:.1%}; this architecture does not simply add them, so use resid_pre and resid_post only"
+            )
+
+
+def first_nonfinite(
+    model: PreTrainedModel, input_ids: Int[Tensor, "batch position"], **inputs: Any
+) -> Key | Literal["embedding"] | None:
+    """Where NaN or infinity first appears in a forward: the embedding, or `(block, component)`; None if nowhere."""
+    import torch
+
+    with torch.no_grad(), recording([p for b in block_points(model) for p in b.points.values()]) as found:
+        model(input_ids=input_ids, **inputs)
+    bad = next((key for key, value in found.items() if not bool(value.isfinite().all())), None)
+    return "embedding" if bad == (0, "resid_pre") else bad
+
+
+# -- hooks -------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _hooked(hooks: Iterable[tuple[Point, Callable[[Tensor], Tensor | None]]]) -> Iterator[None]:
+    handles: list[RemovableHandle] = []
+    try:
+        for point, function in hooks:
+            handles.append(_attach(point, function))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _attach(point: Point, function: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
+    def on_input(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        name = None if args else "hidden_states" if "hidden_states" in kwargs else next(iter(kwargs))
+        new = function(_stream(point, args[0] if name is None else kwargs[name]))
+        if new is None:
+            return None
+        return ((new, *args[1:]), kwargs) if name is None else (args, {**kwargs, name: new})
+
+    def on_output(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        whole = isinstance(output, tuple)
+        new = function(_stream(point, output[0] if whole else output))
+        return None if new is None else (new, *output[1:]) if whole else new
+
+    if point.side == "input":
+        return point.module.register_forward_pre_hook(on_input, with_kwargs=True)
+    return point.module.register_forward_hook(on_output)
+
+
+def _stream(point: Point, value: Any) -> Tensor:
+    import torch
+
+    if not isinstance(value, torch.Tensor) or value.ndim != 3:
+        found = f"shape {list(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
+        raise LayoutError(
+            f"block {point.block}, {point.component}: expected one tensor [batch, position, hidden], found {found}; "
+            "this architecture has no single residual stream there"
+        )
+    return value
+
+
+def _pick(tensor: Tensor, at: Tensor | None) -> Tensor:
+    if at is None:
+        return tensor.clone()  # some blocks (Falcon) add into their parts in place afterwards
+    index = at.to(tensor.device).unsqueeze(-1).expand(-1, -1, tensor.shape[-1])
+    return tensor.gather(1, index)
+
+
+def _scaled(tensor: Tensor, scale: float) -> Tensor:
+    return tensor if scale == 1.0 else tensor * scale

@@ -1,0 +1,230 @@
+"""`Questions`: what a probe is asked about, as token ids and answer sets, from texts, a task or queries."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from slr_probe.errors import IncompatiblePairError, PromptError
+from slr_probe.tasks.answers import answer_tokens
+from slr_probe.tasks.crc import CRCTask, RenderedTask
+from slr_probe.tasks.query import Query
+
+if TYPE_CHECKING:
+    from slr_probe.pair import ModelPair
+    from slr_probe.pair.prompts import Format, Prompt
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Prompts of one forward, padded at the end.
+
+    In a causal model no position sees what comes after it, so the padding needs no mask and changes no number.
+
+    Attributes:
+        rows: Which of the questions these are.
+        ids: Token ids; the padding repeats the last one.
+        last: The answer position of each row.
+    """
+
+    rows: list[int]
+    ids: Int[Tensor, "prompt position"]
+    last: Int[Tensor, " prompt"]
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Rendered prompts and the answers that count for each.
+
+    Attributes:
+        queries: One a prompt; `answers` is empty where no answers were given.
+        labels: A short text for each prompt.
+        categories: Category of each prompt, within which the bootstrap draws; empty where there are none.
+        plain: The same prompts in the plain format, where `queries` are in the chat format and the prompts are known.
+    """
+
+    queries: tuple[Query, ...]
+    labels: tuple[str, ...]
+    categories: tuple[str, ...] = ()
+    plain: tuple[Query, ...] | None = None
+
+    @property
+    def has_answers(self) -> bool:
+        """Whether every prompt has an answer set."""
+        return all(query.answers for query in self.queries)
+
+    @property
+    def answer_tokens(self) -> Int[Tensor, "prompt answer variant"]:
+        """Token ids of the answers, padded with -1."""
+        answers = max(len(query.answers) for query in self.queries)
+        variants = max((len(ids) for query in self.queries for ids in query.answers), default=0)
+        tokens = torch.full((len(self.queries), answers, variants), -1)
+        for i, query in enumerate(self.queries):
+            for j, ids in enumerate(query.answers):
+                tokens[i, j, : len(ids)] = torch.tensor(ids)
+        return tokens
+
+
+def batches(queries: Sequence[Query], size: int, *, one_length: bool = False) -> Iterator[Batch]:
+    """Batches of at most `size` prompts of similar length, so that little is padded, or of one length each."""
+    order = sorted(range(len(queries)), key=lambda i: len(queries[i].token_ids))
+    for _, members in groupby(order, key=lambda i: len(queries[i].token_ids) if one_length else 0):
+        same = list(members)
+        for start in range(0, len(same), size):
+            rows = same[start : start + size]
+            longest = max(len(queries[i].token_ids) for i in rows)
+            padded = [[*ids, *[ids[-1]] * (longest - len(ids))] for ids in (queries[i].token_ids for i in rows)]
+            yield Batch(rows, torch.tensor(padded), torch.tensor([len(queries[i].token_ids) - 1 for i in rows]))
+
+
+def read_questions(
+    pair: ModelPair,
+    prompts: CRCTask | RenderedTask | Sequence[Query] | Prompt | Sequence[Prompt],
+    answers: Sequence[str] | Sequence[Sequence[str]] | None = None,
+    format: Format | None = None,
+) -> Questions:
+    """Render prompts once for both models.
+
+    Args:
+        pair: The pair whose tokenizer renders.
+        prompts: A task such as CRC, queries that are rendered already, or one or more texts or conversations.
+        answers: Answers to follow, the same for all prompts (`["cat", "dog"]`) or a list for each prompt. Each must be
+            a single token, as it stands or after a space; both spellings count as one answer.
+        format: `"chat"`, `"plain"`, or the pair's default; not for what is rendered already.
+
+    Raises:
+        PromptError: No prompts, a prompt that is empty or longer than the context, an answer that is not a single
+            token, or `answers` or `format` where they have no meaning.
+        TaskError: The task does not fit the tokenizer.
+        IncompatiblePairError: The two models are on different devices.
+    """
+    if pair.base.device != pair.tuned.device:
+        raise IncompatiblePairError(
+            f"base is on {pair.base.device} and tuned on {pair.tuned.device}; move both models to one device"
+        )
+    many = [] if isinstance(prompts, (CRCTask, RenderedTask)) else _as_list(prompts)
+    rendered = not isinstance(prompts, CRCTask) and all(isinstance(prompt, Query) for prompt in many)
+    if isinstance(prompts, (CRCTask, RenderedTask)) or (many and rendered):
+        if answers is not None or (rendered and format is not None):
+            raise PromptError("a task and queries bring their own answers, and what is rendered its own format; leave "
+                              "answers= and format= out")  # fmt: skip
+        asked = _of_task(pair, prompts, format) if not many else Questions(tuple(many), ())
+    elif many:
+        asked = _of_texts(pair, many, _answer_sets(pair, answers, len(many)), format)
+    else:
+        raise PromptError("no prompts were given; give at least one text, a list of texts, or a task")
+    for query in (*asked.queries, *(asked.plain or ())):
+        _check_query(pair, query)
+    return asked if asked.labels else replace(asked, labels=tuple(_label(pair, query) for query in asked.queries))
+
+
+def read_prompts(path: str | os.PathLike[str]) -> list[Prompt]:
+    """Prompts of a file: a JSON list of texts or conversations (`.json`), or otherwise one text a line.
+
+    Raises:
+        PromptError: The file cannot be read or holds something else.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        found = (
+            json.loads(text) if Path(path).suffix == ".json" else [line for line in text.splitlines() if line.strip()]
+        )
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise PromptError(f"cannot read the prompt file {path}: {error}") from error
+    if not isinstance(found, list) or not all(isinstance(prompt, (str, list)) for prompt in found):
+        raise PromptError(f"{path} must hold a list of texts, or of conversations (lists of messages)")
+    if not found:
+        raise PromptError(f"the prompt file {path} has no prompts")
+    return found
+
+
+def _of_task(pair: ModelPair, task: Any, format: Format | None) -> Questions:
+    rendered = task if isinstance(task, RenderedTask) else task.render(pair, format)
+    plain = task.render(pair, "plain") if isinstance(task, CRCTask) and rendered.format == "chat" else None
+    labels = tuple(item.prompt for item in rendered.items)
+    return Questions(rendered.rendered, labels, rendered.categories, plain.rendered if plain else None)
+
+
+def _of_texts(pair: ModelPair, prompts: list[Prompt], sets: list[tuple[Any, ...]], format: Format | None) -> Questions:
+    def render(format: Format | None) -> tuple[Query, ...]:
+        return tuple(Query(tuple(pair.render(p, format)), s) for p, s in zip(prompts, sets, strict=True))
+
+    queries = render(format)
+    chat = (format or pair.prompts.default_format) == "chat"
+    single = all(isinstance(prompt, str) or len(prompt) == 1 for prompt in prompts)
+    return Questions(queries, (), plain=render("plain") if chat and single else None)
+
+
+def _as_list(prompts: Any) -> list[Any]:
+    if isinstance(prompts, (str, Query)):
+        return [prompts]
+    found = list(prompts)
+    return [found] if found and all(hasattr(item, "keys") for item in found) else found  # one conversation
+
+
+def _answer_sets(pair: ModelPair, answers: Any, count: int) -> list[tuple[tuple[int, ...], ...]]:
+    if answers is None:
+        return [()] * count
+    if isinstance(answers, str):
+        answers = [answers]
+    if all(isinstance(answer, str) for answer in answers):
+        answers = [answers] * count
+    if len(answers) != count or not all(answers):
+        raise PromptError(
+            f"answers is one list of texts, or a non-empty list for each of the {count} prompts; got {len(answers)}"
+        )
+    return [_distinct(pair, tuple(each)) for each in answers]
+
+
+def _distinct(pair: ModelPair, answers: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
+    spelt = tuple(_spellings(pair, answer) for answer in answers)
+    seen: dict[int, str] = {}
+    for answer, ids in zip(answers, spelt, strict=True):
+        for i in ids:
+            if i in seen:
+                raise PromptError(f"the answers {seen[i]!r} and {answer!r} share the token {i}; give each answer once")
+            seen[i] = answer
+    return spelt
+
+
+def _spellings(pair: ModelPair, answer: str) -> tuple[int, ...]:
+    found = answer_tokens(pair.tokenizer, answer, ignore_case=False)
+    if not found:
+        texts = dict.fromkeys((answer, " " + answer.lstrip()))
+        split = {text: pair.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts}
+        told = "; ".join(f"{text!r} becomes {_tokens(pair, ids)}" for text, ids in split.items())
+        raise PromptError(f"the answer {answer!r} is not a single token: {told}; give answers of one token")
+    return found
+
+
+def _tokens(pair: ModelPair, ids: list[int]) -> str:
+    return f"{len(ids)} tokens {pair.tokenizer.convert_ids_to_tokens(ids)}"
+
+
+def _check_query(pair: ModelPair, query: Query) -> None:
+    text = pair.config.get_text_config(decoder=True)
+    context = getattr(text, "max_position_embeddings", None)
+    if not query.token_ids:
+        raise PromptError("a query has no token ids; its prompt tokenises to nothing")
+    if context is not None and len(query.token_ids) > context:
+        raise PromptError(
+            f"a prompt has {len(query.token_ids)} tokens but the model's context is {context}; shorten it: "
+            f"{_label(pair, query)!r}"
+        )
+    worst = max([*query.token_ids, *(i for ids in query.answers for i in ids)])
+    if worst >= text.vocab_size:
+        raise PromptError(f"token id {worst} is outside the model's vocabulary of {text.vocab_size}")
+
+
+def _label(pair: ModelPair, query: Query) -> str:
+    text = " ".join(str(pair.tokenizer.decode(list(query.token_ids), skip_special_tokens=True)).split())
+    return text if len(text) <= 80 else text[:77] + "..."

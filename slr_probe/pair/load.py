@@ -1,0 +1,163 @@
+"""Weights and tokenizers from disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from slr_probe.checkpoint import AdapterCheckpoint
+from slr_probe.checkpoint.names import address_tensors
+from slr_probe.errors import CheckpointError, IncompatiblePairError
+from slr_probe.pair.side import Side, require_checkpoint
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+_PIECE = 1 << 20
+
+
+def is_finite(tensor: torch.Tensor) -> bool:
+    """Whether no element is NaN or infinite; looks at few at a time, so it needs no memory."""
+    import torch
+
+    if not tensor.is_floating_point():
+        return True
+    # A sum is NaN or infinite if any element is; only then is the slower exact test made.
+    pieces = torch.split(tensor.reshape(-1), _PIECE)
+    return all(bool(piece.sum().isfinite()) or bool(piece.isfinite().all()) for piece in pieces)
+
+
+def require_finite(tensor: torch.Tensor, side: Side, name: str) -> None:
+    """Check one tensor of a side.
+
+    Raises:
+        CheckpointError: It has NaN or infinite weights.
+    """
+    if not is_finite(tensor):
+        raise CheckpointError(f"{side.role} ({side.label}): tensor '{name}' has NaN or infinite weights")
+
+
+def check_finite(model: PreTrainedModel, side: Side) -> None:
+    """Check every weight of a loaded model.
+
+    Raises:
+        CheckpointError: A weight is NaN or infinite; the tensor is named.
+    """
+    for name, tensor in model.state_dict().items():
+        require_finite(tensor, side, name)
+
+
+def from_disk(side: Side, dtype: torch.dtype | None, trust_remote_code: bool) -> PreTrainedModel:
+    """Load the model of a side on the CPU; an adapter is merged as it would be on disk.
+
+    Raises:
+        CheckpointError: transformers has no causal language model for the config, a tensor that it needs is missing,
+            or an adapter changes one that has no place.
+    """
+    from transformers import AutoModelForCausalLM
+
+    adapter = side.checkpoint if isinstance(side.checkpoint, AdapterCheckpoint) else None
+    path = require_checkpoint(side).config_path.parent
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            path,
+            dtype=dtype or "auto",
+            trust_remote_code=trust_remote_code,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(
+            f"transformers cannot load {path} as a causal language model ({reason}); if another class can, load both "
+            "models with it and give them to ModelPair.load"
+        ) from error
+    model: PreTrainedModel = loaded[0]
+    missing = sorted(loaded[1]["missing_keys"])
+    if missing:
+        raise CheckpointError(f"{path} lacks {len(missing)} tensor(s) that the model needs, first '{missing[0]}'")
+    if adapter is not None:
+        _merge(adapter, side, model)
+    return model
+
+
+def _merge(adapter: AdapterCheckpoint, side: Side, model: PreTrainedModel) -> None:
+    import torch
+
+    state = model.state_dict(keep_vars=True)
+    places = {address.key: state[name] for name, address in address_tensors(state, side.depth).items()}
+    with torch.no_grad():
+        for name in [*adapter.low_rank, *adapter.replaced]:
+            place = places.get(side.addresses[name].key)
+            if place is None:
+                raise CheckpointError(f"adapter {adapter.path} changes '{name}', which has no place of its own in the "
+                                      f"loaded {type(model).__name__}; merge it first with PEFT")  # fmt: skip
+            place.copy_(adapter.read(name))
+
+
+def load_tokenizer(side: Side, trust_remote_code: bool) -> PreTrainedTokenizerBase | None:
+    """Load the tokenizer of a side (of an adapter's base where the adapter brings none); None where there is none.
+
+    Raises:
+        CheckpointError: Its files cannot be read.
+    """
+    from transformers import AutoTokenizer
+
+    folders = [side.path] if side.path else []
+    if isinstance(side.checkpoint, AdapterCheckpoint):
+        folders.append(side.checkpoint.base.path)
+    for folder in folders:
+        if any((folder / file).is_file() for file in ("tokenizer.json", "tokenizer_config.json", "vocab.json")):
+            try:
+                return AutoTokenizer.from_pretrained(  # type: ignore[no-any-return, no-untyped-call]
+                    folder, local_files_only=True, trust_remote_code=trust_remote_code
+                )
+            except (OSError, ValueError, KeyError) as error:
+                raise CheckpointError(f"the tokenizer in {folder} cannot be loaded: {error}") from error
+    return None
+
+
+def find_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
+    """Read a dtype by name.
+
+    Raises:
+        IncompatiblePairError: It is not a floating dtype.
+    """
+    import torch
+
+    if dtype is None:
+        return None
+    found = dtype if isinstance(dtype, torch.dtype) else getattr(torch, dtype, None)
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise IncompatiblePairError(f"cannot load weights as dtype {dtype!r}; expected float32, bfloat16 or float16")
+    return found
+
+
+def find_device(device: torch.device | str | None, base: Side, tuned: Side) -> torch.device:
+    """The device of models that were given loaded, else the one asked for, else CUDA where there is one.
+
+    Raises:
+        IncompatiblePairError: Loaded models lie on different devices or not on the one asked for, or there is no
+            such device.
+    """
+    import torch
+
+    given = {side.role: next(side.model.parameters()).device for side in (base, tuned) if side.model is not None}
+    if len(set(given.values())) > 1:
+        raise IncompatiblePairError(f"the loaded models are on different devices: {given}; move both to one")
+    default = next(iter(given.values()), torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    try:
+        found = torch.device(device) if device is not None else default
+    except RuntimeError as error:
+        raise IncompatiblePairError(f"unknown device {device!r}: {error}") from error
+    if any(found.type != other.type for other in given.values()):
+        raise IncompatiblePairError(
+            f"device={str(found)!r} was asked for, but the loaded models are on {given}; move them"
+        )
+    if given:
+        return default
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise IncompatiblePairError(f"device={str(found)!r} was asked for, but torch sees no CUDA device")
+    return found

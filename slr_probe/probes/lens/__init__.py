@@ -1,0 +1,1 @@
+"""What each block already believes about the next token."""

@@ -1,0 +1,135 @@
+"""Logit lens over depth for base, tuned and hybrids: what each block already believes about the next token.
+
+Every block's output at the answer position is read through the model's own final norm, head and softcap
+(nostalgebraist 2020), over the whole vocabulary. Where in depth the tuned model's entropy falls below the base
+model's is where diversity is lost as the model itself would read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from slr_probe.errors import PromptError, SlrProbeError
+from slr_probe.forward.questions import Questions, read_questions
+from slr_probe.probes.lens.measure import Recorded, read, record_blocks
+from slr_probe.probes.lens.result import LayerTrace
+from slr_probe.progress import bar
+from slr_probe.restoration import restored
+from slr_probe.sweep.settings import parse_bytes
+
+if TYPE_CHECKING:
+    from slr_probe.layers import LayerRange
+    from slr_probe.pair import ModelPair
+    from slr_probe.pair.prompts import Format, Prompt
+    from slr_probe.recipe import Recipe
+    from slr_probe.tasks.crc import CRCTask, RenderedTask
+    from slr_probe.tasks.query import Query
+
+Side = Literal["base", "tuned"]
+PLAIN = "base (plain)"
+"""Name of the trace of base on the prompts in their plain format."""
+
+
+def logit_lens(
+    pair: ModelPair,
+    prompts: CRCTask | RenderedTask | Sequence[Query] | Prompt | Sequence[Prompt],
+    *,
+    answers: Sequence[str] | Sequence[Sequence[str]] | None = None,
+    models: Sequence[Side] = ("base", "tuned"),
+    recipes: Sequence[Recipe | LayerRange | str] = (),
+    format: Format | None = None,
+    top_k: int = 5,
+    batch_size: int = 16,
+    memory: str | int = "128MiB",
+    confidence: float = 0.95,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> LayerTrace:
+    """Read the output of every block at the answer position as a distribution over the whole vocabulary.
+
+    All models see the same token ids. Where that is a chat prompt, base is read on the plain text as well, as the
+    trace `"base (plain)"`, because a chat template is off-distribution for it.
+
+    Args:
+        pair: Base and tuned.
+        prompts: Texts or conversations, a task such as CRC, or queries that are rendered already.
+        answers: Answers of one token each whose rank and probability are followed, the same for all prompts or a list
+            for each; the distribution is also renormalised over them. Tasks and queries bring their own.
+        models: Which of the two to read; entropy collapse and divergences need both.
+        recipes: Hybrids to read as well, built in memory one at a time.
+        format: `"chat"`, `"plain"`, or the pair's default.
+        top_k: How many of the likeliest tokens to keep.
+        batch_size: Prompts in one forward.
+        memory: Size of the distributions that may exist at one time. They are made for some blocks of some prompts at
+            once, never for all.
+        confidence: Level of the bootstrap intervals over prompts.
+        seed: Seed of the bootstrap.
+        progress: Show a bar; None decides by the terminal.
+
+    Raises:
+        PromptError: No prompts, a prompt that is empty or longer than the context, an answer of several tokens.
+        IncompatiblePairError: The two models are on different devices.
+        LayoutError: A model does more between its last block and its logits than the readout replays.
+        SlrProbeError: NaN or infinite values; the message names the model and the block where they first appear.
+
+    Examples:
+        >>> from slr_probe import ModelPair
+        >>> pair = ModelPair.load("organism:base", "organism:dpo")  # doctest: +SKIP
+        >>> trace = logit_lens(pair, ["Pick a letter.", "Name a letter."], answers=["a", "b"])  # doctest: +SKIP
+        >>> trace.collapse().estimate  # doctest: +SKIP
+        array([0.1, 0.2, 0.9, 1.3])
+    """
+    unknown = [name for name in models if name not in get_args(Side)]
+    if unknown or not (models or recipes):
+        raise SlrProbeError(f"models must be some of {', '.join(get_args(Side))}; got {list(models)!r}")
+    if top_k < 1 or batch_size < 1:
+        raise SlrProbeError(f"top_k and batch_size must be at least 1; got {top_k} and {batch_size}")
+    if seed < 0:
+        raise SlrProbeError(f"seed must be at least 0; got {seed}")
+    asked = read_questions(pair, prompts, answers, format)
+    if answers is not None and not asked.has_answers:
+        raise PromptError("answers= was given but some prompt has none; give at least one answer for each prompt")
+    sides = [name for name in get_args(Side) if name in models]
+    runs: list[tuple[Recipe | None, list[str]]] = [(None, sides)] if sides else []
+    if "base" in sides and asked.plain is not None:
+        runs.append((None, [PLAIN]))
+    runs += [(recipe, [str(recipe)]) for recipe in map(pair.recipe, recipes)]
+    traces: list[Recorded] = []
+    between: dict[str, Any] = {}
+    total = 2 * len(asked.queries) * sum(len(names) for _, names in runs)
+    with bar(total, "logit lens", unit="prompt", show=progress) as ticker:
+        for recipe, names in runs:
+            with nullcontext() if recipe is None else restored(pair, recipe):
+                group = []
+                for name in names:
+                    model = pair.base if name in ("base", PLAIN) else pair.tuned
+                    queries = asked.plain if name == PLAIN and asked.plain else asked.queries
+                    group.append(record_blocks(name, model, queries, asked, batch_size, ticker))
+                between |= read(group, top_k, parse_bytes(memory), ticker)
+                traces += group
+    return _result(pair, asked, traces, between, confidence, seed)
+
+
+def _result(
+    pair: ModelPair, asked: Questions, traces: list[Recorded], between: dict[str, Any], confidence: float, seed: int
+) -> LayerTrace:
+    arrays = {name: np.stack([trace.found[name] for trace in traces]) for name in traces[0].found}
+    shown = np.unique(arrays["top_ids"]).tolist()
+    answers = tuple(
+        tuple(str(pair.tokenizer.decode([ids[0]])).strip() for ids in query.answers) for query in asked.queries
+    )
+    return LayerTrace(
+        models=tuple(trace.name for trace in traces),
+        prompts=asked.labels,
+        categories=asked.categories,
+        tokens=tuple((i, str(pair.tokenizer.decode([i]))) for i in shown),
+        answers=answers if asked.has_answers else (),
+        confidence=confidence,
+        seed=seed,
+        **arrays,
+        **between,
+    )

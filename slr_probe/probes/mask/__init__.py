@@ -1,0 +1,1 @@
+"""Which layers' change alignment needs (ILA)."""

@@ -1,0 +1,211 @@
+"""Conversations for `learn_layer_mask`: read, checked, and rendered to token ids with the assistant's tokens marked."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import TemplateError
+
+from slr_probe.errors import MaskError, PromptError
+from slr_probe.pair.prompts import Format, PromptRenderer, apply_template
+
+if TYPE_CHECKING:
+    from slr_probe.pair import ModelPair
+
+Message = Mapping[str, str]
+Conversation = Sequence[Message]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One rendered conversation.
+
+    Attributes:
+        ids: Token ids, with exactly one BOS where the model uses one.
+        replies: Whether each token is one that the assistant wrote; those are predicted.
+    """
+
+    ids: tuple[int, ...]
+    replies: tuple[bool, ...]
+
+
+def read_conversations(path: str | os.PathLike[str]) -> list[Conversation]:
+    """Read JSON lines `{"messages": [{"role": ..., "content": ...}, ...]}`; empty lines are skipped.
+
+    Raises:
+        MaskError: The file cannot be read, or a line is not such a conversation; the line is named.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise MaskError(f"cannot read conversations from {path}: {error}") from error
+    found = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        try:
+            found.append(check_conversation(json.loads(line), where))
+        except json.JSONDecodeError as error:
+            raise MaskError(f"{where}: not JSON ({error}); expected one object with 'messages' a line") from error
+    if not found:
+        raise MaskError(f"{path} holds no conversation; expected one JSON object with 'messages' a line")
+    return found
+
+
+def check_conversation(data: Any, where: str) -> Conversation:
+    """The messages of one conversation, given as a list of messages or as an object that holds one.
+
+    Raises:
+        MaskError: It is neither, a message lacks role or content, or the assistant says nothing.
+    """
+    messages = data.get("messages") if isinstance(data, Mapping) else data
+    if isinstance(messages, str) or not isinstance(messages, Sequence) or not messages:
+        raise MaskError(
+            f"{where}: expected {{'messages': [{{'role': ..., 'content': ...}}, ...]}} with at least one message; "
+            f"got {str(data)[:80]!r}"
+        )
+    for message in messages:
+        if not isinstance(message, Mapping) or not all(isinstance(message.get(k), str) for k in ("role", "content")):
+            raise MaskError(f"{where}: a message needs 'role' and 'content' as text; got {str(message)[:80]!r}")
+    if not any(message["role"] == "assistant" and message["content"] for message in messages):
+        raise MaskError(f"{where}: the assistant says nothing in this conversation; there is nothing to predict")
+    return [dict(message) for message in messages]
+
+
+def hold_back(conversations: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """Three of four conversations to learn a mask on, and every fourth to score it on.
+
+    Raises:
+        MaskError: Fewer than four.
+
+    Examples:
+        >>> hold_back(range(6))
+        ([0, 1, 2, 4, 5], [3])
+    """
+    if len(conversations) < 4:
+        raise MaskError(f"to hold back a quarter, at least 4 conversations are needed; got {len(conversations)}")
+    learn = [one for i, one in enumerate(conversations) if i % 4 != 3]
+    return learn, list(conversations[3::4])
+
+
+def load_examples(
+    pair: ModelPair,
+    data: str | os.PathLike[str] | Iterable[Any],
+    format: Format | None = None,
+    max_length: int | None = None,
+) -> list[Example]:
+    """Render conversations, or take rendered ones as they are.
+
+    Args:
+        pair: Whose tokenizer and chat template are used.
+        data: A JSONL file, conversations (lists of messages, or objects with `messages`), or `Example` objects.
+        format: `"chat"`, `"plain"`, or the pair's default.
+        max_length: Most tokens of a conversation; default: the positions that the model has.
+
+    Raises:
+        MaskError: No conversation, one that is malformed or too long.
+        PromptError: One that the chat template refuses, or that does not get exactly one BOS.
+    """
+    positions = getattr(pair.config.get_text_config(decoder=True), "max_position_embeddings", None)
+    limit = max_length or positions
+    if isinstance(data, (str, os.PathLike)):
+        data = read_conversations(data)
+    found = []
+    for number, item in enumerate(data, 1):
+        where = f"conversation {number}"
+        example = item if isinstance(item, Example) else render(pair.prompts, check_conversation(item, where), format)
+        if limit is not None and len(example.ids) > limit:
+            raise MaskError(
+                f"{where} has {len(example.ids)} tokens, but at most {limit} are allowed "
+                f"({'max_length' if max_length else 'the positions that the model has'}); shorten or drop it"
+            )
+        if not any(example.replies[1:]):
+            raise MaskError(f"{where} has no token of the assistant to predict")
+        found.append(example)
+    if not found:
+        raise MaskError("no conversations were given; leave data out to sample some from the tuned model")
+    return found
+
+
+def render(prompts: PromptRenderer, conversation: Conversation, format: Format | None = None) -> Example:
+    """Token ids of a conversation, and which of them the assistant wrote.
+
+    In `"chat"`, each turn of the assistant is what the template adds after the generation prompt, with its end
+    marker; where a template renders earlier turns in another way once later ones follow, only the last turn counts.
+    Context and reply are tokenised apart, as they are when the model generates. In `"plain"` (our convention) the
+    messages stand below each other, the reply ends with EOS.
+
+    Raises:
+        PromptError: The template refuses the messages, or the result does not hold exactly one BOS.
+    """
+    format = format or prompts.default_format
+    parts = _chat(prompts, conversation) if format == "chat" else _plain(prompts, conversation)
+    ids: list[int] = []
+    replies: list[bool] = []
+    for text, reply in parts:
+        tokens = prompts.tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
+        ids += tokens
+        replies += [reply] * len(tokens)
+    return _checked(prompts, ids, replies, conversation)
+
+
+def _checked(prompts: PromptRenderer, ids: list[int], replies: list[bool], conversation: Conversation) -> Example:
+    bos, eos = prompts.bos, prompts.tokenizer.eos_token_id
+    if bos is not None and ids[:1] != [bos]:
+        ids, replies = [bos, *ids], [False, *replies]
+    if bos is not None and (ids[:2] == [bos, bos] or (bos != eos and ids.count(bos) != 1)):
+        raise PromptError(
+            f"the rendered conversation holds {ids.count(bos)} BOS tokens (id {bos}) and must hold one; take "
+            f"{prompts.tokenizer.bos_token!r} out of its messages: {str(conversation)[:80]}"
+        )
+    if prompts.rows is not None and max(ids, default=0) >= prompts.rows:
+        token = prompts.tokenizer.convert_ids_to_tokens(max(ids))
+        raise PromptError(f"the conversation holds token {token!r}, but the embedding has only {prompts.rows} rows")
+    return Example(tuple(ids), tuple(replies))
+
+
+def _chat(prompts: PromptRenderer, conversation: Conversation) -> list[tuple[str, bool]]:
+    """The rendered text, cut where the assistant begins and ends to write."""
+    whole = _template(prompts, conversation, False)
+    turns = [i for i, message in enumerate(conversation) if message["role"] == "assistant"]
+    for chosen in (turns, turns[-1:]):
+        parts, done = [], 0
+        for turn in chosen:
+            before = _template(prompts, conversation[:turn], True)
+            after = _template(prompts, conversation[: turn + 1], False)
+            if not (whole.startswith(after) and after.startswith(before) and len(before) >= done):
+                break
+            end = len(after.rstrip())  # what stands after the end marker belongs to the next turn
+            parts += [(whole[done : len(before)], False), (whole[len(before) : end], True)]
+            done = end
+        else:
+            return parts
+    raise PromptError(
+        "the chat template does not continue its own generation prompt, so the assistant's tokens cannot be told: "
+        f"{str(conversation)[:80]}"
+    )
+
+
+def _template(prompts: PromptRenderer, messages: Conversation, open_turn: bool) -> str:
+    if not getattr(prompts.tokenizer, "chat_template", None):
+        raise PromptError("the tokenizer has no chat template; use format='plain', or set tokenizer.chat_template")
+    try:
+        return apply_template(prompts.tokenizer, messages, open_turn=open_turn)
+    except (TemplateError, IndexError) as error:
+        raise PromptError(f"the chat template refuses the conversation ({error}): {str(messages)[:80]}") from error
+
+
+def _plain(prompts: PromptRenderer, conversation: Conversation) -> list[tuple[str, bool]]:
+    parts: list[tuple[str, bool]] = []
+    for message in conversation:
+        reply = message["role"] == "assistant"
+        if parts and not parts[-1][0].endswith((" ", "\n")):
+            parts.append(("\n", False))
+        parts.append((message["content"] + ((prompts.tokenizer.eos_token or "") if reply else ""), reply))
+    return parts

@@ -1,0 +1,195 @@
+"""`PatchingResult`: what each patch does to validity, diversity and any other metric."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from slr_probe.errors import SlrProbeError
+from slr_probe.result import Result
+from slr_probe.stats.bootstrap import Interval, mean_interval, ratio_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+DIRECTIONS = ("base->tuned", "tuned->base")
+"""Donor and recipient."""
+SMALLEST_GAP = 1e-3
+"""Models that differ by less in the mean of a metric (nats, probability) are not told apart; our choice."""
+Kind = Literal["donor", "random"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PatchingResult(Result):
+    """Metrics of every patched run and of both models as they are, on the same prompts.
+
+    Attributes:
+        metrics: Names: `"validity"` (probability of the answer set), `"conditional_entropy"` (nats, renormalised over
+            it), `"diversity"` (the same as a share of log |V|), `"entropy"` (nats, whole vocabulary), and the caller's.
+        directions: `"base->tuned"` (base activations into tuned) and `"tuned->base"`.
+        components: `"resid"`, `"attn"`, `"mlp"`.
+        windows: Patched blocks, as text such as `"3:4"`.
+        positions: `"answer"` or `"all"`.
+        prompts: A short text for each prompt.
+        patched: Metrics of the patched runs.
+        unpatched: Metrics of base and tuned as they are.
+        random: Metrics where the recipient's own activation plus a random direction, as long as the donor's difference,
+            was put in; None without controls.
+        self_change: Largest change of any logit when base, and tuned, is patched with its own activations; 0 is exact.
+        categories: Category of each prompt, within which the bootstrap draws; empty where there are none.
+        confidence: Level of the intervals over prompts.
+        seed: Seed of the bootstrap.
+    """
+
+    kind: ClassVar[str] = "slr_probe.patching/1"
+
+    metrics: tuple[str, ...]
+    directions: tuple[str, ...]
+    components: tuple[str, ...]
+    windows: tuple[str, ...]
+    positions: str
+    prompts: tuple[str, ...]
+    patched: Float[ndarray, "metric direction component window prompt"]
+    unpatched: Float[ndarray, "metric model prompt"]
+    random: Float[ndarray, "metric direction component window prompt"] | None = None
+    self_change: Float[ndarray, " model"] | None = None
+    categories: tuple[str, ...] = ()
+    confidence: float = 0.95
+    seed: int = 0
+
+    @property
+    def main_metric(self) -> str:
+        """What tables and figures show first: diversity within the answer set, or entropy where there is none."""
+        return "conditional_entropy" if "conditional_entropy" in self.metrics else self.metrics[0]
+
+    def values(
+        self, metric: str, direction: str, component: str, kind: Kind = "donor"
+    ) -> Float[ndarray, "window prompt"]:
+        """A metric of the patched runs of one direction and component.
+
+        Raises:
+            SlrProbeError: A name is unknown, or there were no controls.
+        """
+        if kind == "random" and self.random is None:
+            raise SlrProbeError("this patching was run with controls=False; run it with controls=True")
+        runs = self.patched if kind == "donor" or self.random is None else self.random
+        at = (self._at("metrics", metric), self._at("directions", direction), self._at("components", component))
+        return np.asarray(runs[at])
+
+    def model(self, metric: str, name: str) -> Float[ndarray, " prompt"]:
+        """A metric of `"base"` or `"tuned"` as it is."""
+        return np.asarray(self.unpatched[self._at("metrics", metric), ("base", "tuned").index(name)])
+
+    def gap(self, metric: str, direction: str) -> Interval:
+        """Mean over prompts of donor minus recipient, both unpatched: what a patch can recover."""
+        donor, recipient = direction.split("->")
+        return self._interval((self.model(metric, donor) - self.model(metric, recipient))[None])
+
+    def effect(self, metric: str, direction: str, component: str, kind: Kind = "donor") -> Interval:
+        """Mean over prompts of patched minus unpatched recipient, for each window, with its paired interval."""
+        recipient = self.model(metric, direction.split("->")[1])
+        return self._interval(self.values(metric, direction, component, kind) - recipient)
+
+    def undefined(self, metric: str, direction: str) -> str:
+        """Why recovered fractions mean nothing here; empty where they do.
+
+        A fraction of the difference between two models that cannot be told apart would be noise divided by noise.
+        """
+        gap = self.gap(metric, direction)
+        size, low, high = float(gap.estimate[0]), float(gap.low[0]), float(gap.high[0])
+        if not np.isfinite(size):
+            return f"{metric} is not defined on any prompt"
+        if abs(size) < SMALLEST_GAP:
+            return f"base and tuned differ in mean {metric} by {abs(size):.2g}, less than {SMALLEST_GAP:g}"
+        if low <= 0 <= high:
+            return (
+                f"base and tuned cannot be told apart in {metric}: the difference is {size:+.3g} with the "
+                f"{self.confidence:.0%} interval [{low:+.3g}, {high:+.3g}]"
+            )
+        return ""
+
+    def recovered(self, metric: str, direction: str, component: str, kind: Kind = "donor") -> Interval:
+        """(patched - unpatched) / (donor - unpatched) in means over prompts: 0 no effect, 1 as the donor.
+
+        NaN where `undefined` gives a reason. Not bounded: a patch may overshoot, or act against the donor.
+        """
+        donor, recipient = (self.model(metric, name) for name in direction.split("->"))
+        effect, gap = self.values(metric, direction, component, kind) - recipient, donor - recipient
+        nothing = np.full(len(effect), np.nan)
+        if self.undefined(metric, direction):
+            return Interval(nothing, nothing, nothing, self.confidence)
+        used = self._used(np.vstack([effect, gap]))
+        effect, gap = effect[:, used], gap[used]
+        if used.sum() < 2:
+            return Interval(effect.mean(axis=1) / gap.mean(), nothing, nothing, self.confidence)
+        sign = np.sign(gap.mean())
+        return ratio_interval(
+            sign * effect, sign * gap, level=self.confidence, seed=self.seed, strata=self._strata(used), signed=True
+        )
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A row for each metric, direction, component and window.
+
+        `recipient` and `donor` are the unpatched means, `effect` is patched minus recipient, `recovered` its share of
+        donor minus recipient (NaN where that is undefined), `random_...` the same for the random direction, all means
+        over prompts with the limits of their intervals (`_low`, `_high`).
+        """
+        from slr_probe.show.patching_table import table
+
+        return table(self)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Plain data for JSON: a row a metric, direction, component and window; what is undefined is None."""
+        table = self.to_dataframe()
+        return [
+            {str(key): None if isinstance(value, float) and np.isnan(value) else value for key, value in row.items()}
+            for row in table.to_dict(orient="records")
+        ]
+
+    def plot(self, metric: str | None = None) -> Figure:
+        """Effect by block and component in each direction; see `slr_probe.show.patching`."""
+        from slr_probe.show.patching import plot_patching
+
+        return plot_patching(self, metric)
+
+    def _at(self, axis: str, name: str) -> int:
+        names: tuple[str, ...] = getattr(self, axis)
+        if name not in names:
+            raise SlrProbeError(f"no {name!r} among the {axis} of this result: {', '.join(names)}")
+        return names.index(name)
+
+    def _used(self, values: Float[ndarray, "row prompt"]) -> Float[ndarray, " prompt"]:
+        return np.asarray(np.isfinite(values).all(axis=0))  # prompts on which a metric is undefined count nowhere
+
+    def _strata(self, used: Float[ndarray, " prompt"]) -> list[str] | None:
+        return [c for c, keep in zip(self.categories, used, strict=True) if keep] if self.categories else None
+
+    def _interval(self, values: Float[ndarray, "row prompt"]) -> Interval:
+        used = self._used(values)
+        if used.sum() < 2:
+            mean = values[:, used].mean(axis=1) if used.any() else np.full(len(values), np.nan)
+            return Interval(mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan), self.confidence)
+        return mean_interval(values[:, used], level=self.confidence, seed=self.seed, strata=self._strata(used))
+
+    def __repr__(self) -> str:
+        metric = self.main_metric
+        shape = f"{len(self.components)} components x {len(self.windows)} windows, {len(self.prompts)} prompts"
+        lines = [f"PatchingResult: {', '.join(self.directions)}; {shape}, {self.positions} position(s)"]
+        for direction in self.directions:
+            best = [(self.effect(metric, direction, c), c) for c in self.components]
+            found, component = max(best, key=lambda item: float(np.nanmax(np.abs(item[0].estimate), initial=0)))
+            at = int(np.nanargmax(np.abs(found.estimate)))
+            lines.append(
+                f"  {direction}: largest effect on {metric} is {found.estimate[at]:+.3f} "
+                f"[{found.low[at]:+.3f}, {found.high[at]:+.3f}] by {component} of blocks {self.windows[at]}"
+            )
+            reason = self.undefined(metric, direction)
+            lines += [f"    recovered fractions are undefined: {reason}"] if reason else []
+        if self.self_change is not None:
+            lines.append(f"  patching a model with itself changes its logits by at most {self.self_change.max():.2g}")
+        return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""How much post-training changed each weight."""

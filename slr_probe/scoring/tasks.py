@@ -1,0 +1,166 @@
+"""What a validation will do: tasks, methods, sampling, all settled before anything is generated."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from slr_probe.errors import ValidationError
+from slr_probe.pair.prompts import Format
+from slr_probe.tasks.text import TextTask
+
+if TYPE_CHECKING:
+    from slr_probe.generation import Sampling
+    from slr_probe.pair import ModelPair
+
+Preset = Literal["full", "quick"]
+TASKS = ("writing", "qa", "reasoning")
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is generated.
+
+    Attributes:
+        prompts: Prompts a task; None for all.
+        samples: Outputs a prompt; None for what each task says.
+        max_tokens: Tokens an output may have at most; None for what each task says.
+        short: Tasks that ask for no more tokens than this are never cut by a preset.
+    """
+
+    prompts: int | None = None
+    samples: int | None = None
+    max_tokens: int | None = None
+    short: int = 0
+
+
+PRESETS: dict[str, Size] = {"full": Size(), "quick": Size(prompts=8, samples=8, max_tokens=48, short=96)}
+
+
+def read_size(preset: str, prompts: int | None, samples: int | None, max_tokens: int | None) -> Size:
+    """The preset, with what was asked for otherwise.
+
+    Raises:
+        ValidationError: An unknown preset, or a number that is too small.
+    """
+    if preset not in PRESETS:
+        raise ValidationError(f"unknown preset {preset!r}; expected {' or '.join(map(repr, PRESETS))}")
+    size = PRESETS[preset]
+    given = {"prompts": prompts, "samples": samples, "max_tokens": max_tokens}
+    size = replace(size, **{name: value for name, value in given.items() if value is not None})
+    size = size if max_tokens is None else replace(size, short=0)
+    for name, fewest, why in (
+        ("prompts", 2, "intervals over prompts need"),
+        ("samples", 2, "diversity needs"),
+        ("max_tokens", 1, "an output needs"),
+    ):
+        value = getattr(size, name)
+        if value is not None and value < fewest:
+            raise ValidationError(f"{why} {name.replace('_', ' ')} of at least {fewest}; got {value}")
+    return size
+
+
+def read_tasks(pair: ModelPair | None, tasks: Any = None, *, small: bool | None = None) -> list[TextTask]:
+    """Tasks from tasks, names of built-in ones, and files of prompts.
+
+    Args:
+        pair: The pair that will answer; for the embedded pair, the built-in tasks are those that it was trained on.
+        tasks: One or several of `TextTask`, `"writing"`, `"qa"`, `"reasoning"`, and paths of JSONL or saved tasks;
+            None for the three built-in ones.
+        small: Whether to take the embedded pair's forms; None decides by the pair.
+
+    Raises:
+        ValidationError: Two tasks share a name, or there are none.
+        TaskError: A file cannot be read as a task.
+    """
+    if tasks is None:
+        tasks = TASKS
+    given = [tasks] if isinstance(tasks, (str, os.PathLike, TextTask)) else list(tasks)
+    small = _embedded(pair) if small is None else small
+    found = [_task(one, small) for one in given]
+    names = [task.name for task in found]
+    if not found or len(set(names)) < len(names):
+        raise ValidationError(f"give at least one task, each with a name of its own; got {', '.join(names) or 'none'}")
+    return found
+
+
+def resize(task: TextTask, size: Size, seed: int) -> TextTask:
+    """The task with the prompts, samples and length that were asked for.
+
+    Raises:
+        ValidationError: Fewer than two samples.
+    """
+    task = task if size.prompts is None or size.prompts >= len(task.items) else task.subset(size.prompts, seed)
+    samples = size.samples or task.samples
+    if samples < 2:
+        raise ValidationError(f"diversity needs at least 2 samples a prompt; the task {task.name!r} has {samples}")
+    limit = task.max_tokens if size.max_tokens is None or task.max_tokens <= size.short else size.max_tokens
+    return replace(task, samples=samples, max_tokens=min(limit, task.max_tokens))
+
+
+def read_format(pair: ModelPair, format: Format | None) -> Format:
+    """The prompt format of all models but base on the plain prompt: what was given, else the pair's.
+
+    Raises:
+        ValidationError: It is unknown.
+    """
+    if format is not None and format not in get_args(Format):
+        raise ValidationError(f"unknown format {format!r}; expected {' or '.join(map(repr, get_args(Format)))}")
+    return format or pair.prompts.default_format
+
+
+def read_sampling(sampling: Sampling | None, seed: int) -> Sampling:
+    """How outputs are drawn: what was given, else temperature 1 and min-p 0.1 as in arXiv 2602.06665."""
+    from slr_probe.generation import Sampling
+
+    return sampling or Sampling(temperature=1.0, min_p=0.1, seed=seed)
+
+
+def check_seed(seed: int) -> None:
+    """Check the seed.
+
+    Raises:
+        ValidationError: It is no whole number of at least 0.
+    """
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise ValidationError(f"seed must be a whole number, 0 or more; got {seed!r}")
+
+
+def check_unit(name: str, values: Iterable[float], low: float, high: float) -> tuple[float, ...]:
+    """Numbers within limits, without duplicates, in rising order.
+
+    Raises:
+        ValidationError: One is outside.
+    """
+    found = sorted({float(value) for value in values})
+    if any(not low <= value <= high for value in found):
+        raise ValidationError(f"{name} must lie between {low:g} and {high:g}; got {', '.join(map(str, found))}")
+    return tuple(found)
+
+
+def _task(given: Any, small: bool) -> TextTask:
+    if isinstance(given, TextTask):
+        return given
+    if isinstance(given, str) and given in TASKS:
+        from slr_probe import tasks
+
+        return getattr(tasks, f"{given}_task")(size="organism" if small else "full")  # type: ignore[no-any-return]
+    if not isinstance(given, (str, os.PathLike)):
+        raise ValidationError(f"a task is a TextTask, one of {', '.join(TASKS)}, or a file; got {type(given).__name__}")
+    from slr_probe.tasks.jsonl import read_task
+
+    path = Path(given)
+    if not path.exists():
+        raise ValidationError(f"no task {os.fspath(given)!r}; expected one of {', '.join(TASKS)}, or a file of prompts")
+    return TextTask.load(path) if path.suffix == ".json" else read_task(path)
+
+
+def _embedded(pair: ModelPair | None) -> bool:
+    """Whether the pair is the one that ships with the package."""
+    if pair is None:
+        return False
+    sides: Sequence[Any] = (pair.base_side, pair.tuned_side)
+    return any(str(side).startswith("organism:") for side in sides)

@@ -1,0 +1,135 @@
+"""`Findings`: what the stages of a study saved, read when it is asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slr_probe.errors import StudyError
+from slr_probe.rank.choice import Choice, choose_range
+
+if TYPE_CHECKING:
+    from slr_probe.probes.lens.result import LayerTrace
+    from slr_probe.probes.mask.result import LayerMask
+    from slr_probe.probes.patching.result import PatchingResult
+    from slr_probe.probes.weights.result import WeightDelta
+    from slr_probe.rank.ranking import RangeRanking
+    from slr_probe.validation.result import ValidationReport
+
+
+class Findings:
+    """A study's folder. Results of stages that were not done, or done with other settings, are None.
+
+    Args:
+        folder: The folder of `run_study`.
+
+    Raises:
+        StudyError: It holds no study.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        try:
+            self.run: dict[str, Any] = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise StudyError(f"{folder} holds no run of slr-probe (run.json: {error})") from error
+
+    def stage(self, name: str) -> dict[str, Any] | None:
+        """The record of a stage that is done; None for one that was skipped, failed, or not asked for."""
+        record = self.run.get("stages", {}).get(name)
+        return record if record and record.get("status") == "done" else None
+
+    @cached_property
+    def pair(self) -> dict[str, Any]:
+        """What `inspect` said; empty where it was not run."""
+        return self._json("inspect", "pair.json") or {}
+
+    @cached_property
+    def delta(self) -> WeightDelta | None:
+        """Weight change."""
+        from slr_probe.probes.weights.result import WeightDelta
+
+        return WeightDelta.load(self.folder / "delta" / "weight_delta.npz") if self.stage("delta") else None
+
+    @cached_property
+    def lens(self) -> LayerTrace | None:
+        """Logit lens."""
+        from slr_probe.probes.lens.result import LayerTrace
+
+        return LayerTrace.load(self.folder / "lens" / "lens.npz") if self.stage("lens") else None
+
+    @cached_property
+    def patching(self) -> PatchingResult | None:
+        """Cross-model activation patching."""
+        from slr_probe.probes.patching.result import PatchingResult
+
+        return PatchingResult.load(self.folder / "patching" / "patching.npz") if self.stage("patching") else None
+
+    @cached_property
+    def ranking(self) -> RangeRanking | None:
+        """Every range, scored."""
+        from slr_probe.rank.ranking import RangeRanking
+
+        return RangeRanking.load(self.folder / "rank" / "ranking.npz") if self.stage("rank") else None
+
+    @cached_property
+    def mask(self) -> LayerMask | None:
+        """The learned mask."""
+        from slr_probe.probes.mask.result import LayerMask
+
+        return LayerMask.load(self.folder / "mask" / "mask.npz") if self.stage("mask") else None
+
+    @cached_property
+    def validation(self) -> ValidationReport | None:
+        """What the hybrid writes, against tuned and baselines."""
+        from slr_probe.validation.result import ValidationReport
+
+        return ValidationReport.load(self.folder / "validate" / "report.npz") if self.stage("validate") else None
+
+    @cached_property
+    def verified(self) -> dict[str, Any] | None:
+        """What `verify` counted."""
+        found: dict[str, Any] | None = self._json("verify", "verify.json")
+        return found
+
+    @property
+    def settings(self) -> str:
+        """The study's settings as TOML, which `slr-probe run --settings` reads."""
+        file = self.folder / "settings.toml"
+        return file.read_text(encoding="utf-8") if file.is_file() else ""
+
+    @property
+    def report(self) -> Path:
+        """Where the report is."""
+        return self.folder / "report.html"
+
+    @property
+    def hybrid(self) -> Path | None:
+        """Folder of the hybrid; None where none was built."""
+        return self.folder / "hybrid" if self.stage("restore") else None
+
+    def choice(self, named: str | None = None) -> Choice:
+        """The range to restore, or why there is none.
+
+        Args:
+            named: Blocks that overrule the ranking; None for what the study's settings say.
+
+        Raises:
+            StudyError: The ranges were not ranked.
+        """
+        if self.ranking is None:
+            raise StudyError(f"{self.folder} has no ranking; run the stage 'rank'")
+        settings = self.run.get("settings", {}).get("restore", {})
+        return choose_range(self.ranking, settings.get("layers", "") if named is None else named)
+
+    def __repr__(self) -> str:
+        lines = [f"Study in {self.folder}"]
+        for name, record in self.run.get("stages", {}).items():
+            lines.append(f"  {name:<10}{record.get('summary') or record.get('status')}")
+        return "\n".join(lines)
+
+    def _json(self, stage: str, name: str) -> Any:
+        return json.loads((self.folder / stage / name).read_text(encoding="utf-8")) if self.stage(stage) else None

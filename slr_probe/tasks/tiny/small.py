@@ -1,0 +1,89 @@
+"""The three task families in the forms that the embedded pair was trained on."""
+
+from __future__ import annotations
+
+import random
+from typing import get_args
+
+from slr_probe.errors import TaskError
+from slr_probe.tasks.text import Item, TextTask
+from slr_probe.tasks.writing import Size
+
+_SOURCE = "Forms of the synthetic corpus that the embedded pair was trained on"
+
+
+def check_size(size: str) -> None:
+    """Refuse an unknown size.
+
+    Raises:
+        TaskError: The size is neither "full" nor "organism".
+    """
+    if size not in get_args(Size):
+        raise TaskError(f"unknown size {size!r} of a task; expected {' or '.join(map(repr, get_args(Size)))}")
+
+
+def small_writing() -> TextTask:
+    """All 130 requests for a story, a poem or a joke in the corpus.
+
+    The forms are closed (ten heroes or topics in a few phrasings), so no prompt is held out from training. As the
+    texts of the corpus do, a poem must have four lines, a story 20 words, and each must name its hero or topic.
+    """
+    from slr_probe.tasks.tiny import lexicon, prose
+
+    kinds = (
+        ("story", prose.STORY_PROMPTS, lexicon.HEROES),
+        ("poem", prose.POEM_PROMPTS, lexicon.POEM_TOPICS),
+        ("joke", prose.JOKE_PROMPTS, lexicon.HEROES),
+    )
+    formats = {"poem": (("lines", 4),), "story": (("min_words", 20),)}
+    items = [
+        Item(
+            f"{kind}-{topic}-{place}",
+            form.format(topic),
+            kind,
+            constraints=(("contains", topic), *formats.get(kind, ())),
+        )
+        for kind, forms, topics in kinds
+        for topic in topics
+        for place, form in enumerate(forms)
+    ]
+    return TextTask("creative writing (embedded pair)", "writing", tuple(items), 90, 32, _SOURCE)
+
+
+def small_qa() -> TextTask:
+    """All 30 open questions of the corpus; ten sets of eight answers, each asked in three ways.
+
+    The corpus answers with a phrase, bare or in one of six frames. A reply is right only as a whole ("exact"): phrases
+    of other questions contain phrases of this one ("read a book", "a book"). No question is held out from
+    training. The kind is the set, so that a split has phrasings of one question on both sides.
+    """
+    from slr_probe.tasks.tiny import lexicon
+
+    items = []
+    for group, (prompts, phrases) in enumerate(lexicon.QUESTIONS):
+        answers = tuple((phrase, *(frame.format(phrase) for frame in lexicon.QUESTION_FRAMES)) for phrase in phrases)
+        items += [
+            Item(f"question-{group}-{place}", prompt, f"question-{group}", answers, "exact")
+            for place, prompt in enumerate(prompts)
+        ]
+    return TextTask("open questions (embedded pair)", "qa", tuple(items), 24, 128, _SOURCE)
+
+
+def small_reasoning(n: int, seed: int) -> TextTask:
+    """`n` word problems with two or three steps on numbers from 0 to 20.
+
+    Drawn from the generator of the corpus with a seed of their own. It can make more than a hundred million problems,
+    of which training drew well under a million: a given problem is probably, but not certainly, new to the pair.
+    """
+    from slr_probe.tasks.tiny.arithmetic import arithmetic_task
+
+    rng = random.Random(f"text-task-{seed}")
+    items: dict[str, Item] = {}
+    while len(items) < n:
+        problem = arithmetic_task(rng, words=True)
+        place = len(items)
+        items.setdefault(
+            problem.prompt,
+            Item(f"problem-{place:03d}", problem.prompt, "word problem", (problem.accepted,), "number"),
+        )
+    return TextTask("worked arithmetic (embedded pair)", "reasoning", tuple(items.values()), 90, 64, _SOURCE)

@@ -1,0 +1,138 @@
+"""The report in a real browser; skipped only where there is none (set CHROME to name one)."""
+
+import itertools
+import re
+
+import pytest
+
+from slr_probe.study.folder import Findings
+from tests.study.report.browser import Browser, find
+
+pytestmark = pytest.mark.skipif(find() is None, reason="no Chromium, Chrome or Edge on this machine")
+
+SECTIONS = ("verdict", "range", "maps", "tradeoff", "depth", "text", "samples", "provenance")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    try:
+        opened = Browser(find())
+        opened.run("document.body.append('some text'), document.body.getBoundingClientRect().height")
+    except (RuntimeError, OSError) as error:  # no fonts, or libraries that are missing
+        pytest.skip(f"the browser of this machine does not run: {error}")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(browser, done):
+    """`page(390)`: the report in a window of that width."""
+
+    def load(width, **options):
+        browser.open(done / "report.html", width, **options)
+        return browser
+
+    return load
+
+
+def middle(browser, selector):
+    """Scroll an element into view and return its middle."""
+    return browser.run(
+        f"(() => {{ const e = document.querySelector({selector!r}); e.scrollIntoView({{block: 'center', behavior: "
+        "'instant'}); return new Promise(done => setTimeout(() => { const r = e.getBoundingClientRect(); "
+        "done([r.left + r.width / 2, r.top + r.height / 2]); }, 80)); })()"
+    )
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [390, 800, 1400])
+def test_it_loads_without_complaints_and_without_other_files(page, width, dark):
+    browser = page(width, dark=dark)
+    assert browser.errors == []
+    assert [address.split(":")[0] for address in browser.requests] == ["file"]
+    shown = browser.run("[...document.querySelectorAll('section')].filter(s => s.offsetHeight > 60).map(s => s.id)")
+    assert tuple(shown) == SECTIONS
+    assert browser.run("document.querySelectorAll('svg.plot').length") >= 5
+
+
+@pytest.mark.parametrize("width", [320, 390, 800])
+def test_nothing_is_wider_than_the_window(page, width):
+    browser = page(width, touch=width < 500)
+    assert browser.run("document.documentElement.scrollWidth") <= width
+    plots = browser.run("[...document.querySelectorAll('svg.plot')].map(s => { const r = s.getBoundingClientRect(); "
+                        "return [r.left, r.right]; })")  # fmt: skip
+    assert all(left >= 0 and right <= width for left, right in plots)
+
+
+def test_text_in_figures_can_be_read_on_a_phone(page):
+    browser = page(390, touch=True)
+    sizes = browser.run(
+        "[...document.querySelectorAll('svg.plot')].flatMap(s => [...s.querySelectorAll('text')].map(t => "
+        "parseFloat(getComputedStyle(t).fontSize) * s.getBoundingClientRect().width / s.viewBox.baseVal.width))"
+    )
+    assert min(sizes) > 7.9
+
+
+def test_pointing_at_a_cell_shows_its_values_and_lights_the_range_up_elsewhere(page, done):
+    browser = page(1400)
+    ranking = Findings(done).ranking
+    layers = str(ranking.ranges[12])
+    browser.move(*middle(browser, f'.heat [data-range="{layers}"]'))
+    tip = browser.run("document.getElementById('tip').hidden ? '' : document.getElementById('tip').textContent")
+    assert tip.startswith(f"blocks {layers}")
+    assert f"validity {ranking.mean_validity[12]:.3f}" in tip
+    assert f"diversity {ranking.mean_diversity[12]:.3f}" in tip
+    lit = browser.run(
+        "[...document.querySelectorAll('.lit')].map(m => [m.dataset.range, m.closest('svg').classList[1]])"
+    )
+    assert {tuple(one) for one in lit} == {(layers, "heat"), (layers, "trade")}
+    assert browser.run("document.querySelectorAll('.ghost.on').length") == 1
+    box = browser.run("(() => { const r = document.getElementById('tip').getBoundingClientRect(); "
+                      "return [r.left, r.right, r.top]; })()")  # fmt: skip
+    assert box[0] >= 0
+    assert box[1] <= 1400
+    assert box[2] >= 0
+    browser.move(3, 3)
+    assert browser.run("document.getElementById('tip').hidden")
+
+
+def test_touching_a_point_shows_its_values(page):
+    browser = page(390, touch=True)
+    browser.tap(*middle(browser, ".pt.tuned"))
+    tip = browser.run("document.getElementById('tip').textContent")
+    assert re.match(r"tuned\nvalidity 0\.\d+ \[", tip)
+    assert not browser.run("document.getElementById('tip').hidden")
+
+
+def test_keys_walk_over_a_heat_map(page):
+    browser = page(1400)
+    browser.run("document.querySelector('.heat').focus()")
+    read = "document.getElementById('tip').textContent.split('\\n')[0]"
+    first = browser.run(read)
+    assert first.startswith("blocks 0:1")
+    browser.press("ArrowRight")
+    assert browser.run(read).startswith("blocks 0:2")
+    browser.press("ArrowDown")
+    assert browser.run(read).startswith("blocks 1:2")
+    browser.press("Escape")
+    assert browser.run("document.getElementById('tip').hidden")
+
+
+def test_names_for_screen_readers(page):
+    browser = page(1400)
+    assert browser.run(
+        "[...document.querySelectorAll('svg.plot')].every(s => s.getAttribute('aria-label').length > 20)"
+    )
+    assert browser.run("[...document.querySelectorAll('table')].every(t => t.caption && t.querySelector('th[scope]'))")
+    assert browser.run("document.documentElement.lang") == "en"
+    levels = browser.run("[...document.querySelectorAll('h1, h2, h3')].map(h => Number(h.tagName[1]))")
+    assert levels[0] == 1
+    assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
+
+
+def test_it_prints_on_a_few_pages(page, tmp_path):
+    browser = page(1400)
+    browser.pdf(tmp_path / "report.pdf")
+    data = (tmp_path / "report.pdf").read_bytes()
+    assert data.startswith(b"%PDF")
+    assert 3 <= len(re.findall(rb"/Type\s*/Page\b", data)) <= 12

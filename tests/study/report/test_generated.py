@@ -1,0 +1,85 @@
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from slr_probe.generation import read_outputs
+from slr_probe.study.folder import Findings
+from slr_probe.study.report.generated import forest, section, sentence, state
+from slr_probe.study.report.samples import side_by_side
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def compact(text):
+    return "\n".join(line.rstrip() for line in text.splitlines() if line.strip())
+
+
+@pytest.fixture(scope="module")
+def found(done):
+    return Findings(done)
+
+
+def test_the_forest_says_every_difference(found):
+    report = found.validation
+    drawing = ElementTree.fromstring(str(forest(report)))
+    said = [node.text for node in drawing.iter(f"{SVG}title")]
+    others = [model for model in report.models if model != "tuned"]
+    assert len(said) == 2 * len(report.tasks) * len(others)
+    table = report.to_dataframe().set_index(["task", "model", "metric"])
+    for task, pair in zip(report.tasks, report.primary, strict=True):
+        for model in others:
+            for name in pair:
+                row = table.loc[(task, model, name)]
+                wanted = (
+                    f"difference {row['difference']:+.3g} [{row['difference_low']:.3g}, {row['difference_high']:.3g}]"
+                )
+                assert any(text.startswith(f"{model}, {task}\n") and wanted in text for text in said)
+
+
+def test_a_difference_is_claimed_only_where_the_interval_leaves_out_zero(found):
+    report = found.validation
+    table = report.to_dataframe()
+    for row in table[(table["model"] != "tuned") & np.isfinite(table["difference_low"])].to_dict(orient="records"):
+        claimed = state(report, row["task"], row["model"], row["metric"])
+        if row["difference_low"] <= 0 <= row["difference_high"]:
+            assert claimed == "unclear"
+        elif row["family"] == "primary" and row["p_adjusted"] > 0.05:
+            assert claimed == "unclear"
+        else:
+            assert claimed in ("better", "worse")
+
+
+def test_four_prompts_cannot_show_anything(found):
+    """The smallest two-sided p of a sign-flip test on four prompts is 1/8."""
+    assert "no difference to tuned in diversity or quality is shown" in sentence(found.validation)
+    assert "(4 prompts a task)" in sentence(found.validation)
+
+
+def test_what_only_intervals_show_is_not_confirmed(found, monkeypatch):
+    monkeypatch.setattr("slr_probe.study.report.generated.state_of", lambda *asked: "more?")
+    assert "no difference to tuned in diversity or quality is confirmed" in sentence(found.validation)
+
+
+def test_tables_hold_the_two_fixed_measures_of_every_model(found):
+    report = found.validation
+    for table in section(report)["tables"]:
+        assert len(table.columns) == 5
+        assert [row.cells[0] for row in table.rows] == list(report.models)
+        assert [row.cls for row in table.rows].count("chosen") == 1
+
+
+def test_samples_are_those_of_the_files(found):
+    shown = side_by_side(found, prompts=2, samples=2)
+    assert len(shown) == 2 * len(found.validation.tasks)
+    files = {}
+    for file in (found.folder / "validate" / "outputs").rglob("*.jsonl"):
+        files |= read_outputs(file)
+    for prompt in shown:
+        assert [model["cls"] for model in prompt["models"]] == ["base", "tuned", "hybrid"]
+        for model in prompt["models"]:
+            outputs = files[model["name"]]
+            texts = outputs.texts[outputs.prompts.index(prompt["prompt"])][:2]
+            assert model["texts"] == [
+                "\n".join(line.rstrip() for line in t.splitlines() if line.strip()) for t in texts
+            ]
