@@ -48,12 +48,14 @@ def run(analysis: Analysis) -> None:
     rows, parts, last = [], [], min(10, len(chance)) - 1
     for name, one in cheap.items():
         how, rho = exhaustive.agreement(one), spearman[name]
-        rows.append({"method": name, "first": str(one.best), "spearman": how.spearman, "spearman_low": float(rho.low),
-                     "spearman_high": float(rho.high), "kendall": how.kendall, "top_10_overlap": how.overlap,
-                     **{f"regret_at_{k}": regret[name][k - 1] for k in counts},
-                     **{f"auc_{text}": areas[name] for text, areas in auc.items()}})  # fmt: skip
-        parts.append(f"{name} {span(rho.estimate, rho.low, rho.high, '+.2f')}, regret {regret[name][0]:.3f} with one "
-                     f"range measured and {regret[name][last]:.3f} with {last + 1}")  # fmt: skip
+        row = {"method": name, "first": str(one.best), "spearman": how.spearman}
+        row |= {"spearman_low": float(rho.low), "spearman_high": float(rho.high)}
+        row |= {"kendall": how.kendall, "top_10_overlap": how.overlap}
+        row |= {f"regret_at_{k}": regret[name][k - 1] for k in counts}
+        row |= {f"auc_{text}": areas[name] for text, areas in auc.items()}
+        rows.append(row)
+        after = f"{regret[name][0]:.3f} with one range measured and {regret[name][last]:.3f} with {last + 1}"
+        parts.append(f"{name} {span(rho.estimate, rho.low, rho.high, '+.2f')}, regret {after}")
     rows.append({"method": "random", **{f"regret_at_{k}": chance[k - 1] for k in counts}})
     shows = f"Spearman with the sweep: {'; '.join(parts)} (at random {chance[0]:.3f} and {chance[last]:.3f})."
     settings = f"{exhaustive.validity.shape[1]} selection prompts, floor {exhaustive.floor:g}, "

@@ -35,9 +35,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 """What differs from a study's standard preset where `--quick` is not given."""
 STYLE = {
-    "font.size": 8, "axes.labelsize": 8, "axes.titlesize": 8.5, "legend.fontsize": 7.5, "xtick.labelsize": 7.5,
-    "ytick.labelsize": 7.5, "figure.titlesize": 9, "axes.linewidth": 0.7, "pdf.fonttype": 42,
-}  # fmt: skip
+    **dict.fromkeys(("font.size", "axes.labelsize"), 8),
+    **dict.fromkeys(("legend.fontsize", "xtick.labelsize", "ytick.labelsize"), 7.5),
+    "axes.titlesize": 8.5,
+    "figure.titlesize": 9,
+    "axes.linewidth": 0.7,
+    "pdf.fonttype": 42,
+}
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
@@ -45,12 +49,14 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     found.add_argument("base", nargs="?", default=BASE, metavar="BASE", help=f"pre-trained checkpoint ({BASE})")
     found.add_argument("tuned", nargs="?", default=TUNED, metavar="TUNED", help=f"post-trained checkpoint ({TUNED})")
-    found.add_argument("--results", type=Path, metavar="DIR", help="folder of `slr-probe run` or of earlier analyses: "
-                       "what it has is read, what it lacks is computed into it (one in build/)")  # fmt: skip
+    results = (
+        "folder of `slr-probe run` or of earlier analyses: what it has is read, the rest is computed (one in build/)"
+    )
+    found.add_argument("--results", type=Path, metavar="DIR", help=results)
     found.add_argument("--figures", type=Path, metavar="DIR", default=Path("figures"), help="where to write (figures)")
     found.add_argument("--quick", action="store_true", help="fewer prompts: the preset `quick` of `slr-probe run`")
-    found.add_argument("--set", action="append", default=[], metavar="TABLE.KEY=VALUE", dest="changes",
-                       help="a setting of the study, such as common.dtype=bfloat16; repeatable")  # fmt: skip
+    change = "a setting of the study, such as common.dtype=bfloat16; repeatable"
+    found.add_argument("--set", action="append", default=[], metavar="TABLE.KEY=VALUE", dest="changes", help=change)
     return found
 
 
@@ -91,8 +97,9 @@ class Analysis:
         found.save(path)
         return found
 
-    def write(self, name: str, figure: Any, table: Any, shows: str, settings: str, *, height: float,
-              width: float = WIDTH) -> None:  # fmt: skip
+    def write(
+        self, name: str, figure: Any, table: Any, shows: str, settings: str, *, height: float, width: float = WIDTH
+    ) -> None:
         """Write NAME.pdf, .png, .csv and .json (what it shows, command, settings), and the folder's README again."""
         figure.suptitle("").set_in_layout(False)  # a paper's caption says it
         figure.set_size_inches(width, height)
@@ -102,8 +109,8 @@ class Analysis:
         used = {key: versions()[key] for key in ("slr-probe", "torch", "transformers")}
         pair = {"base": _shown(self.args.base), "tuned": _shown(self.args.tuned)}
         prints = {role: found[:12] for role, found in self.prints.items()}
-        write_json(folder / f"{name}.json", {"shows": shows, "command": _command(), "settings": settings, "pair": pair,
-                                             "fingerprints": prints, "versions": used})  # fmt: skip
+        said = {"shows": shows, "command": _command(), "settings": settings}
+        write_json(folder / f"{name}.json", {**said, "pair": pair, "fingerprints": prints, "versions": used})
         write_readme(folder)
         print(f"{folder / name}.pdf, .png, .csv: {shows}")
 
@@ -130,9 +137,9 @@ def write_readme(folder: Path) -> None:
     """The list of figures in a folder, from the JSON beside each."""
     records = {path.stem: _read(path) for path in sorted(folder.glob("*.json"))}
     pairs = {(found["pair"]["base"], found["pair"]["tuned"]) for found in records.values()}
-    lines = ["# Figures", "", "Written by the scripts in `analyses/`; all of them by `make figures`. " + "; ".join(
-        f"From `{base}` to `{tuned}`" for base, tuned in sorted(pairs)) + ".", "",
-        "| figure | command | settings |", "|---|---|---|"]  # fmt: skip
+    origin = "; ".join(f"From `{base}` to `{tuned}`" for base, tuned in sorted(pairs))
+    lines = ["# Figures", "", f"Written by the scripts in `analyses/`; all of them by `make figures`. {origin}.", ""]
+    lines += ["| figure | command | settings |", "|---|---|---|"]
     for name, found in records.items():
         files = f"[{name}](#{name}): [pdf]({name}.pdf), [png]({name}.png), [csv]({name}.csv)"
         lines.append(f"| {files} | `{found['command']}` | {found['settings']} |")

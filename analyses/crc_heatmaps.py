@@ -19,8 +19,8 @@ def run(analysis: Analysis) -> None:
     assert ranking is not None
     table = ranking.to_dataframe()
     table = table[table["kind"] == "range"]
-    table = table[["rank", "start", "stop", "width", *(c for c in table if c.startswith(("validity", "diversity"))),
-                   "meets_floor", "pareto", "p_best"]]  # fmt: skip
+    scores = [column for column in table if column.startswith(("validity", "diversity"))]
+    table = table[["rank", "start", "stop", "width", *scores, "meets_floor", "pareto", "p_best"]]
     best, tuned = table.iloc[0], int(ranking.rows("tuned")[0])
     scores = " and ".join(
         f"{what} {span(best[what], best[f'{what}_low'], best[f'{what}_high'], '.3f')}"

@@ -36,9 +36,11 @@ def run(analysis: Analysis) -> None:
         lambda: trace_lineage(stages, dtype=common.dtype or None, seed=common.seed, level=common.level, **size),
     )
     left, lost = lineage.change().mean_retained, lineage.change().mean_loss
-    parts = [f"{stage} keeps {span(left.estimate[i], left.low[i], left.high[i], '.0f')} % of base's diversity "
-             f"(stage loss {span(lost.estimate[i], lost.low[i], lost.high[i], '+.0f')} points)"
-             for i, stage in enumerate(lineage.later)]  # fmt: skip
+    parts = []
+    for i, stage in enumerate(lineage.later):
+        kept = span(left.estimate[i], left.low[i], left.high[i], ".0f")
+        loss = span(lost.estimate[i], lost.low[i], lost.high[i], "+.0f")
+        parts.append(f"{stage} keeps {kept} % of base's diversity (stage loss {loss} points)")
     shows = f"Mean over {len(lineage.tasks)} tasks of {lineage.metric}: {'; '.join(parts)}."
     settings = f"{size['prompts']} prompts a task x {size['samples']} outputs, temperature 0.6, top-p 0.95, base on "
     settings += f"the plain prompt, level {lineage.level:g}"

@@ -65,8 +65,7 @@ def run(analysis: Analysis) -> None:
     settings = f"{', '.join(f'{name} {len(hold_back(talks)[0])}' for name, talks in data.items())} conversations, "
     settings += f"{args.steps} steps of {args.batch_size}, {args.seeds} seeds, float32"
     means = {name: mask.blocks() for name, mask in masks.items()}
-    shows = "; ".join(f"{name}: block means of gamma {gamma.min():.2f} (block {gamma.argmin()}) to {gamma.max():.2f} "
-                      f"(block {gamma.argmax()})" for name, gamma in means.items())  # fmt: skip
+    shows = "; ".join(f"{name}: block means of gamma {_extremes(gamma)}" for name, gamma in means.items())
     analysis.write("mask_layers", figure, units, f"Learned masks. {shows}.", settings, height=3.9)
     if len(masks) > 1:
         overlaps = overlap_table(masks, args.rate)
@@ -98,11 +97,9 @@ def overlap_table(masks: dict[str, LayerMask], rate: float) -> pd.DataFrame:
     rows = []
     for one, other in combinations(masks, 2):
         found = masks[one].overlap(masks[other], rate)
-        rows.append({
-            "data": one, "other": other, "rate": rate, "units": found.count, "common": found.common,
-            "share": found.share, "chance": found.chance, "chance_high": found.chance_high,
-            "jaccard": found.jaccard, "chance_jaccard": found.chance_jaccard, "p_value": found.p_value,
-        })  # fmt: skip
+        row = {"data": one, "other": other, "rate": rate, "units": found.count}
+        names = ("common", "share", "chance", "chance_high", "jaccard", "chance_jaccard", "p_value")
+        rows.append(row | {name: getattr(found, name) for name in names})
     for name, mask in masks.items():
         for jaccard in mask.stability(rate):
             rows.append({"data": name, "other": "another seed", "rate": rate, "jaccard": jaccard})
@@ -149,9 +146,17 @@ def _weight_change(axis: Any, mask: LayerMask, delta: Any, figure: Any) -> None:
     figure.colorbar(image, ax=axis, format=PercentFormatter(1.0, decimals=0), fraction=0.05, pad=0.02)
 
 
+def _extremes(gamma: Any) -> str:
+    low, high = gamma.argmin(), gamma.argmax()
+    return f"{gamma[low]:.2f} (block {low}) to {gamma[high]:.2f} (block {high})"
+
+
 def _patching(axis: Any, patching: Any) -> None:
-    styles = {"resid": ("0.15", "s", "residual stream"), "attn": (COLOURS["base"], "o", "attention"),
-              "mlp": (COLOURS["tuned"], "^", "MLP")}  # fmt: skip
+    styles = {
+        "resid": ("0.15", "s", "residual stream"),
+        "attn": (COLOURS["base"], "o", "attention"),
+        "mlp": (COLOURS["tuned"], "^", "MLP"),
+    }
     for component, (colour, marker, label) in styles.items():
         found = patching.effect("diversity", "base->tuned", component)
         blocks = np.arange(len(found.estimate))
@@ -178,11 +183,12 @@ def draw_overlap(masks: dict[str, LayerMask], rate: float) -> Figure:
             found = masks[one].overlap(masks[other], rate)
             cells[i, j] = found.share
             chance = f"chance {found.chance:.2f}; above {found.chance_high:.2f} in fewer than 2.5 %"
-            axis.text(j, i, f"{found.share:.2f}", ha="center", va="center", fontsize=9,
-                      color="white" if found.share < 0.6 else "black")  # fmt: skip
+            colour = "white" if found.share < 0.6 else "black"
+            axis.text(j, i, f"{found.share:.2f}", ha="center", va="center", fontsize=9, color=colour)
     image = axis.imshow(cells, aspect="auto", cmap=MAP, vmin=0, vmax=1)
-    axis.set(xticks=range(len(names) - 1), xticklabels=names[:-1], yticks=range(1, len(names)), yticklabels=names[1:],
-             xlim=(-0.5, len(names) - 1.5), ylim=(len(names) - 0.5, 0.5))  # fmt: skip
+    last = len(names) - 1
+    axis.set(xticks=range(last), xticklabels=names[:-1], xlim=(-0.5, last - 0.5))
+    axis.set(yticks=range(1, last + 1), yticklabels=names[1:], ylim=(last + 0.5, 0.5))
     axis.spines[:].set_visible(False)
     axis.tick_params(length=0)
     axis.set_title(f"units that two masks share, top {rate:.0%}\n({chance})", fontsize=9)

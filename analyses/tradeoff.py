@@ -21,13 +21,15 @@ def run(analysis: Analysis) -> None:
     table, parts = ranking.to_dataframe(), []
     prefix = "held_" if held else ""
     found = {f"best {ranking.best}": table.iloc[0]}
-    found |= {kind: table[table["kind"] == kind].iloc[0] for kind in ("tuned", "early", "late", "base")
-              if (table["kind"] == kind).any()}  # fmt: skip
+    for kind in ("tuned", "early", "late", "base"):
+        rows = table[table["kind"] == kind]
+        found |= {kind: rows.iloc[0]} if len(rows) else {}
     if ranking.best_soup is not None:
         found["best soup"] = table.iloc[ranking.best_soup]
     for name, row in found.items():
-        parts.append(f"{name} {row[f'{prefix}validity']:.3f} / {row[f'{prefix}diversity']:.3f} "
-                     f"[{row[f'{prefix}diversity_low']:.3f}, {row[f'{prefix}diversity_high']:.3f}]")  # fmt: skip
+        names = (f"{prefix}validity", f"{prefix}diversity", f"{prefix}diversity_low", f"{prefix}diversity_high")
+        validity, diversity, low, high = (row[name] for name in names)
+        parts.append(f"{name} {validity:.3f} / {diversity:.3f} [{low:.3f}, {high:.3f}]")
     where = "held-out" if held else "selection"
     shows = f"Validity / diversity on {where} prompts: {'; '.join(parts)}."
     settings = f"{ranking.validity.shape[1]} selection and {ranking.held_validity.shape[1]} held-out prompts, "

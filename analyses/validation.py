@@ -18,8 +18,8 @@ def run(analysis: Analysis) -> None:
         print("no hybrid was built, as no range keeps the floor and gains anything: nothing to validate")
         return
     shows = " ".join((*report.verdicts, *report.endings))
-    sizes = (f"{task}: {len(ids)} prompts x {count}" for task, ids, count in
-             zip(report.tasks, report.prompt_ids, report.samples, strict=True))  # fmt: skip
+    tasks = zip(report.tasks, report.prompt_ids, report.samples, strict=True)
+    sizes = (f"{task}: {len(ids)} prompts x {count}" for task, ids, count in tasks)
     asked = analysis.settings.validate
     settings = f"{'; '.join(sizes)}; temperature {asked.temperature:g}, min-p {asked.min_p:g}, {report.resamples} "
     settings += f"resamples, level {report.level:g}"

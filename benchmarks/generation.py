@@ -93,10 +93,18 @@ def plain(model: Any, ids: list[list[int]], ends: tuple[int, ...], args: argpars
     rows = torch.tensor([[ends[0]] * (width - len(row)) + row for row in ids], device=model.device)
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in ids], device=model.device)
     out = model.generate(
-        rows, attention_mask=mask, do_sample=True, temperature=1.0, top_k=0, top_p=1.0, min_p=0.1,
-        max_new_tokens=args.max_tokens, num_return_sequences=args.samples, eos_token_id=list(ends),
+        rows,
+        attention_mask=mask,
+        do_sample=True,
+        temperature=1.0,
+        top_k=0,
+        top_p=1.0,
+        min_p=0.1,
+        max_new_tokens=args.max_tokens,
+        num_return_sequences=args.samples,
+        eos_token_id=list(ends),
         pad_token_id=ends[0],
-    )[:, width:]  # fmt: skip
+    )[:, width:]
     ended = torch.isin(out, torch.tensor(ends, device=out.device))
     first = torch.where(ended.any(dim=1), ended.float().argmax(dim=1) + 1, out.shape[1])
     return int(first.sum())

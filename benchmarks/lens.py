@@ -135,8 +135,15 @@ def make_llama(folder: str) -> None:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
-    config = LlamaConfig(hidden_size=640, intermediate_size=2048, num_hidden_layers=18, num_attention_heads=4,
-                         num_key_value_heads=1, head_dim=256, vocab_size=128256)  # fmt: skip
+    config = LlamaConfig(
+        hidden_size=640,
+        intermediate_size=2048,
+        num_hidden_layers=18,
+        num_attention_heads=4,
+        num_key_value_heads=1,
+        head_dim=256,
+        vocab_size=128256,
+    )
     LlamaForCausalLM(config).save_pretrained(folder)
 
 
@@ -160,8 +167,13 @@ def main() -> None:
     for way in ways:
         python = args.tuned_lens if way == "tuned-lens" else sys.executable
         call = f"from benchmarks.lens import work; work({way!r}, {folder!r}, {json.dumps(prompts)!r}, {args.threads})"
-        workers[way] = subprocess.Popen([python, "-c", call], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        cwd=Path(__file__).parent.parent)  # fmt: skip
+        workers[way] = subprocess.Popen(
+            [python, "-c", call],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parent.parent,
+        )
     runs: dict[str, list[list[Any]]] = {way: [] for way in ways}
     for turn in range(args.repeat + 1):  # the first round warms up
         for way, worker in workers.items():
@@ -175,17 +187,24 @@ def main() -> None:
             runs[way] += [json.loads(answer)] if turn else []
     for worker in workers.values():
         worker.terminate()
-    print(f"{platform.machine()}, {os.cpu_count()} cores, {args.threads} threads, {args.prompts} prompts of "
-          f"{args.length} tokens, medians of {args.repeat}")  # fmt: skip
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, {args.threads} threads, {args.prompts} prompts of "
+        f"{args.length} tokens, medians of {args.repeat}"
+    )
     print(f"{'':18}{'seconds':>9}{'x ours':>8}{'CPU s':>8}{'x ours':>8}{'peak MiB':>10}{'x ours':>8}{'gap (nats)':>12}")
     rows = []
     for way in ways:
         mine, found = ([statistics.median(run[i] for run in runs[w]) for i in range(3)] for w in ("slr_probe", way))
-        gap = max(abs(a - b) for x, y in zip(runs["slr_probe"][0][3], runs[way][0][3], strict=True)
-                  for a, b in zip(x, y, strict=True))  # fmt: skip
+        gap = max(
+            abs(a - b)
+            for x, y in zip(runs["slr_probe"][0][3], runs[way][0][3], strict=True)
+            for a, b in zip(x, y, strict=True)
+        )
         rows.append({"way": way, "seconds": found[0], "cpu_seconds": found[1], "peak_mib": found[2], "gap_nats": gap})
-        print(f"{way:18}{found[0]:9.2f}{found[0] / mine[0]:8.2f}{found[1]:8.2f}{found[1] / mine[1]:8.2f}"
-              f"{found[2]:10.0f}{found[2] / mine[2]:8.2f}{gap:12.1e}")  # fmt: skip
+        print(
+            f"{way:18}{found[0]:9.2f}{found[0] / mine[0]:8.2f}{found[1]:8.2f}{found[1] / mine[1]:8.2f}"
+            f"{found[2]:10.0f}{found[2] / mine[2]:8.2f}{gap:12.1e}"
+        )
     if args.json:
         args.json.write_text(json.dumps({"arguments": {**vars(args), "json": str(args.json)}, "rows": rows}, indent=2))
 

@@ -36,8 +36,14 @@ from slr_probe.probes.mask.model import MaskedModel
 from slr_probe.probes.mask.weights import read_weights
 
 WAYS = ("fine-tuning", "mask", "mask, checkpointing", "mask, autograd")
-MADE = {"hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 12, "num_attention_heads": 8,
-        "num_key_value_heads": 4, "vocab_size": 4096}  # fmt: skip
+MADE = {
+    "hidden_size": 512,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 4,
+    "vocab_size": 4096,
+}
 
 
 def make_pair(folder: Path) -> tuple[str, str]:
@@ -123,8 +129,8 @@ def measure_memory(args: argparse.Namespace) -> dict[str, float]:
     """Peak above the loaded model of each way, in MiB; base is streamed."""
     found = {}
     for name in ("activations", *WAYS):
-        command = [sys.executable, __file__, "--one", name, "--base", args.base, "--tuned", args.tuned,
-                   "--rows", str(args.rows), "--length", str(args.length), "--dtype", args.dtype]  # fmt: skip
+        command = [sys.executable, __file__, "--one", name, "--base", args.base, "--tuned", args.tuned]
+        command += ["--rows", str(args.rows), "--length", str(args.length), "--dtype", args.dtype]
         environment = {**os.environ, "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
         found[name] = float(done.stdout.split()[-1])
@@ -181,8 +187,10 @@ def report(args: argparse.Namespace) -> None:
     memory = measure_memory(args) if args.memory else {}
     blocks = find_decoder(pair.tuned).blocks
     block = sum(p.nbytes for p in blocks[0].parameters()) / 2**20
-    print(f"{platform.machine()}, {args.threads} threads, {args.dtype}; {len(blocks)} blocks of {block:.1f} MiB, "
-          f"{args.rows} rows of {args.length} tokens, medians of {args.repeat}")  # fmt: skip
+    print(
+        f"{platform.machine()}, {args.threads} threads, {args.dtype}; {len(blocks)} blocks of {block:.1f} MiB, "
+        f"{args.rows} rows of {args.length} tokens, medians of {args.repeat}"
+    )
     print(f"{'':24}{'seconds':>9}{'x tuning':>10}{'CPU s':>8}{'x tuning':>10}{'peak MiB':>10}{'blocks above act.':>19}")
     rows = []
     reference = [statistics.median(run[i] for run in runs["fine-tuning"]) for i in range(2)]

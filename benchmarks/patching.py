@@ -61,8 +61,10 @@ def _bridge(folder: str) -> Any:
 
 def plain_way(pair: ModelPair, tokens: torch.Tensor, blocks: range) -> Callable[[], torch.Tensor]:
     cells = [(part, block) for part in POINTS for block in blocks]
-    read, write = ({cell: select_points(model, [POINTS[cell[0]]], [cell[1]])[0] for cell in cells}
-                   for model in (pair.base, pair.tuned))  # fmt: skip
+    read, write = (
+        {cell: select_points(model, [POINTS[cell[0]]], [cell[1]])[0] for cell in cells}
+        for model in (pair.base, pair.tuned)
+    )
 
     @torch.no_grad()
     def run() -> torch.Tensor:
@@ -83,9 +85,16 @@ def our_way(pair: ModelPair, tokens: torch.Tensor, blocks: range, positions: Any
 
     def run() -> torch.Tensor:
         result = patch_activations(
-            pair, queries, direction="base->tuned", blocks=list(blocks), positions=positions, controls=False,
-            metric=lambda logits: logits[WATCHED], batch_size=len(queries), progress=False,
-        )  # fmt: skip
+            pair,
+            queries,
+            direction="base->tuned",
+            blocks=list(blocks),
+            positions=positions,
+            controls=False,
+            metric=lambda logits: logits[WATCHED],
+            batch_size=len(queries),
+            progress=False,
+        )
         return torch.from_numpy(result.patched[result.metrics.index("metric"), 0].reshape(-1, len(queries)))
 
     return run
@@ -106,8 +115,9 @@ def main() -> None:
     torch.set_num_threads(args.threads)
 
     pair = ModelPair.load(args.base, args.tuned, dtype="float32", device="cpu")
-    tokens = torch.tensor([[2, *((37 * i + 101 * j) % 400 + 10 for j in range(args.length - 1))]
-                           for i in range(args.prompts)])  # fmt: skip
+    tokens = torch.tensor(
+        [[2, *((37 * i + 101 * j) % 400 + 10 for j in range(args.length - 1))] for i in range(args.prompts)]
+    )
     blocks = range(0, pair.depth, max(1, pair.depth // (args.blocks or pair.depth)))
     ways = {
         "patch_activations": our_way(pair, tokens, blocks, "all"),
@@ -123,9 +133,11 @@ def main() -> None:
             logits[name] = run().double()
             if turn:
                 runs[name].append((time.perf_counter() - start, time.process_time() - busy))
-    print(f"{platform.machine()}, {os.cpu_count()} cores, {args.threads} threads; {pair.depth} blocks, "
-          f"{3 * len(blocks)} cells, {args.prompts} prompts of {args.length} tokens, "
-          f"medians of {args.repeat}")  # fmt: skip
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, {args.threads} threads; {pair.depth} blocks, "
+        f"{3 * len(blocks)} cells, {args.prompts} prompts of {args.length} tokens, "
+        f"medians of {args.repeat}"
+    )
     print(f"{'':28}{'seconds':>9}{'x ours':>8}{'CPU s':>9}{'x ours':>8}{'largest gap':>13}")
     rows = []
     for name in ways:

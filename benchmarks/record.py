@@ -74,8 +74,10 @@ def make_ways(pair: ModelPair, prompts: list[str], size: int, *, bridge: bool) -
     model, tokenizer = pair.tuned, copy.deepcopy(pair.tokenizer)
     tokenizer.padding_side = "left"
     ids = sorted((pair.render(prompt) for prompt in prompts), key=len)
-    batches = [tokenizer.pad({"input_ids": ids[i : i + size]}, return_tensors="pt").to(model.device)
-               for i in range(0, len(ids), size)]  # fmt: skip
+    batches = [
+        tokenizer.pad({"input_ids": ids[i : i + size]}, return_tensors="pt").to(model.device)
+        for i in range(0, len(ids), size)
+    ]
     ways: dict[str, Callable[[], Any]] = {
         "plain forward": lambda: forward(model, batches),
         "last logits only": lambda: forward(model, batches, logits_to_keep=1),
@@ -100,14 +102,20 @@ def report(runs: dict[str, list[tuple[float, float]]], args: argparse.Namespace)
     wall, busy = (
         {name: statistics.median(run[i] for run in values) for name, values in runs.items()} for i in range(2)
     )
-    print(f"{platform.machine()}, {args.threads} threads, {args.prompts} prompts in batches of {args.batch_size}, "
-          f"{args.dtype}, median of {args.repeat}")  # fmt: skip
+    print(
+        f"{platform.machine()}, {args.threads} threads, {args.prompts} prompts in batches of {args.batch_size}, "
+        f"{args.dtype}, median of {args.repeat}"
+    )
     print(f"{'':24}{'seconds':>9}{'x plain':>9}{'x last only':>13}{'CPU seconds':>13}")
     rows = []
     for name in runs:
-        row = {"way": name, "seconds": wall[name], "cpu_seconds": busy[name],
-               "x_plain": wall[name] / wall["plain forward"],
-               "x_last": wall[name] / wall["last logits only"]}  # fmt: skip
+        row = {
+            "way": name,
+            "seconds": wall[name],
+            "cpu_seconds": busy[name],
+            "x_plain": wall[name] / wall["plain forward"],
+            "x_last": wall[name] / wall["last logits only"],
+        }
         rows.append(row)
         print(f"{name:24}{wall[name]:9.2f}{row['x_plain']:9.2f}{row['x_last']:13.2f}{busy[name]:13.2f}")
     if args.json:

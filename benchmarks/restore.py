@@ -104,8 +104,12 @@ def report(runs: dict[str, list[tuple[float, float]]], args: argparse.Namespace)
     print(f"{'':26}{'seconds':>9}{'x slr-probe':>13}{'MiB above torch':>17}")
     rows = []
     for name in runs:
-        row = {"way": name, "seconds": wall[name], "ratio": wall[name] / wall[ours],
-               "mib_above_torch": peak[name] - peak[bare]}  # fmt: skip
+        row = {
+            "way": name,
+            "seconds": wall[name],
+            "ratio": wall[name] / wall[ours],
+            "mib_above_torch": peak[name] - peak[bare],
+        }
         rows.append(row)
         print(f"{name:26}{row['seconds']:9.2f}{row['ratio']:13.2f}{row['mib_above_torch']:17.0f}")
     if args.json:

@@ -131,17 +131,27 @@ def speed(args: argparse.Namespace) -> dict[str, Any]:
     settings = results[-1].settings
     bound = arithmetic(pair, queries, settings["block_evaluations"], count)
     closed = contiguous_evaluations(pair.depth)
-    print(f"\nspeed: {count} recipes, {len(queries)} prompts; {settings['block_evaluations']} block evaluations, "
-          f"closed form {closed}, one by one {settings['naive_block_evaluations']}")  # fmt: skip
+    print(
+        f"\nspeed: {count} recipes, {len(queries)} prompts; {settings['block_evaluations']} block evaluations, "
+        f"closed form {closed}, one by one {settings['naive_block_evaluations']}"
+    )
     print(f"{'':18}{'seconds':>10}{'CPU s':>10}{'x sweep':>9}{'x CPU':>8}")
     for name, (wall, busy) in medians.items():
         print(f"{name:18}{wall:10.1f}{busy:10.1f}{wall / ours[0]:9.2f}{busy / ours[1]:8.2f}")
-    print(f"arithmetic bound   {bound['seconds']:.1f} s ({bound['flop'] / 1e12:.1f} TFLOP at {bound['rate'] / 1e9:.0f} "
-          f"GFLOP/s): the sweep takes {ours[0] / bound['seconds']:.2f} times that")  # fmt: skip
+    print(
+        f"arithmetic bound   {bound['seconds']:.1f} s ({bound['flop'] / 1e12:.1f} TFLOP at {bound['rate'] / 1e9:.0f} "
+        f"GFLOP/s): the sweep takes {ours[0] / bound['seconds']:.2f} times that"
+    )
     effect = compare(results[-1], wide)
     print(f"{args.dtype} against float32: {effect}")
-    return {"medians": medians, "runs": runs, "closed_form": closed, "settings": settings, "bound": bound,
-            "effect": effect}  # fmt: skip
+    return {
+        "medians": medians,
+        "runs": runs,
+        "closed_form": closed,
+        "settings": settings,
+        "bound": bound,
+        "effect": effect,
+    }
 
 
 @torch.no_grad()
@@ -163,8 +173,17 @@ def sample(pair: ModelPair, ranges: list[LayerRange], queries: list[Query]) -> N
         with restored(pair, layers) as hybrid:
             for start in range(0, len(queries), 8):
                 ids, mask = left_padded(queries[start : start + 8])
-                hybrid.generate(input_ids=ids, attention_mask=mask, do_sample=True, temperature=1.0, top_k=0, top_p=1.0,
-                                num_return_sequences=32, max_new_tokens=1, pad_token_id=0)  # fmt: skip
+                hybrid.generate(
+                    input_ids=ids,
+                    attention_mask=mask,
+                    do_sample=True,
+                    temperature=1.0,
+                    top_k=0,
+                    top_p=1.0,
+                    num_return_sequences=32,
+                    max_new_tokens=1,
+                    pad_token_id=0,
+                )
 
 
 def left_padded(queries: list[Query]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -248,11 +267,20 @@ def depth(args: argparse.Namespace) -> list[dict[str, float]]:
             walls = [timed(lambda p=pair: sweep(p, None, some_queries(8), progress=False)) for _ in range(args.rounds)]
         settings = walls[0][2].settings
         wall, evaluations = statistics.median(w[0] for w in walls), settings["block_evaluations"]
-        rows.append({"blocks": blocks, "evaluations": evaluations, "closed_form": contiguous_evaluations(blocks),
-                     "naive": settings["naive_block_evaluations"], "seconds": wall,
-                     "cpu_seconds": statistics.median(w[1] for w in walls)})  # fmt: skip
-        print(f"{blocks:8}{len(walls[0][2].recipes):9}{evaluations:13}{rows[-1]['naive']:12}{wall:9.2f}"
-              f"{1000 * wall / evaluations:18.2f}")  # fmt: skip
+        rows.append(
+            {
+                "blocks": blocks,
+                "evaluations": evaluations,
+                "closed_form": contiguous_evaluations(blocks),
+                "naive": settings["naive_block_evaluations"],
+                "seconds": wall,
+                "cpu_seconds": statistics.median(w[1] for w in walls),
+            }
+        )
+        print(
+            f"{blocks:8}{len(walls[0][2].recipes):9}{evaluations:13}{rows[-1]['naive']:12}{wall:9.2f}"
+            f"{1000 * wall / evaluations:18.2f}"
+        )
     return rows
 
 
@@ -297,8 +325,10 @@ def stream(args: argparse.Namespace) -> dict[str, float]:
         size = sum(file.stat().st_size for side in (base, tuned) for file in side.glob("*.safetensors"))
         limit = size // 45 * 10
         peak, chunks, _, seconds = child(base, tuned, limit, 8, True, args.threads)
-    print(f"\nstreamed: checkpoints of {size / 1e6:.0f} MB under {limit / 1e6:.0f} MB (x{size / limit:.1f}): peak "
-          f"{peak / 1e6:.0f} MB, {chunks:.0f} chunk(s), {seconds:.1f} s")  # fmt: skip
+    print(
+        f"\nstreamed: checkpoints of {size / 1e6:.0f} MB under {limit / 1e6:.0f} MB (x{size / limit:.1f}): peak "
+        f"{peak / 1e6:.0f} MB, {chunks:.0f} chunk(s), {seconds:.1f} s"
+    )
     return {"size": size, "limit": limit, "peak": peak, "chunks": chunks, "seconds": seconds}
 
 

@@ -84,16 +84,22 @@ def main() -> None:
     for _ in range(args.repeat):
         for name, (code, threads) in WAYS.items():
             runs[name].append(measure(code, args.base, args.tuned, threads or args.threads))
-    wall, busy, peak = ({name: statistics.median(run[i] for run in values) for name, values in runs.items()}
-                        for i in range(3))  # fmt: skip
+    wall, busy, peak = (
+        {name: statistics.median(run[i] for run in values) for name, values in runs.items()} for i in range(3)
+    )
     whole, pieces = list(WAYS)[:2]
     print(f"{platform.machine()}, {os.cpu_count()} cores, {args.threads} threads, median of {args.repeat}")
     print(f"{'':28}{'seconds':>9}{'x norms':>9}{'x in pieces':>13}{'CPU seconds':>13}{'MiB above torch':>17}")
     rows = []
     for name in WAYS:
-        row = {"way": name, "seconds": wall[name], "x_norms": wall[name] / wall[whole],
-               "x_pieces": wall[name] / wall[pieces], "cpu_seconds": busy[name],
-               "mib_above_torch": peak[name]}  # fmt: skip
+        row = {
+            "way": name,
+            "seconds": wall[name],
+            "x_norms": wall[name] / wall[whole],
+            "x_pieces": wall[name] / wall[pieces],
+            "cpu_seconds": busy[name],
+            "mib_above_torch": peak[name],
+        }
         rows.append(row)
         print(
             f"{name:28}{wall[name]:9.2f}{row['x_norms']:9.2f}{row['x_pieces']:13.2f}{busy[name]:13.2f}{peak[name]:17.0f}"
