@@ -1,3 +1,6 @@
+# Checks, each as CI runs it:
+#   make test lint types docs bench
+#   make golden                                    after a change of numbers or words that is meant
 # Figures and tables of the study, for any pair:
 #   make figures                                   the embedded pair, into figures/
 #   make figures BASE=... TUNED=... FIGURES=figures/NAME [OPTIONS="--quick --set common.dtype=bfloat16"]
@@ -15,8 +18,33 @@ STUDY = weight_delta entropy_collapse patching crc_heatmaps tradeoff agreement v
 # `make lineage` and `make mask` where they are wanted.
 LONG = $(if $(filter organism:%,$(BASE)),lineage mask)
 
-.PHONY: figures clean lineage mask $(STUDY)
+.PHONY: test lint types docs bench golden figures clean lineage mask $(STUDY)
 .NOTPARALLEL:
+
+test:
+	pytest
+
+lint:
+	ruff check .
+	ruff format --check .
+	lint-imports --no-logo
+
+types:
+	mypy
+
+docs:
+	sphinx-build -q -W --keep-going -b html docs build/docs
+
+# The comparisons that need no checkpoints of your own, a few minutes; each script's --help says what it compares.
+bench:
+	$(PYTHON) benchmarks/sweep.py --parts speed
+	$(PYTHON) benchmarks/lens.py
+	$(PYTHON) benchmarks/generation.py
+	$(PYTHON) benchmarks/mask.py
+	$(PYTHON) benchmarks/diversity.py
+
+golden:
+	$(PYTHON) -m tests.golden.study
 
 figures: $(STUDY) $(LONG)
 
