@@ -1,12 +1,15 @@
-"""`BlockWeight`: where the weights of one decoder block come from."""
+"""`BlockWeight`: where the weights of one decoder block come from; and what a list of them is called."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from numbers import Real
 
 from slr_probe.errors import RecipeError
+from slr_probe.layers import LayerRange
 
 GROUPS = ("attention", "mlp", "norm", "other")
 """Every tensor of a block belongs to exactly one of these; a recipe may treat them differently."""
@@ -70,3 +73,61 @@ class BlockWeight:
 
 TUNED = BlockWeight(1.0)
 BASE = BlockWeight(0.0)
+
+
+def describe(blocks: Sequence[BlockWeight], embedding: float, final_norm: float, head: float) -> str:
+    """A short name for a hybrid in tables and figures, such as `restore 8:14 of 32`.
+
+    Args:
+        blocks: One for each decoder block.
+        embedding: Share of the tuned embedding.
+        final_norm: Share of the tuned final norm.
+        head: Share of the tuned head.
+    """
+    depth, kinds, outside = len(blocks), set(blocks), {embedding, final_norm, head}
+    if kinds == {TUNED} and outside == {1.0}:
+        return f"tuned ({depth} blocks)"
+    suffix = f" of {depth}"
+    if outside == {0.0}:
+        suffix += ", outside base"
+    elif outside != {1.0}:
+        suffix += f", embedding {embedding:g}, final norm {final_norm:g}, head {head:g} tuned"
+    if len(kinds) == 1 and not blocks[0].overrides:
+        return _uniform(blocks[0].default, outside, depth, suffix)
+    changed = kinds - {TUNED}
+    if len(changed) == 1:
+        return _changed(changed.pop(), _where(blocks), suffix)
+    if _is_ramp(blocks):
+        return f"ramp {blocks[0].default:g} to {blocks[-1].default:g}{suffix}"
+    return f"mixed recipe{suffix}"
+
+
+def _uniform(share: float, outside: set[float], depth: int, suffix: str) -> str:
+    """The name where every block has one share."""
+    if outside == {share}:
+        return f"base ({depth} blocks)" if share == 0.0 else f"soup {share:g} of {depth}"
+    return ("all blocks base" if share == 0.0 else f"blocks {share:g} tuned") + suffix
+
+
+def _changed(kind: BlockWeight, where: str, suffix: str) -> str:
+    """The name where some blocks are of one kind and the rest is tuned."""
+    if kind == BASE:
+        return f"restore {where}{suffix}"
+    if kind.default == 1.0 and {share for _, share in kind.overrides} == {0.0}:
+        return f"restore {'+'.join(name for name, _ in kind.overrides)} in {where}{suffix}"
+    return f"{where} at {kind}, rest tuned,{suffix}"
+
+
+def _is_ramp(blocks: Sequence[BlockWeight]) -> bool:
+    shares = [block.default for block in blocks]
+    slope = (shares[-1] - shares[0]) / max(len(shares) - 1, 1)
+    even = all(math.isclose(b - a, slope, abs_tol=1e-9) for a, b in pairwise(shares))
+    return even and not any(block.overrides for block in blocks)
+
+
+def _where(blocks: Sequence[BlockWeight]) -> str:
+    """The blocks that are not tuned: a range where they follow each other, else a set."""
+    chosen = [i for i, block in enumerate(blocks) if not block.is_tuned]
+    if chosen and chosen[-1] - chosen[0] + 1 == len(chosen):
+        return str(LayerRange(chosen[0], chosen[-1] + 1))
+    return "{" + ", ".join(map(str, chosen)) + "}"

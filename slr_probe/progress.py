@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import Any
 
 
-def bar(total: int, what: str, *, unit: str = "it", show: bool | None = None, bytes: bool = False) -> Any:
+def progress_bar(total: int, what: str, *, unit: str = "it", show: bool | None = None, bytes: bool = False) -> Any:
     """A tqdm bar on standard error, or a widget in Jupyter where ipywidgets is installed.
 
     Args:

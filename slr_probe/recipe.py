@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from itertools import groupby
 from operator import index
 from typing import Any, Protocol
 
-from slr_probe.block_weight import BASE, GROUPS, TUNED, BlockWeight, check_share
+from slr_probe.block_weight import BASE, GROUPS, TUNED, BlockWeight, check_share, describe
 from slr_probe.errors import RecipeError
 from slr_probe.layers import LayerRange
-from slr_probe.recipe_name import describe
 
 __all__ = ["BASE", "GROUPS", "TUNED", "BlockWeight", "Recipe", "as_recipe"]
 
 _FORMAT = "slr_probe.recipe/1"
+_OUTSIDE = ("embedding", "final_norm", "head")
 
 
 class Mask(Protocol):
@@ -68,10 +69,8 @@ class Recipe:
         for block in self.blocks:
             if not isinstance(block, BlockWeight):
                 raise RecipeError(f"recipe blocks must be BlockWeight, got {type(block).__name__}: {block!r}")
-        for part in ("embedding", "final_norm", "head"):
+        for part in _OUTSIDE:
             object.__setattr__(self, part, check_share(getattr(self, part), part))
-
-    # -- constructors --------------------------------------------------------------------------------------------
 
     @classmethod
     def tuned(cls, depth: int) -> Recipe:
@@ -150,12 +149,10 @@ class Recipe:
         """Set the least important layers of a learned mask back to base, wherever they lie (ILA, arXiv 2410.17875).
 
         Args:
-            mask: What `learn_layer_mask` returned.
-            keep: Share of the mask's layers, the most important ones, that stay tuned.
+            mask: A mask from `learn_layer_mask`.
+            keep: Share of its layers, the most important ones, that stay tuned.
         """
         return mask.recipe(keep)
-
-    # -- reading -------------------------------------------------------------------------------------------------
 
     @property
     def depth(self) -> int:
@@ -180,6 +177,18 @@ class Recipe:
         """Whether the hybrid is the tuned model itself."""
         return self == Recipe.tuned(self.depth)
 
+    def share(self, block: int | None, group: str, component: str = "") -> float:
+        """Share of the tuned weights for one tensor: 0 base, 1 tuned.
+
+        Args:
+            block: Its decoder block; None outside the blocks.
+            group: Its group of `GROUPS`; outside the blocks `"embedding"`, `"final_norm"`, `"head"`, or always tuned.
+            component: Its component inside the block, such as `"q"`.
+        """
+        if block is not None:
+            return self.blocks[block].share(group, component)
+        return float(getattr(self, group)) if group in _OUTSIDE else 1.0
+
     def check_depth(self, depth: int) -> Recipe:
         """Return the recipe itself after checking that it is for a model of `depth` blocks.
 
@@ -193,19 +202,15 @@ class Recipe:
             )
         return self
 
-    # -- JSON ----------------------------------------------------------------------------------------------------
-
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; runs of equal blocks are written once."""
         runs, start = [], 0
         for block, members in groupby(self.blocks):
             stop = start + len(list(members))
-            run: dict[str, Any] = {"blocks": f"{start}:{stop}", "tuned_share": block.default}
-            if block.overrides:
-                run["overrides"] = dict(block.overrides)
-            runs.append(run)
+            overrides = {"overrides": dict(block.overrides)} if block.overrides else {}
+            runs.append({"blocks": f"{start}:{stop}", "tuned_share": block.default, **overrides})
             start = stop
-        outside = {"embedding": self.embedding, "final_norm": self.final_norm, "head": self.head}
+        outside = {part: getattr(self, part) for part in _OUTSIDE}
         return {"format": _FORMAT, "name": str(self), "depth": self.depth, "blocks": runs, **outside}
 
     def to_json(self) -> str:
@@ -250,13 +255,12 @@ class Recipe:
         return cls.from_dict(data)
 
     def to_mergekit(self, base: str, tuned: str, **options: Any) -> str:
-        """YAML with which mergekit builds exactly this hybrid; see `slr_probe.restoration.mergekit`."""
-        from slr_probe.restoration.mergekit import to_mergekit
-
-        return to_mergekit(self, base, tuned, **options)
+        """YAML with which mergekit builds exactly this hybrid; options as `slr_probe.restoration.mergekit` says."""
+        mergekit = import_module("slr_probe.restoration.mergekit")  # by name: a recipe knows no checkpoint
+        return str(mergekit.to_mergekit(self, base, tuned, **options))
 
     def __str__(self) -> str:
-        return self.name or describe(self)
+        return self.name or describe(self.blocks, self.embedding, self.final_norm, self.head)
 
     def __repr__(self) -> str:
         return f"<Recipe: {self}>"
@@ -282,9 +286,8 @@ def _blocks(layers: LayerRange | str | Iterable[int], depth: int) -> frozenset[i
     try:
         chosen = frozenset(index(layer) for layer in layers)
     except TypeError as error:
-        raise RecipeError(
-            f"expected a range such as '8:14' or a set of block numbers such as {{1, 4}}; got {layers!r}"
-        ) from error
+        expected = "a range such as '8:14' or a set of block numbers such as {1, 4}"
+        raise RecipeError(f"expected {expected}; got {layers!r}") from error
     bad = sorted(i for i in chosen if not 0 <= i < depth)
     if bad:
         raise RecipeError(f"blocks {bad} are out of bounds: the model has {depth} decoder blocks, 0 to {depth - 1}")

@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from slr_probe.progress import bar
+from slr_probe.progress import progress_bar
 
 
 class ZMQInteractiveShell:
@@ -24,7 +24,7 @@ def test_a_bar_shows_in_a_kernel_and_not_where_its_packages_are_imported(
     ipython.get_ipython = lambda: shell  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "IPython", ipython)
     monkeypatch.setattr("slr_probe.progress.find_spec", lambda name: None)
-    with bar(1, "work") as found:
+    with progress_bar(1, "work") as found:
         assert found.disable is not shown
-    with bar(1, "work", show=not shown) as found:
+    with progress_bar(1, "work", show=not shown) as found:
         assert found.disable is shown

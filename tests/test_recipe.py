@@ -58,12 +58,16 @@ def half(share: float = 0.5) -> BlockWeight:
             "restore down+q in {0, 2} of 3",
         ),
         (Recipe((B, T), embedding=0, final_norm=0, head=0), (B, T), (0, 0, 0), "restore 0:1 of 2, outside base"),
-        (Recipe((half(), T), 0), (half(), T), (0, 1, 1), "0:1 at 0.5 tuned, rest tuned, of 2, embedding 0, final norm "
-         "1, head 1 tuned"),
+        (
+            Recipe((half(), T), 0),
+            (half(), T),
+            (0, 1, 1),
+            "0:1 at 0.5 tuned, rest tuned, of 2, embedding 0, final norm 1, head 1 tuned",
+        ),
         (Recipe((B, half(), T, half(0.2))), (B, half(), T, half(0.2)), (1, 1, 1), "mixed recipe of 4"),
         (Recipe((B, T), name="mine"), (B, T), (1, 1, 1), "mine"),
     ],
-)  # fmt: skip
+)
 def test_every_constructor_means_what_it_says(recipe: Recipe, blocks: tuple, outside: tuple, text: str) -> None:
     assert recipe.blocks == blocks
     assert (recipe.embedding, recipe.final_norm, recipe.head) == outside
@@ -149,6 +153,14 @@ def test_canonical_overrides_keep_their_meaning(seed: int) -> None:
     assert BlockWeight(block.default, block.overrides) == block
     assert block.is_tuned == (block == T)
     assert block.is_base == (block == B)
+
+
+def test_the_share_of_a_tensor_follows_its_block_or_its_part_outside() -> None:
+    recipe = Recipe((T, BlockWeight(1.0, (("attention", 0.25), ("q", 0.5)))), 0.1, 0.2, 0.3)
+    assert [recipe.share(0, "attention", "q"), recipe.share(1, "attention", "q")] == [1.0, 0.5]
+    assert [recipe.share(1, "attention", "k"), recipe.share(1, "mlp", "up")] == [0.25, 1.0]
+    outside = [recipe.share(None, part) for part in ("embedding", "final_norm", "head", "other")]
+    assert outside == [0.1, 0.2, 0.3, 1.0]
 
 
 def test_reading_a_recipe() -> None:

@@ -18,8 +18,6 @@ from slr_probe.errors import LayoutError
 if TYPE_CHECKING:
     from torch import nn
 
-    from slr_probe.recipe import Recipe
-
 Role = Literal["block", "embedding", "final_norm", "head", "other"]
 
 _NOT_TEXT = ("vision", "visual", "image", "audio", "speech", "vit", "encoder", "projector", "mtp", "cross_attn_adapter")
@@ -86,13 +84,6 @@ class Address:
     def key(self) -> tuple[str, int | None, str]:
         """Identity across checkpoints whose names differ only in front of the blocks."""
         return (self.role, self.block, self.suffix)
-
-    def share(self, recipe: Recipe) -> float:
-        """Share of the tuned weights that `recipe` asks for here (0 base, 1 tuned)."""
-        if self.role == "block":
-            assert self.block is not None
-            return recipe.blocks[self.block].share(self.group, self.component)
-        return 1.0 if self.role == "other" else float(getattr(recipe, self.role))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from slr_probe.generation.outputs import Outputs
 from slr_probe.generation.sampling import Sampling
 from slr_probe.generation.sources import Model, Source, read_sources
 from slr_probe.pair.prompts import Format
-from slr_probe.progress import bar
+from slr_probe.progress import progress_bar
 
 if TYPE_CHECKING:
     from slr_probe.generation.decode import Request, Written
@@ -86,7 +86,7 @@ def generate(
     ends = _ends(pair)
     wanted = [(name, k) for name, _ in prompts for k in range(samples)]
     found: dict[str, Outputs] = {}
-    with bar(len(wanted) * len(sources), "generate", unit=" samples", show=progress) as ticker:
+    with progress_bar(len(wanted) * len(sources), "generate", unit=" samples", show=progress) as ticker:
         for source in sources:
             journal = _journal(pair, source, sampling, ends, backend, out)
             done: Done = {} if journal is None else journal.done

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.errors import JudgeError
-from slr_probe.progress import bar
+from slr_probe.progress import progress_bar
 
 
 class Judge(Protocol):
@@ -46,7 +46,8 @@ def judge_all(
         raise JudgeError(f"workers must be at least 1; got {workers}")
     unique = list(dict.fromkeys(zip(prompts, texts, strict=True)))
     found: dict[tuple[str, str], float] = {}
-    with bar(len(unique), "judge", unit=" texts", show=progress) as ticker, ThreadPoolExecutor(workers) as pool:
+    steps = progress_bar(len(unique), "judge", unit=" texts", show=progress)
+    with steps as ticker, ThreadPoolExecutor(workers) as pool:
         ask = map if workers == 1 else pool.map
         for pair, verdict in zip(unique, ask(lambda pair: judge(*pair), unique), strict=True):
             found[pair] = _number(verdict)

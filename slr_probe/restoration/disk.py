@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from slr_probe.checkpoint.shard import Shard
 from slr_probe.errors import CheckpointError, OutputError
 from slr_probe.pair.side import Side, open_sides, require_checkpoint
-from slr_probe.progress import bar
+from slr_probe.progress import progress_bar
 from slr_probe.recipe import as_recipe
 from slr_probe.restoration.extras import copy_extras, write_card, write_record
 from slr_probe.restoration.files import check_shard, clone, link
@@ -80,7 +80,7 @@ def restore(
     key = {**record, "slr_probe": __version__, "untouched": untouched, "check_finite": check_finite}
     out = Path(out).expanduser()
     with output_folder(out, key, needed=0 if untouched == "hardlink" else size) as folder:
-        with bar(size, "restoring", show=progress, bytes=True) as steps:
+        with progress_bar(size, "restoring", show=progress, bytes=True) as steps:
             for shard in target.shards:
                 _place(shard, folder, plan, one, other, untouched, check_finite, steps)
         copy_extras(other, folder)

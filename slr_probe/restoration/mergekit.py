@@ -84,7 +84,7 @@ def _end_rules(recipe: Recipe, side: Side | None) -> Rules:
     if side is None:
         return ((None, grid(recipe.head)),)
     shares = {
-        name: address.share(recipe)
+        name: recipe.share(address.block, address.group, address.component)
         for name, address in side.addresses.items()
         if address.role in ("embedding", "final_norm", "head")
     }

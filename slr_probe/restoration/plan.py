@@ -72,7 +72,7 @@ def mix(base: torch.Tensor, tuned: torch.Tensor, share: float) -> torch.Tensor:
 
 def _step(name: str, base: Side, tuned: Side, recipe: Recipe) -> Step:
     address = tuned.addresses[name]
-    share = address.share(recipe)
+    share = recipe.share(address.block, address.group, address.component)
     if share == 1.0:
         return Step(name, 1.0, None)
     twin = base.names.get(address.key)

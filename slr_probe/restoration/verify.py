@@ -16,7 +16,7 @@ from slr_probe.checkpoint.folder import read_json
 from slr_probe.checkpoint.shard import Bytes, read_bytes
 from slr_probe.errors import CheckpointError
 from slr_probe.pair.side import Side, open_sides, require_checkpoint
-from slr_probe.progress import bar
+from slr_probe.progress import progress_bar
 from slr_probe.recipe import Recipe
 from slr_probe.restoration.extras import FORMAT, RECORD
 from slr_probe.restoration.files import CHUNK
@@ -97,7 +97,7 @@ def verify_hybrid(
     problems += [f"tensor '{name}' is missing" for name in expected if name not in hybrid.tensors]
     problems += [f"tensor '{name}' should not be there" for name in hybrid.tensors if name not in expected]
     counts: Counter[str] = Counter()
-    with bar(hybrid.nbytes, "verifying", show=progress, bytes=True) as steps:
+    with progress_bar(hybrid.nbytes, "verifying", show=progress, bytes=True) as steps:
         for name in [name for name in expected if name in hybrid.tensors]:  # in the order of the files
             info, found = expected[name], hybrid.tensors[name]
             origin = {0.0: "base", 1.0: "tuned"}.get(plan[name].share, "mixed")

@@ -13,7 +13,7 @@ import torch
 
 from slr_probe.files import digest
 from slr_probe.pair.side import fingerprint
-from slr_probe.progress import bar
+from slr_probe.progress import progress_bar
 from slr_probe.restoration.plan import plan_hybrid
 from slr_probe.sweep.chunk import run_chunk, run_plainly
 from slr_probe.sweep.estimate import SweepPlan, measure_seconds
@@ -172,14 +172,15 @@ def _run(
 ) -> None:
     if ready.walk is None or ready.schedule is None:
         total = len(todo[0]) * len(todo[1]) * pair.depth
-        with bar(total, "sweep (swap and forward)", unit="block", show=progress) as steps:
+        with progress_bar(total, "sweep (swap and forward)", unit="block", show=progress) as steps:
             for i in todo[0]:
                 arrays = run_plainly(pair, recipes[i], todo[1], queries, measure, ready.rows, steps.update)
                 table.put([i], todo[1], arrays)
                 if store is not None:
                     store.append(table, [i], todo[1])
         return
-    with bar(sum(chunk.steps for chunk in ready.schedule.chunks), "sweep", unit="block", show=progress) as steps:
+    total = sum(chunk.steps for chunk in ready.schedule.chunks)
+    with progress_bar(total, "sweep", unit="block", show=progress) as steps:
         for chunk in ready.schedule.chunks:
             prompts, arrays = run_chunk(ready.walk, chunk, queries, measure, ready.schedule.rows, steps.update)
             table.put(chunk.recipes, prompts, arrays)

@@ -22,7 +22,7 @@ from slr_probe.forward.questions import Batch, batches, read_questions
 from slr_probe.layers import LayerRange
 from slr_probe.probes.activations.result import Recording, tensor_name, write_description
 from slr_probe.probes.activations.store import FILE, Memory, Store, Stored, file_bytes, writing
-from slr_probe.progress import bar
+from slr_probe.progress import progress_bar
 from slr_probe.recipe import Recipe
 from slr_probe.restoration import restored
 from slr_probe.restoration.output import output_folder
@@ -135,7 +135,8 @@ def record(
         "blocks": chosen, "labels": questions.labels, "prompt": rows.prompt, "position": rows.position,
         "token": np.array([ids[i][j] for i, j in zip(rows.prompt, rows.position, strict=True)], dtype=np.int64),
     }  # fmt: skip
-    with bar(len(ids) * len(sources), "record", unit=" prompts", show=progress) as ticker, ExitStack() as stack:
+    steps = progress_bar(len(ids) * len(sources), "record", unit=" prompts", show=progress)
+    with steps as ticker, ExitStack() as stack:
         folder = None if out is None else _folder(Path(out), shapes, dtype, described)
         store: Store = Memory(shapes, dtype) if folder is None else stack.enter_context(folder)
         for name, source in sources.items():

@@ -17,7 +17,7 @@ from slr_probe.errors import PromptError, SlrProbeError
 from slr_probe.forward.questions import Questions, read_questions
 from slr_probe.probes.lens.measure import Recorded, read, record_blocks
 from slr_probe.probes.lens.result import LayerTrace
-from slr_probe.progress import bar
+from slr_probe.progress import progress_bar
 from slr_probe.restoration import restored
 from slr_probe.sweep.settings import parse_bytes
 
@@ -101,7 +101,7 @@ def logit_lens(
     traces: list[Recorded] = []
     between: dict[str, Any] = {}
     total = 2 * len(asked.queries) * sum(len(names) for _, names in runs)
-    with bar(total, "logit lens", unit="prompt", show=progress) as ticker:
+    with progress_bar(total, "logit lens", unit="prompt", show=progress) as ticker:
         for recipe, names in runs:
             with nullcontext() if recipe is None else restored(pair, recipe):
                 group = []

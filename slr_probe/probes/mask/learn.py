@@ -19,7 +19,7 @@ from slr_probe.probes.mask.examples import Example, load_examples, read_conversa
 from slr_probe.probes.mask.result import LayerMask
 from slr_probe.probes.mask.sample import sample_conversations
 from slr_probe.probes.mask.weights import Granularity, Weights, read_weights
-from slr_probe.progress import bar
+from slr_probe.progress import progress_bar
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
@@ -134,7 +134,7 @@ def learn_layer_mask(
     examples = load_examples(pair, given, format, max_length)
     ends = _end_losses(pair, weights, examples, settings)
     chosen = tuple(range(seed, seed + seeds))
-    with bar(seeds * steps, "layer mask", unit="step", show=progress) as shown:
+    with progress_bar(seeds * steps, "layer mask", unit="step", show=progress) as shown:
         runs = [_learn(pair, weights, examples, settings, ends, one, shown) for one in chosen]
     moved = weights.moved
     return LayerMask(

@@ -181,7 +181,8 @@ def recipe_losses(
     found, counts = np.zeros((len(recipes), len(examples))), np.zeros(len(examples))
     with model.installed():
         for row, recipe in enumerate(recipes):
-            shares = np.array([weight.address.share(recipe) for weight in weights.changed])
+            places = [weight.address for weight in weights.changed]
+            shares = np.array([recipe.share(place.block, place.group, place.component) for place in places])
             found[row], counts = model.losses(shares, examples, batch_size)
     return found, counts
 

@@ -25,7 +25,7 @@ from slr_probe.probes.patching.cells import Cell, Component, make_cells, read_co
 from slr_probe.probes.patching.metrics import Metric, Scores
 from slr_probe.probes.patching.result import DIRECTIONS, PatchingResult
 from slr_probe.probes.patching.walk import Positions, unit_noise, walk
-from slr_probe.progress import bar
+from slr_probe.progress import progress_bar
 from slr_probe.sweep.settings import parse_bytes
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def patch_activations(
     size = len(asked.queries)
     found = np.full((len(scores.names), len(ways), len(cells), size), np.nan)
     unpatched = np.full((len(scores.names), len(_MODELS), size), np.nan)
-    with bar(size, "patching", unit="prompt", show=progress) as ticker:
+    with progress_bar(size, "patching", unit="prompt", show=progress) as ticker:
         runs, limit = len(ways) * len(cells), parse_bytes(memory)
         for batch in _batches(asked.queries, batch_size, limit, runs, walkers[0], positions):
             own, states = walk(walkers, ways, batch, cells, positions, unit_noise(seed, batch))

@@ -15,7 +15,7 @@ from slr_probe.pair import ModelPair
 from slr_probe.pair.side import Side, open_sides
 from slr_probe.probes.weights.result import WeightDelta
 from slr_probe.probes.weights.stream import HELD, Gate, Job, Sums
-from slr_probe.progress import bar
+from slr_probe.progress import progress_bar
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -147,7 +147,7 @@ def _run(jobs: list[Job], progress: bool | None) -> list[Sums]:
     total = sum(job.stop - job.start for job in jobs)
     pool = ThreadPoolExecutor(min(threads, _WORKERS), initializer=torch.set_num_threads, initargs=(1,))
     try:
-        with bar(total, "weight delta", unit=" weights", show=progress) as shown:
+        with progress_bar(total, "weight delta", unit=" weights", show=progress) as shown:
             largest_first = sorted(range(len(jobs)), key=lambda i: jobs[i].start - jobs[i].stop)
             futures = {pool.submit(work, jobs[i]): i for i in largest_first}
             for future in as_completed(futures):
