@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-from slr_probe.stats.bootstrap import Interval, ratio_interval
 from slr_probe.stats.grouped import mean_of_ratios_interval
+from slr_probe.stats.interval import Interval, ratio_interval
 
 
 @dataclass(frozen=True)

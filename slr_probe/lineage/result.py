@@ -14,10 +14,9 @@ from numpy import ndarray
 from slr_probe.errors import LineageError
 from slr_probe.lineage.losses import Change, changes
 from slr_probe.result import Result
-from slr_probe.scoring.comparison import interval_where_defined
 from slr_probe.scoring.decompose import Decomposition, decompose
 from slr_probe.show import lineage_text as text
-from slr_probe.stats.bootstrap import Interval
+from slr_probe.stats.interval import Interval, interval_where_defined
 
 if TYPE_CHECKING:
     import pandas as pd

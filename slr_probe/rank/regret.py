@@ -10,7 +10,8 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from slr_probe.errors import RankingError
-from slr_probe.stats.bootstrap import Interval, resample_counts, resampled_means
+from slr_probe.stats.bootstrap import resample_counts, resampled_means
+from slr_probe.stats.interval import Interval
 
 if TYPE_CHECKING:
     from slr_probe.rank.ranking import RangeRanking

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-from slr_probe.stats.bootstrap import Interval, mean_interval
 from slr_probe.stats.compare import holm, paired_effect, sign_flip_test
+from slr_probe.stats.interval import Interval, defined_alike, interval_where_defined
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,14 @@ def compare(
             at = (task, slice(None), metric)
             rows = part[:, metric]
             count[at] = np.isfinite(rows).sum(axis=1)
-            _intervals(rows, labels, options, numbers["m"][at], numbers["ml"][at], numbers["mh"][at])
+            found = interval_where_defined(rows, labels, **options)
+            numbers["m"][at], numbers["ml"][at], numbers["mh"][at] = found.estimate, found.low, found.high
             moved = rows - rows[reference]
             moved[reference] = np.nan
             pairs[at] = np.isfinite(moved).sum(axis=1)
-            _intervals(moved, labels, options, numbers["d"][at], numbers["dl"][at], numbers["dh"][at])
-            for members, used in _alike(moved):
+            found = interval_where_defined(moved, labels, **options)
+            numbers["d"][at], numbers["dl"][at], numbers["dh"][at] = found.estimate, found.low, found.high
+            for members, used in defined_alike(moved):
                 if used.sum() >= 2:
                     numbers["effect"][task, members, metric] = paired_effect(moved[np.ix_(members, used)])
                     numbers["p"][task, members, metric] = sign_flip_test(moved[np.ix_(members, used)], seed=seed)
@@ -97,29 +99,3 @@ def compare(
         adjusted=adjusted,
         tests=tests,
     )
-
-
-def interval_where_defined(values: Float[ndarray, "row prompt"], kinds: Sequence[str], **options: Any) -> Interval:
-    """Mean of each row over the prompts where it is defined, with its interval; NaN limits below 2 prompts."""
-    found = np.full((3, len(values)), np.nan)
-    _intervals(values, kinds, options, *found)
-    return Interval(found[0], found[1], found[2], options.get("level", 0.95))
-
-
-def _intervals(values: Any, kinds: Sequence[str], options: dict[str, Any], mean: Any, low: Any, high: Any) -> None:
-    for members, used in _alike(values):
-        rows = values[np.ix_(members, used)]
-        if used.sum() < 2:
-            mean[members] = rows[:, 0] if used.any() else np.nan
-            continue
-        strata = [kind for kind, keep in zip(kinds, used, strict=True) if keep]
-        found = mean_interval(rows, strata=strata, **options)
-        mean[members], low[members], high[members] = found.estimate, found.low, found.high
-
-
-def _alike(values: Float[ndarray, "row prompt"]) -> Iterator[tuple[Int[ndarray, " member"], Bool[ndarray, " prompt"]]]:
-    """Rows that are defined on the same prompts, and those prompts."""
-    finite = np.isfinite(values)
-    patterns, group = np.unique(finite, axis=0, return_inverse=True)
-    for i, used in enumerate(patterns):
-        yield np.flatnonzero(group.reshape(-1) == i), used

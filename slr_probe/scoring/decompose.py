@@ -20,7 +20,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.errors import SlrProbeError
-from slr_probe.stats.bootstrap import Interval, mean_interval
+from slr_probe.stats.interval import Interval, mean_interval
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,7 +14,7 @@ from numpy import ndarray
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from slr_probe.stats.bootstrap import Interval
+    from slr_probe.stats.interval import Interval
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's palette."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from slr_probe.probes.lens.result import LayerTrace
-    from slr_probe.stats.bootstrap import Interval
+    from slr_probe.stats.interval import Interval
 
 COLOURS = {"base": "#0072b2", "tuned": "#d55e00", "base (plain)": "#56b4e9"}  # Okabe and Ito: colour-blind safe
 OTHERS = ("#009e73", "#cc79a7", "#e69f00", "#000000")

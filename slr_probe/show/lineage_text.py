@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from slr_probe.lineage.result import Lineage
-    from slr_probe.stats.bootstrap import Interval
+    from slr_probe.stats.interval import Interval
 
 MEAN = "mean over tasks"
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from slr_probe.probes.patching.result import PatchingResult
-    from slr_probe.stats.bootstrap import Interval
+    from slr_probe.stats.interval import Interval
 
 
 def table(result: PatchingResult) -> pd.DataFrame:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slr_probe.scoring.comparison import interval_where_defined
 from slr_probe.scoring.metrics import metric
 from slr_probe.stats.compare import holm, sign_flip_test, smallest_p
+from slr_probe.stats.interval import interval_where_defined
 
 if TYPE_CHECKING:
     from slr_probe.validation.result import ValidationReport

@@ -10,14 +10,13 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from slr_probe.stats.bootstrap import (
-    Interval,
-    _bca,
-    _members,
-    _quantiles,
-    ratio_interval,
+    bca_levels,
+    drawn_together,
     resample_counts,
     resampled_means,
+    sorted_quantiles,
 )
+from slr_probe.stats.interval import Interval, ratio_interval
 
 
 def mean_of_ratios_interval(
@@ -52,36 +51,52 @@ def mean_of_ratios_interval(
     """
     if not values:
         raise ValueError("a mean over tasks needs at least one task")
+    labels = list(strata) if strata is not None else [None] * len(values)
     if len(values) == 1:
-        return ratio_interval(values[0], references[0], level=level, resamples=resamples, seed=seed,
-                              strata=strata[0] if strata is not None else None)  # fmt: skip
+        options: dict[str, Any] = {"level": level, "resamples": resamples, "seed": seed, "strata": labels[0]}
+        return ratio_interval(values[0], references[0], **options)
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1; got {level}")
-    labels = list(strata) if strata is not None else [None] * len(values)
-    drawn, ratios, influence, groups, offset = [], [], [], [], 0
+    drawn, ratios, influence = [], [], []
     for place, (rows, reference, label) in enumerate(zip(values, references, labels, strict=True)):
         rows, reference = _checked(rows, reference)
-        n = len(reference)
-        counts = resample_counts(n, resamples, seed + place, label)
+        counts = resample_counts(len(reference), resamples, seed + place, label)
         below = resampled_means(reference[None], counts)
         with np.errstate(divide="ignore", invalid="ignore"):
             drawn.append(np.where(below == 0, np.nan, resampled_means(rows, counts) / below))
         ratio = rows.mean(axis=1) / reference.mean()
         ratios.append(ratio)
         # What one prompt moves the mean over tasks by, to first order.
-        influence.append((rows - ratio[:, None] * reference) / (reference.mean() * n * len(values)))
-        groups += [offset + group for group in _members(n, label)]
-        offset += n
-    means, estimate = np.mean(drawn, axis=0), np.mean(ratios, axis=0)
+        weight = reference.mean() * len(reference) * len(values)
+        influence.append((rows - ratio[:, None] * reference) / weight)
+    groups = _groups([moved.shape[1] for moved in influence], labels)
+    return _limits(np.mean(drawn, axis=0), np.mean(ratios, axis=0), np.concatenate(influence, axis=1), groups, level)
+
+
+def _groups(sizes: Sequence[int], labels: Sequence[Any]) -> list[Int[ndarray, " member"]]:
+    """Places of the prompts that are drawn together, counted through all tasks."""
+    groups, offset = [], 0
+    for size, label in zip(sizes, labels, strict=True):
+        groups += [offset + group for group in drawn_together(size, label)]
+        offset += size
+    return groups
+
+
+def _limits(
+    means: Float[ndarray, "condition resample"],
+    estimate: Float[ndarray, " condition"],
+    influence: Float[ndarray, "condition prompt"],
+    groups: list[Int[ndarray, " member"]],
+    level: float,
+) -> Interval:
     if np.isnan(means).any():
         nothing = np.full_like(estimate, np.nan)
         return Interval(estimate, nothing, nothing, level)
     means.sort(axis=1)
-    moved = np.concatenate(influence, axis=1)
     tail = (1 - level) / 2
-    ends = _bca(means, estimate, moved, groups, np.array([tail, 1 - tail]))
-    stretch = _stretch(moved, groups, tail)
-    low, high = (estimate + stretch * (_quantiles(means, ends[:, end]) - estimate) for end in (0, 1))
+    ends = bca_levels(means, estimate, influence, groups, np.array([tail, 1 - tail]))
+    stretch = _stretch(influence, groups, tail)
+    low, high = (estimate + stretch * (sorted_quantiles(means, ends[:, end]) - estimate) for end in (0, 1))
     return Interval(estimate, low, high, level)
 
 

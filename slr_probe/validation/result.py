@@ -13,12 +13,12 @@ from numpy import ndarray
 
 from slr_probe.errors import ValidationError
 from slr_probe.result import Result
-from slr_probe.scoring.comparison import Comparisons, compare, interval_where_defined
+from slr_probe.scoring.comparison import Comparisons, compare
 from slr_probe.scoring.decompose import Decomposition, decompose
 from slr_probe.scoring.metrics import metric
 from slr_probe.show import validation_sentences as verdict
 from slr_probe.show import validation_text as report_text
-from slr_probe.stats.bootstrap import Interval
+from slr_probe.stats.interval import Interval, interval_where_defined
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from slr_probe.stats import difference_interval, ratio_interval
 from slr_probe.stats.compare import holm, paired_effect, sign_flip_test, smallest_p
-from slr_probe.stats.grouped import mean_of_ratios_interval
 
 RNG = np.random.default_rng(0)
 
@@ -69,38 +67,3 @@ def test_bad_input():
         sign_flip_test(np.array([1.0, np.nan]))
     with pytest.raises(ValueError, match="at least one"):
         sign_flip_test(np.zeros((2, 0)))
-
-
-def test_one_task_is_the_plain_ratio():
-    reference = RNG.uniform(0.5, 1, 30)
-    values = reference * RNG.uniform(0.2, 0.9, (3, 30))
-    ours = mean_of_ratios_interval([values], [reference], seed=4)
-    theirs = ratio_interval(values, reference, seed=4)
-    for name in ("estimate", "low", "high"):
-        np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-10)
-
-
-def test_mean_over_tasks_covers():
-    """Three tasks of unlike sizes and baselines; the truth is the mean of their expected ratios."""
-    rng = np.random.default_rng(1)
-    truth, values, references = 0.0, [], []
-    for n, base, kept in ((20, 0.8, 0.4), (40, 5.0, 0.7), (30, 0.3, 0.9)):
-        references.append(base * rng.beta(8, 2, n) / 0.8)
-        values.append(kept * references[-1] * rng.uniform(0.5, 1.5, (1200, n)))
-        # The references are drawn once and shared by the runs, so the truth is given them.
-        truth += kept / 3
-    found = mean_of_ratios_interval(values, references, resamples=600)
-    assert np.mean(found.estimate) == pytest.approx(truth, abs=0.01)
-    assert np.mean((found.low <= truth) & (truth <= found.high)) >= 0.93
-
-
-def test_intervals_of_a_difference_between_two_models_cover():
-    """As in a validation: prompts differ in difficulty, each model is scored on K samples a prompt."""
-    rng = np.random.default_rng(7)
-    runs, n, samples, gain = 3000, 24, 16, 0.1
-    hard = rng.beta(4, 4, size=(runs, n)) * 0.6 + 0.1
-    tuned = rng.binomial(samples, hard) / samples
-    hybrid = rng.binomial(samples, hard + gain) / samples
-    found = difference_interval(hybrid, tuned, resamples=1000)
-    coverage = np.mean((found.low <= gain) & (gain <= found.high))
-    assert 0.93 <= coverage <= 0.97

@@ -63,3 +63,26 @@ def test_bad_input():
         mean_of_ratios_interval([np.full((1, 4), np.nan), np.ones((1, 4))], [np.ones(4)] * 2)
     with pytest.raises(ValueError, match="above zero"):
         mean_of_ratios_interval([np.ones((1, 4))] * 2, [np.ones(4), np.zeros(4)])
+
+
+def test_one_task_is_the_plain_ratio():
+    reference = RNG.uniform(0.5, 1, 30)
+    values = reference * RNG.uniform(0.2, 0.9, (3, 30))
+    ours = mean_of_ratios_interval([values], [reference], seed=4)
+    theirs = ratio_interval(values, reference, seed=4)
+    for name in ("estimate", "low", "high"):
+        np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-10)
+
+
+def test_mean_over_tasks_covers():
+    """Three tasks of unlike sizes and baselines; the truth is the mean of their expected ratios."""
+    rng = np.random.default_rng(1)
+    truth, values, references = 0.0, [], []
+    for n, base, kept in ((20, 0.8, 0.4), (40, 5.0, 0.7), (30, 0.3, 0.9)):
+        references.append(base * rng.beta(8, 2, n) / 0.8)
+        values.append(kept * references[-1] * rng.uniform(0.5, 1.5, (1200, n)))
+        # The references are drawn once and shared by the runs, so the truth is given them.
+        truth += kept / 3
+    found = mean_of_ratios_interval(values, references, resamples=600)
+    assert np.mean(found.estimate) == pytest.approx(truth, abs=0.01)
+    assert np.mean((found.low <= truth) & (truth <= found.high)) >= 0.93

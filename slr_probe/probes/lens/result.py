@@ -11,8 +11,8 @@ from numpy import ndarray
 
 from slr_probe.errors import SlrProbeError
 from slr_probe.result import Result
-from slr_probe.stats.bootstrap import Interval, mean_interval
 from slr_probe.stats.entropy import conditional_entropy, normalised_diversity, validity
+from slr_probe.stats.interval import Interval, mean_interval
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from slr_probe.errors import SlrProbeError
 from slr_probe.result import Result
-from slr_probe.stats.bootstrap import Interval, mean_interval, ratio_interval
+from slr_probe.stats.interval import Interval, mean_interval, ratio_interval
 
 if TYPE_CHECKING:
     import pandas as pd

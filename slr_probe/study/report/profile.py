@@ -15,7 +15,7 @@ from slr_probe.layers import LayerRange
 from slr_probe.study.report.svg import Scale, around, el, figure, label, path, text, tip
 
 if TYPE_CHECKING:
-    from slr_probe.stats.bootstrap import Interval
+    from slr_probe.stats.interval import Interval
     from slr_probe.study.folder import Findings
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _PANEL, _GAP = 640.0, 62.0, 534.0, 10.0, 112.0, 34.0

@@ -10,7 +10,7 @@ from slr_probe.study.report.svg import Scale, around, el, figure, label, mark, p
 
 if TYPE_CHECKING:
     from slr_probe.rank.ranking import RangeRanking
-    from slr_probe.stats.bootstrap import Interval
+    from slr_probe.stats.interval import Interval
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640.0, 470.0, 62.0, 624.0, 14.0, 416.0
 
