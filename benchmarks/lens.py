@@ -36,7 +36,7 @@ def ours(model: Any, prompts: list[list[int]]) -> Callable[[], Any]:
 
     from slr_probe.pair import ModelPair
     from slr_probe.probes.lens.lens import logit_lens
-    from slr_probe.tasks.query import Query
+    from slr_probe.tasks.answers import Query
 
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=_no_tokenizer())
     pair = ModelPair.load(model, model, tokenizer=tokenizer)

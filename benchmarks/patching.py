@@ -29,7 +29,7 @@ from slr_probe.forward.hooks import recording, replacing, select_points
 from slr_probe.pair import ModelPair
 from slr_probe.probes.patching.cells import POINTS
 from slr_probe.probes.patching.patch import patch_activations
-from slr_probe.tasks.query import Query
+from slr_probe.tasks.answers import Query
 
 WATCHED = 7  # token whose logit every way reports
 

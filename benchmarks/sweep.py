@@ -38,7 +38,7 @@ from slr_probe import LayerRange, ModelPair, restored
 from slr_probe.sweep import SweepResult, sweep
 from slr_probe.sweep.trie import contiguous_evaluations
 from slr_probe.tasks import CRCTask
-from slr_probe.tasks.query import Query
+from slr_probe.tasks.answers import Query
 
 CHILD = """
 import gc, re, sys
@@ -48,7 +48,7 @@ torch.set_num_threads(int(sys.argv[6]))
 from slr_probe import ModelPair
 from slr_probe.sweep import sweep
 from slr_probe.tasks import CRCTask
-from slr_probe.tasks.query import Query
+from slr_probe.tasks.answers import Query
 base, tuned, limit, prompts, stream = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
 few = [Query((1, 2, 3), ((4,), (5,)))]
 sweep(ModelPair.load("organism:base", "organism:dpo"), "1:2", few, stream=True)  # imports everything

@@ -12,7 +12,7 @@ import torch
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
-    from slr_probe.tasks.query import Query
+    from slr_probe.tasks.answers import Query
 
 _SPAN = 512
 

@@ -15,9 +15,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 from slr_probe.errors import IncompatiblePairError, PromptError
-from slr_probe.tasks.answers import answer_tokens
+from slr_probe.tasks.answers import Query, answer_tokens
 from slr_probe.tasks.crc import CRCTask, RenderedTask
-from slr_probe.tasks.query import Query
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair

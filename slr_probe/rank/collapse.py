@@ -14,7 +14,7 @@ from numpy import ndarray
 from slr_probe.checkpoint.names import find_decoder
 from slr_probe.forward.answers import warped
 from slr_probe.forward.readout import Readout
-from slr_probe.tasks.query import Query
+from slr_probe.tasks.answers import Query
 
 if TYPE_CHECKING:
     import torch

@@ -14,7 +14,7 @@ from numpy import ndarray
 from slr_probe.block_weight import TUNED
 from slr_probe.files import digest
 from slr_probe.recipe import Recipe
-from slr_probe.tasks.query import Query
+from slr_probe.tasks.answers import Query
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair

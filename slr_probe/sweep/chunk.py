@@ -22,7 +22,7 @@ from slr_probe.sweep.store import Table
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
     from slr_probe.recipe import Recipe
-    from slr_probe.tasks.query import Query
+    from slr_probe.tasks.answers import Query
 
 Arrays = dict[str, ndarray[Any, Any]]
 

@@ -16,7 +16,7 @@ from slr_probe.sweep.plan import Schedule
 
 if TYPE_CHECKING:
     from slr_probe.sweep.settings import Measure
-    from slr_probe.tasks.query import Query
+    from slr_probe.tasks.answers import Query
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from slr_probe.sweep.trie import build_trie
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
-    from slr_probe.tasks.query import Query
+    from slr_probe.tasks.answers import Query
 
 _CHECK_BATCH = 1024
 

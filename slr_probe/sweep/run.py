@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from slr_probe.layers import LayerRange
     from slr_probe.pair import ModelPair
     from slr_probe.recipe import Recipe
-    from slr_probe.tasks.query import Query
+    from slr_probe.tasks.answers import Query
 
     Recipes = Iterable[Recipe | LayerRange | str] | None
 

@@ -13,7 +13,7 @@ import torch
 from slr_probe.errors import PromptError, SweepError, TaskError
 from slr_probe.layers import LayerRange
 from slr_probe.recipe import Recipe
-from slr_probe.tasks.query import Query
+from slr_probe.tasks.answers import Query
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair

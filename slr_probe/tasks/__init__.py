@@ -1,14 +1,12 @@
 """Tasks: prompts, and what counts as a valid answer to each."""
 
+from slr_probe.tasks.answers import Query
+from slr_probe.tasks.builtin import qa_task, reasoning_task, writing_task
 from slr_probe.tasks.crc import CRCItem, CRCTask
 from slr_probe.tasks.jsonl import read_task
 from slr_probe.tasks.known import known_task
-from slr_probe.tasks.qa import qa_task
-from slr_probe.tasks.query import Query
-from slr_probe.tasks.reasoning import reasoning_task
 from slr_probe.tasks.text import Item, TextTask
 from slr_probe.tasks.thinking import strip_thinking
-from slr_probe.tasks.writing import writing_task
 
 __all__ = [
     "CRCItem",

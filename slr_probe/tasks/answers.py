@@ -1,4 +1,4 @@
-"""The one place where answers become token ids, and where in a prompt the answer stands."""
+"""The one place where answers become token ids, and where in a prompt the answer token comes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,20 @@ from slr_probe.pair.prompts import Format, PromptRenderer
 PLAIN_FRAME = "Question: {prompt}\nAnswer:"
 """How a base model, which knows no chat template, is asked."""
 _SPACE_MARKERS = ("", " ", "▁", "Ġ")  # none, literal, SentencePiece, byte-level BPE
+
+
+@dataclass(frozen=True)
+class Query:
+    """A rendered prompt whose next token is the answer.
+
+    Attributes:
+        token_ids: Token ids of the prompt, with exactly one BOS where the model uses one.
+        answers: For each valid answer, the ids of all single tokens that spell it (`"a"`, `" a"`, ...). No id
+            is listed under two answers.
+    """
+
+    token_ids: tuple[int, ...]
+    answers: tuple[tuple[int, ...], ...]
 
 
 def spellings(answer: str, ignore_case: bool) -> tuple[str, ...]:
@@ -37,14 +51,14 @@ def answer_tokens(tokenizer: Any, answer: str, ignore_case: bool) -> tuple[int, 
     no single token (the others alone would understate the answer).
     """
     first = answer.split("|")[0]
-    if not _ids(tokenizer, spellings(first, ignore_case)):
+    if not _single_tokens(tokenizer, spellings(first, ignore_case)):
         return ()
-    return tuple(sorted(_ids(tokenizer, spellings(answer, ignore_case))))
+    return tuple(sorted(_single_tokens(tokenizer, spellings(answer, ignore_case))))
 
 
 @dataclass(frozen=True)
-class Opening:
-    """A prompt up to the place where its answer stands.
+class AnswerPrompt:
+    """The prompt, cut just before the answer token.
 
     Attributes:
         token_ids: Its tokens.
@@ -55,10 +69,10 @@ class Opening:
     split: tuple[str, ...]
 
 
-def open_answer(
+def answer_prompt(
     renderer: PromptRenderer, prompt: str, answers: Sequence[str], ignore_case: bool, format: Format
-) -> Opening:
-    """The prompt up to the place where the answer is exactly one token, and the answers for which there is none.
+) -> AnswerPrompt:
+    """The prompt, cut just before the answer token, and the answers that are not one token there.
 
     In the plain format the text ends with "Answer:". Where the tokenizer splits " 7" into a space and "7" (digits in
     Gemma, Llama 3 and Qwen), the model must write the space first, and only the next token is the answer; the space
@@ -69,27 +83,28 @@ def open_answer(
         text, lead = PLAIN_FRAME.format(prompt=prompt), " "
     else:
         text, lead = renderer.text(prompt, "chat"), _reply_lead(renderer, prompt)
-    bare = _opening(renderer, text, lead, answers, ignore_case)
+    bare = _cut(renderer, text, lead, answers, ignore_case)
     if not lead:
         return bare
-    spaced = _opening(renderer, text + lead, "", answers, ignore_case)
+    spaced = _cut(renderer, text + lead, "", answers, ignore_case)
     longer = len(spaced.token_ids) > len(bare.token_ids)
     return spaced if longer and len(spaced.split) < len(bare.split) else bare
 
 
-def _ids(tokenizer: Any, texts: Sequence[str]) -> set[int]:
-    special = set(tokenizer.all_special_ids)
-    found: set[int] = set()
+def _single_tokens(tokenizer: Any, texts: Sequence[str]) -> set[int]:
+    """Ids of the tokens, special ones aside, that spell one of the texts."""
+    tokens: set[int] = set()
     for text in texts:
         for lead in ("", " "):
             ids = tokenizer(lead + text, add_special_tokens=False)["input_ids"]
             if len(ids) == 1 and _spells(tokenizer, ids[0], text):
-                found.add(int(ids[0]))
+                tokens.add(int(ids[0]))
         for marker in _SPACE_MARKERS:
             token = tokenizer.convert_tokens_to_ids(marker + text)
-            if token is not None and tokenizer.convert_ids_to_tokens(token) == marker + text:
-                found |= {int(token)} if _spells(tokenizer, token, text) else set()
-    return found - special
+            known = token is not None and tokenizer.convert_ids_to_tokens(token) == marker + text
+            if known and _spells(tokenizer, token, text):
+                tokens.add(int(token))
+    return tokens - set(tokenizer.all_special_ids)
 
 
 def _spells(tokenizer: Any, token: int, text: str) -> bool:
@@ -97,13 +112,13 @@ def _spells(tokenizer: Any, token: int, text: str) -> bool:
 
 
 def _reply_lead(renderer: PromptRenderer, prompt: str) -> str:
-    """What the chat template puts between the assistant's opening and the reply: nothing, or one space."""
-    opening = renderer.text(prompt, "chat")
-    said = renderer.text([{"role": "user", "content": prompt}, {"role": "assistant", "content": "Q"}], "chat")
-    return " " if said.startswith(opening + " Q") else ""
+    """What the chat template puts between the opened assistant's turn and the reply: nothing, or one space."""
+    opened = renderer.text(prompt, "chat")
+    replied = renderer.text([{"role": "user", "content": prompt}, {"role": "assistant", "content": "Q"}], "chat")
+    return " " if replied.startswith(opened + " Q") else ""
 
 
-def _opening(renderer: PromptRenderer, text: str, lead: str, answers: Sequence[str], ignore_case: bool) -> Opening:
+def _cut(renderer: PromptRenderer, text: str, lead: str, answers: Sequence[str], ignore_case: bool) -> AnswerPrompt:
     """The text as a prompt, and the answers that are not one token after it, `lead` before them.
 
     An answer may be written as it is listed and, where case does not matter, capitalised; nobody is asked to shout it.
@@ -113,7 +128,7 @@ def _opening(renderer: PromptRenderer, text: str, lead: str, answers: Sequence[s
     for answer in answers:
         first = answer.split("|")[0]
         forms = dict.fromkeys((first, first.capitalize()) if ignore_case else (first,))
-        whole = [renderer(text + lead + form, "plain") for form in forms]
-        if not any(len(ids) == len(prefix) + 1 and ids[:-1] == prefix for ids in whole):
+        replies = [renderer(text + lead + form, "plain") for form in forms]
+        if not any(len(ids) == len(prefix) + 1 and ids[:-1] == prefix for ids in replies):
             split.append(answer)
-    return Opening(tuple(prefix), tuple(split))
+    return AnswerPrompt(tuple(prefix), tuple(split))

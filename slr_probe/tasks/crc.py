@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from slr_probe.errors import TaskError
 from slr_probe.pair.prompts import Format
-from slr_probe.tasks.answers import answer_tokens, open_answer
-from slr_probe.tasks.query import Query
+from slr_probe.tasks.answers import Query, answer_prompt, answer_tokens
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
@@ -110,7 +109,7 @@ class CRCTask:
         name: Label in tables and results.
 
     Raises:
-        TaskError: There are no prompts, or one stands twice.
+        TaskError: There are no prompts, or one is listed twice.
 
     Examples:
         >>> task = CRCTask.default()
@@ -129,7 +128,7 @@ class CRCTask:
             raise TaskError(f"the task {self.name!r} has no prompts; give at least one, or use CRCTask.default()")
         twice = [prompt for prompt, count in Counter(item.prompt for item in self.items).items() if count > 1]
         if twice:
-            raise TaskError(f"{len(twice)} prompts stand twice in the task, first {twice[0]!r}")
+            raise TaskError(f"{len(twice)} prompts are listed twice in the task, first {twice[0]!r}")
 
     @classmethod
     def default(cls) -> CRCTask:
@@ -212,23 +211,19 @@ class CRCTask:
             PromptError: The prompt cannot be rendered in that format.
         """
         chosen: Format = format or pair.prompts.default_format
-        kept, queries, notes = [], [], []
+        kept: list[CRCItem] = []
+        queries: list[Query] = []
+        notes: list[str] = []
         partly: list[str] = []
         for item in self.items:
-            groups = [answer_tokens(pair.tokenizer, answer, item.ignore_case) for answer in item.answers]
-            reason = _misfit(item, groups)
-            if not reason:
-                opening = open_answer(pair.prompts, item.prompt, item.answers, item.ignore_case, chosen)
-                names = ", ".join(map(repr, opening.split))
-                if len(item.answers) - len(opening.split) < 2:
-                    reason = f"{names} not a single token after the {chosen} prompt"
-                elif names:
-                    partly.append(f"{names} of {item.prompt!r}")
-            if reason:
-                notes.append(f"dropped {item.prompt!r}: {reason}")
+            query, split = _query(pair, item, chosen)
+            if query is None:
+                notes.append(f"dropped {item.prompt!r}: {split}")
                 continue
             kept.append(item)
-            queries.append(Query(opening.token_ids, tuple(groups)))
+            queries.append(query)
+            if split:
+                partly.append(f"{split} of {item.prompt!r}")
         self._check_enough(kept, notes)
         if partly:
             notes.append(
@@ -242,8 +237,8 @@ class CRCTask:
         return self.render(pair, format).rendered
 
     def _check_enough(self, kept: Sequence[CRCItem], notes: Sequence[str]) -> None:
-        given, left = (Counter(item.category for item in items) for items in (self.items, kept))
-        for category, count in given.items():
+        left = Counter(item.category for item in kept)
+        for category, count in Counter(item.category for item in self.items).items():
             if left[category] < min(count, _FEWEST):
                 raise TaskError(
                     f"only {left[category]} of {count} prompts in category {category!r} have answers that are single "
@@ -252,30 +247,35 @@ class CRCTask:
                 )
 
 
-def _misfit(item: CRCItem, groups: Sequence[tuple[int, ...]]) -> str:
-    """Why this tokenizer cannot ask the question; empty if it can."""
-    split = [answer for answer, ids in zip(item.answers, groups, strict=True) if not ids]
+def _query(pair: ModelPair, item: CRCItem, format: Format) -> tuple[Query | None, str]:
+    """The question to this tokenizer, and which answers are left out; or None, and why it cannot be asked."""
+    tokens = [answer_tokens(pair.tokenizer, answer, item.ignore_case) for answer in item.answers]
+    split = [answer for answer, ids in zip(item.answers, tokens, strict=True) if not ids]
     if split:
-        return f"{', '.join(map(repr, split))} not a single token"
-    owners = Counter(token for ids in groups for token in ids)
-    if max(owners.values()) > 1:
-        return "one token spells two of the answers"
-    return ""
+        return None, f"{', '.join(map(repr, split))} not a single token"
+    if max(Counter(token for ids in tokens for token in ids).values()) > 1:
+        return None, "one token spells two of the answers"
+    prompt = answer_prompt(pair.prompts, item.prompt, item.answers, item.ignore_case, format)
+    names = ", ".join(map(repr, prompt.split))
+    if len(item.answers) - len(prompt.split) < 2:
+        return None, f"{names} not a single token after the {format} prompt"
+    return Query(prompt.token_ids, tuple(tokens)), names
 
 
-def _item(given: Any) -> CRCItem:
-    if isinstance(given, CRCItem):
-        return given
-    if isinstance(given, Mapping):
-        known = {field.name for field in fields(CRCItem)}
-        unknown, missing = given.keys() - known, {"prompt", "answers"} - given.keys()
-        if unknown or missing:
-            raise TaskError(
-                f"a CRC item has the fields {', '.join(sorted(known))}; "
-                + (f"unknown: {sorted(unknown)}" if unknown else f"missing: {sorted(missing)}")
-                + f" in {dict(given)!r}"
-            )
-        return CRCItem(**given)
-    if isinstance(given, Sequence) and not isinstance(given, str) and len(given) == 2:
-        return CRCItem(given[0], given[1])
-    raise TaskError(f"a CRC item is a mapping or a (prompt, answers) pair; got {given!r}")
+def _item(item: Any) -> CRCItem:
+    if isinstance(item, CRCItem):
+        return item
+    if isinstance(item, Mapping):
+        return _from_mapping(item)
+    if isinstance(item, Sequence) and not isinstance(item, str) and len(item) == 2:
+        return CRCItem(item[0], item[1])
+    raise TaskError(f"a CRC item is a mapping or a (prompt, answers) pair; got {item!r}")
+
+
+def _from_mapping(item: Mapping[str, Any]) -> CRCItem:
+    known = {field.name for field in fields(CRCItem)}
+    unknown, missing = item.keys() - known, {"prompt", "answers"} - item.keys()
+    if unknown or missing:
+        fault = f"unknown: {sorted(unknown)}" if unknown else f"missing: {sorted(missing)}"
+        raise TaskError(f"a CRC item has the fields {', '.join(sorted(known))}; {fault} in {dict(item)!r}")
+    return CRCItem(**item)

@@ -38,7 +38,7 @@ def read_task(
 
     Raises:
         TaskError: The file cannot be read or holds no prompt; or a line, named by its number, is not UTF-8, not a JSON
-            object, has no prompt, an unknown field, an id that stood before, or anything that `Item` refuses.
+            object, has no prompt, an unknown field, an id that was used before, or anything that `Item` refuses.
 
     Examples:
         >>> import tempfile
@@ -53,7 +53,7 @@ def read_task(
     for number, row in read_rows(file):
         item = _item(row, f"{file}, line {number}", f"line-{number}")
         if item.id in lines:
-            raise TaskError(f"{file}, line {number}: the id {item.id!r} already stands in line {lines[item.id]}")
+            raise TaskError(f"{file}, line {number}: the id {item.id!r} is already in line {lines[item.id]}")
         lines[item.id] = number
         items.append(item)
     if not items:
@@ -94,16 +94,16 @@ def _item(row: Mapping[str, Any], place: str, default: str) -> Item:
         raise TaskError(f"{place}: unknown fields {', '.join(sorted(unknown))}; expected {', '.join(_FIELDS)}")
     if row.get("prompt") is None:
         raise TaskError(f"{place}: no prompt; expected an object with at least the field 'prompt'")
-    given = {key: value for key, value in row.items() if value is not None}
-    number = given.get("id", default)
-    given["id"] = str(number) if isinstance(number, int) and not isinstance(number, bool) else number
-    if given.get("answers"):
-        given.setdefault("check", "list")
-    constraints = given.get("constraints", ())
+    values = {key: value for key, value in row.items() if value is not None}
+    name = values.get("id", default)
+    values["id"] = str(name) if isinstance(name, int) and not isinstance(name, bool) else name
+    if values.get("answers"):
+        values.setdefault("check", "list")
+    constraints = values.get("constraints", ())
     if not isinstance(constraints, (list, tuple, Mapping)):
         raise TaskError(f"{place}: constraints must be a list of pairs or an object; got {constraints!r}")
-    given["constraints"] = tuple(constraints.items() if isinstance(constraints, Mapping) else constraints)
+    values["constraints"] = tuple(constraints.items() if isinstance(constraints, Mapping) else constraints)
     try:
-        return Item(**given)
+        return Item(**values)
     except TaskError as error:
         raise TaskError(f"{place}: {error}") from error

@@ -23,7 +23,7 @@ class _Known:
 
     Attributes:
         family: Task family.
-        prompt: Names under which the prompt may stand, the first that is there counts.
+        prompt: Fields that may hold the prompt; the first that is there counts.
         kind: Likewise for the category.
         id: Likewise for the id.
         answer: Reads the final answer of a row, None where it is no number; itself None where nothing is verifiable.
@@ -98,12 +98,13 @@ def known_task(name: str, path: str | os.PathLike[str]) -> TextTask:
     items: dict[str, Item] = {}
     rows = 0
     for number, row in _rows(file):
+        item = _item(known, row, f"{name}-{rows:04d}", f"{file}, line {number}")
         rows += 1
-        item = _item(known, row, f"{name}-{rows - 1:04d}", f"{file}, line {number}")
-        if item is not None:
-            if item.id in items:
-                raise TaskError(f"{file}, line {number}: the id {item.id!r} stands twice")
-            items[item.id] = item
+        if item is None:
+            continue
+        if item.id in items:
+            raise TaskError(f"{file}, line {number}: the id {item.id!r} is listed twice")
+        items[item.id] = item
     if not items:
         raise TaskError(f"{file} holds no prompts of {name!r} that can be used ({rows} rows read)")
     left = f"; {rows - len(items)} of {rows} left out, their answer is no number" if rows > len(items) else ""
@@ -133,11 +134,11 @@ def _first(row: Row, names: tuple[str, ...]) -> Any:
 def _file(path: Path) -> Path:
     if not path.is_dir():
         return path
-    found = sorted(file for file in path.iterdir() if file.suffix in (".jsonl", ".json", ".parquet"))
-    if len(found) != 1:
-        names = ", ".join(file.name for file in found) or "none"
+    files = sorted(file for file in path.iterdir() if file.suffix in (".jsonl", ".json", ".parquet"))
+    if len(files) != 1:
+        names = ", ".join(file.name for file in files) or "none"
         raise TaskError(f"the folder {path} must hold exactly one .jsonl, .json or .parquet file; it has {names}")
-    return found[0]
+    return files[0]
 
 
 def _rows(file: Path) -> Iterator[tuple[int, Row]]:

@@ -53,7 +53,7 @@ def read_listed(answers: Answers, text: str) -> str | None:
     """The accepted answer that the output names first, in its canonical (first) spelling.
 
     Whole words are compared without case, diacritics and punctuation; a plural or possessive ending is allowed. Where
-    one answer is part of another ("Guinea", "Guinea-Bissau"), the longest that stands there counts. Names that are also
+    one answer is part of another ("Guinea", "Guinea-Bissau"), the longest counts. Names that are also
     ordinary words ("may") count in small letters only if nothing else is named. Negation is not understood: "not Mars"
     names Mars. Where no accepted answer is named, the answer is the first line, so that different wrong answers
     differ; None for a refusal and for nothing. The rules are ours.
@@ -70,8 +70,8 @@ def read_listed(answers: Answers, text: str) -> str | None:
     """
     plain = plain_words(own_part(text))
     weak = None
-    for name, found in _named(answers, plain):
-        if not (found.islower() and found in _ORDINARY) or found == plain.casefold():
+    for name, spelling in _named(answers, plain):
+        if not (spelling.islower() and spelling in _ORDINARY) or spelling == plain.casefold():
             return name
         weak = weak or name
     return weak or first_line(text)
@@ -95,8 +95,8 @@ def read_exact(answers: Answers, text: str) -> str | None:
 def _named(answers: Answers, plain: str) -> Iterator[tuple[str, str]]:
     """Canonical name and text of each accepted answer in the text, from left to right."""
     pattern, names = _index(answers)
-    for found in pattern.finditer(plain):
-        yield names[found[1].casefold()], found[1]
+    for match in pattern.finditer(plain):
+        yield names[match[1].casefold()], match[1]
 
 
 @lru_cache(maxsize=4096)

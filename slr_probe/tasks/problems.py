@@ -8,11 +8,9 @@ from fractions import Fraction
 
 Problem = tuple[str, Fraction]
 
-_PEOPLE = (
-    ("Amira", "she"), ("Bruno", "he"), ("Clara", "she"), ("Daniel", "he"), ("Elif", "she"), ("Felix", "he"),
-    ("Grace", "she"), ("Hugo", "he"), ("Ingrid", "she"), ("Jamal", "he"), ("Keiko", "she"), ("Luis", "he"),
-    ("Maya", "she"), ("Nikolai", "he"), ("Olivia", "she"), ("Priya", "she"), ("Rafael", "he"), ("Sofia", "she"),
-)  # fmt: skip
+_WOMEN = ("Amira", "Clara", "Elif", "Grace", "Ingrid", "Keiko", "Maya", "Olivia", "Priya", "Sofia")
+_MEN = ("Bruno", "Daniel", "Felix", "Hugo", "Jamal", "Luis", "Nikolai", "Rafael")
+_PEOPLE = tuple(sorted([(name, "she") for name in _WOMEN] + [(name, "he") for name in _MEN]))
 
 
 def _money(cents: int) -> str:
@@ -28,8 +26,8 @@ def change(rng: random.Random) -> Problem:
     total = a * p + b * q
     note = next(note for note in (20, 50, 100) if note * 100 > total)
     text = (
-        f"{name} buys {a} {first} at {_money(p)} each and {b} {second} at {_money(q)} each. "
-        f"If {he} pays with a ${note} bill, how many dollars does {name} get back?"
+        f"{name} buys {a} {first} at {_money(p)} each and {b} {second} at {_money(q)} each. If {he} pays with a "
+        f"${note} bill, how many dollars does {name} get back?"
     )
     return text, Fraction(note * 100 - total, 100)
 
@@ -43,8 +41,8 @@ def saving(rng: random.Random) -> Problem:
     cost = start + weeks * (earned - spent)
     text = (
         f"{name} wants to buy a {thing} that costs ${cost}. {name} already has ${start}. Every week {he} earns "
-        f"${earned} "
-        f"by walking dogs and spends ${spent} on snacks. After how many weeks can {name} pay for the {thing}?"
+        f"${earned} by walking dogs and spends ${spent} on snacks. After how many weeks can {name} pay for the "
+        f"{thing}?"
     )
     return text, Fraction(weeks)
 
@@ -73,10 +71,9 @@ def trip(rng: random.Random) -> Problem:
             break
     plural = {True: "hour", False: "hours"}
     text = (
-        f"A {vehicle} travels at {slow} km per hour for {first} {plural[first == 1]} and then at {fast} km per "
-        f"hour for "
-        f"{second} {plural[second == 1]}. It returns along the same route in {back} hours at a constant speed. What is "
-        "its speed on the way back, in km per hour?"
+        f"A {vehicle} travels at {slow} km per hour for {first} {plural[first == 1]} and then at {fast} km per hour "
+        f"for {second} {plural[second == 1]}. It returns along the same route in {back} hours at a constant speed. "
+        "What is its speed on the way back, in km per hour?"
     )
     return text, Fraction(distance, back)
 
@@ -99,11 +96,9 @@ def fence(rng: random.Random) -> Problem:
     price = rng.randrange(7, 25)
     place = rng.choice(("garden", "meadow", "playground", "vegetable field"))
     text = (
-        f"A rectangular {place} is {width} meters wide, and its length is {longer} meters more than its width. "
-        f"It is to "
-        f"be fenced all the way around, except for a gate that is {gate} meters wide. One meter of fence costs "
-        f"${price}. "
-        "How many dollars does the fence cost?"
+        f"A rectangular {place} is {width} meters wide, and its length is {longer} meters more than its width. It is "
+        f"to be fenced all the way around, except for a gate that is {gate} meters wide. One meter of fence costs "
+        f"${price}. How many dollars does the fence cost?"
     )
     return text, Fraction((4 * width + 2 * longer - gate) * price)
 
@@ -115,10 +110,9 @@ def recipe(rng: random.Random) -> Problem:
     flour, sugar = rng.randrange(6, 16) * 20, rng.randrange(2, 8) * 15
     stock = rng.randrange(5, 20) * 5
     text = (
-        f"A recipe for {people} people needs {flour} grams of flour and {sugar} grams of sugar. {name} wants to "
-        f"cook for "
-        f"{people * factor} people and already has {stock} grams of flour, but no sugar. How many grams of flour and "
-        f"sugar together does {he} still have to buy?"
+        f"A recipe for {people} people needs {flour} grams of flour and {sugar} grams of sugar. {name} wants to cook "
+        f"for {people * factor} people and already has {stock} grams of flour, but no sugar. How many grams of flour "
+        f"and sugar together does {he} still have to buy?"
     )
     return text, Fraction((flour + sugar) * factor - stock)
 
@@ -130,9 +124,9 @@ def discount(rng: random.Random) -> Problem:
     pieces, voucher = rng.randrange(2, 5), rng.randrange(3, 20)
     thing = rng.choice(("chairs", "jackets", "lamps", "backpacks", "blankets"))
     text = (
-        f"A shop sells {thing} for ${price} each. During a sale the price is reduced by {percent} percent. {name} buys "
-        f"{pieces} {thing} at the sale price and uses a voucher that takes ${voucher} off the whole bill. How many "
-        f"dollars does {name} pay?"
+        f"A shop sells {thing} for ${price} each. During a sale the price is reduced by {percent} percent. {name} "
+        f"buys {pieces} {thing} at the sale price and uses a voucher that takes ${voucher} off the whole bill. How "
+        f"many dollars does {name} pay?"
     )
     return text, Fraction(price * (100 - percent) * pieces, 100) - voucher
 
@@ -142,9 +136,9 @@ def reading(rng: random.Random) -> Problem:
     name, he = rng.choice(_PEOPLE)
     slow, days, fast, rest = rng.randrange(8, 20), rng.randrange(3, 9), rng.randrange(21, 40), rng.randrange(3, 10)
     text = (
-        f"A novel has {slow * days + fast * rest} pages. {name} reads {slow} pages a day for the first {days} "
-        f"days. After "
-        f"that {he} reads {fast} pages a day until the novel is finished. On how many days does {name} read in total?"
+        f"A novel has {slow * days + fast * rest} pages. {name} reads {slow} pages a day for the first {days} days. "
+        f"After that {he} reads {fast} pages a day until the novel is finished. On how many days does {name} read in "
+        "total?"
     )
     return text, Fraction(days + rest)
 
@@ -159,10 +153,9 @@ def factory(rng: random.Random) -> Problem:
             break
     part = rng.choice(("screws", "bolts", "toy cars", "light bulbs", "batteries"))
     text = (
-        f"One machine makes {rate} {part} per hour, and a newer machine makes {more} more per hour than that. Both run "
-        f"for {hours} hours. Then {faulty} faulty {part} are thrown away, and the others are packed into boxes "
-        f"of {box}. "
-        "How many boxes are filled?"
+        f"One machine makes {rate} {part} per hour, and a newer machine makes {more} more per hour than that. Both "
+        f"run for {hours} hours. Then {faulty} faulty {part} are thrown away, and the others are packed into boxes of "
+        f"{box}. How many boxes are filled?"
     )
     return text, Fraction(made - faulty, box)
 
@@ -175,9 +168,8 @@ def average(rng: random.Random) -> Problem:
         if 50 <= 4 * mean - a - b - c <= 100:
             break
     text = (
-        f"In the first three tests of the year {name} scored {a}, {b} and {c} points. How many points must {he} "
-        f"score in "
-        f"the next test so that the average of all four tests is {mean}?"
+        f"In the first three tests of the year {name} scored {a}, {b} and {c} points. How many points must {he} score "
+        f"in the next test so that the average of all four tests is {mean}?"
     )
     return text, Fraction(4 * mean - a - b - c)
 
@@ -199,8 +191,8 @@ def tank(rng: random.Random) -> Problem:
     volume = (inflow - leak) * minutes + rng.randrange(20, 300)
     vessel = rng.choice(("tank", "pool", "barrel", "fish pond"))
     text = (
-        f"An empty {vessel} holds {volume} liters. Water flows in at {inflow} liters per minute, but {leak} liters per "
-        f"minute leak out through a crack. How many liters are still missing after {minutes} minutes?"
+        f"An empty {vessel} holds {volume} liters. Water flows in at {inflow} liters per minute, but {leak} liters "
+        f"per minute leak out through a crack. How many liters are still missing after {minutes} minutes?"
     )
     return text, Fraction(volume - (inflow - leak) * minutes)
 
@@ -212,10 +204,9 @@ def theater(rng: random.Random) -> Problem:
     children = rng.randrange(10, rows * seats // 2)
     place = rng.choice(("theater", "cinema", "circus", "puppet theater"))
     text = (
-        f"A {place} has {rows} rows with {seats} seats each, and every seat is taken. A ticket costs ${adult} "
-        f"for adults "
-        f"and ${child} for children. There are {children} children in the audience. How many dollars were paid for all "
-        "the tickets?"
+        f"A {place} has {rows} rows with {seats} seats each, and every seat is taken. A ticket costs ${adult} for "
+        f"adults and ${child} for children. There are {children} children in the audience. How many dollars were paid "
+        "for all the tickets?"
     )
     return text, Fraction((rows * seats - children) * adult + children * child)
 
@@ -230,10 +221,9 @@ def sharing(rng: random.Random) -> Problem:
             break
     thing = rng.choice(("marbles", "shells", "trading cards", "stamps", "coins"))
     text = (
-        f"{a} has {own} {thing}. {b} has {times} times as many {thing} as {a}, and {c} has {fewer} fewer than "
-        f"{b}. They "
-        f"put all their {thing} together and share them equally among the three of them. How many {thing} does "
-        f"each get?"
+        f"{a} has {own} {thing}. {b} has {times} times as many {thing} as {a}, and {c} has {fewer} fewer than {b}. "
+        f"They put all their {thing} together and share them equally among the three of them. How many {thing} does "
+        "each get?"
     )
     return text, Fraction(total, 3)
 

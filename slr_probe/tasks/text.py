@@ -36,7 +36,7 @@ class Item:
 
     Raises:
         TaskError: No id or prompt, an unknown check or constraint, a check without answers or answers without a
-            check, an answer that is empty or no number where one is needed, or a spelling that stands twice.
+            check, an answer that is empty or no number where one is needed, or a spelling listed under two answers.
     """
 
     id: str
@@ -105,7 +105,7 @@ class TextTask:
             raise TaskError(f"the task {self.name!r} has no items; give at least one")
         twice = [name for name, count in Counter(item.id for item in self.items).items() if count > 1]
         if twice:
-            raise TaskError(f"{len(twice)} ids stand twice in the task {self.name!r}, first {twice[0]!r}")
+            raise TaskError(f"{len(twice)} ids are listed twice in the task {self.name!r}, first {twice[0]!r}")
         for name in ("max_tokens", "samples"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -132,10 +132,10 @@ class TextTask:
         """Whether the output gives an accepted answer; None where the item has none."""
         if not item.answers:
             return None
-        found = self.answer(item, text)
+        answer = self.answer(item, text)
         if item.check == "number":
-            return found is not None and any(found == canonical_number(one) for group in item.answers for one in group)
-        return found in {group[0] for group in item.answers}
+            return answer is not None and answer in {canonical_number(one) for group in item.answers for one in group}
+        return answer in {group[0] for group in item.answers}
 
     def follows(self, item: Item, text: str) -> bool:
         """Instruction validity: the output is not empty, and all format constraints hold."""
@@ -215,11 +215,11 @@ class TextTask:
         return tuple(item for place, item in enumerate(self.items) if place in chosen)
 
 
-def _answers(name: str, given: Any) -> tuple[tuple[str, ...], ...]:
+def _answers(name: str, answers: Any) -> tuple[tuple[str, ...], ...]:
     """Tuples of spellings; a bare text is one answer with one spelling."""
-    if isinstance(given, str) or not isinstance(given, Sequence):
-        raise TaskError(f"the answers of {name!r} must be a list; got {given!r}")
-    groups = tuple((group,) if isinstance(group, str) or not isinstance(group, Sequence) else group for group in given)
+    if isinstance(answers, str) or not isinstance(answers, Sequence):
+        raise TaskError(f"the answers of {name!r} must be a list; got {answers!r}")
+    groups = [tuple(one) if isinstance(one, Sequence) and not isinstance(one, str) else (one,) for one in answers]
     if any(not group or not all(isinstance(spelling, str) for spelling in group) for group in groups):
-        raise TaskError(f"each accepted answer of {name!r} must be a text or a list of its spellings; got {given!r}")
-    return tuple(map(tuple, groups))
+        raise TaskError(f"each accepted answer of {name!r} must be a text or a list of its spellings; got {answers!r}")
+    return tuple(groups)

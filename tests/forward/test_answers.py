@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from slr_probe.forward.answers import AnswerTable, reduce_logits
-from slr_probe.tasks.query import Query
+from slr_probe.tasks.answers import Query
 
 QUERIES = [Query((1,), ((3, 9), (4,))), Query((1,), ((0,), (5,), (6, 7, 8)))]
 

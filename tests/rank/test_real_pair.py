@@ -7,7 +7,7 @@ import pytest
 from slr_probe import ModelPair
 from slr_probe.rank import rank_layers
 from slr_probe.tasks import CRCTask
-from slr_probe.tasks.sampling import sampling_check
+from tests.tasks.sampled import sampling_check
 
 pytestmark = pytest.mark.skipif("SLR_PROBE_PAIR" not in os.environ, reason="SLR_PROBE_PAIR is not set")
 

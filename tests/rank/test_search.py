@@ -13,8 +13,8 @@ from slr_probe.rank.attribution import first_order_effects
 from slr_probe.rank.candidates import controls
 from slr_probe.rank.collapse import entropy_collapse
 from slr_probe.rank.weights import changed_blocks, relative_deltas
-from slr_probe.tasks.distribution import answer_distribution, next_token_logits
 from tests.rank.conftest import DEPTH, PLANTED
+from tests.tasks.exact import answer_distribution, next_token_logits
 
 
 @pytest.fixture(scope="module")

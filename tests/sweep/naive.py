@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from slr_probe import LayerRange, ModelPair, Recipe, restored
-from slr_probe.tasks.query import Query
+from slr_probe.tasks.answers import Query
 
 ANSWERS = ((20, 21), (22,), (23, 24, 25))
 

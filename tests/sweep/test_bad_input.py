@@ -4,7 +4,7 @@ from slr_probe import ModelPair, Recipe, SlrProbeError
 from slr_probe.errors import LayerRangeError, PromptError, RecipeError, SweepError, TaskError
 from slr_probe.sweep import sweep
 from slr_probe.sweep.settings import parse_bytes
-from slr_probe.tasks.query import Query
+from slr_probe.tasks.answers import Query
 
 OK = Query((1, 2, 3), ((20,), (21,)))
 

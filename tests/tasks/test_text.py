@@ -4,7 +4,7 @@ from collections import Counter
 import pytest
 
 from slr_probe.errors import TaskError
-from slr_probe.tasks import Item, TextTask, strip_thinking
+from slr_probe.tasks import Item, TextTask
 
 
 def task(counts, **options):
@@ -73,7 +73,7 @@ def test_bad_items_are_refused(fields, message):
 def test_bad_tasks_are_refused():
     with pytest.raises(TaskError, match="no items"):
         task({})
-    with pytest.raises(TaskError, match="ids stand twice"):
+    with pytest.raises(TaskError, match="ids are listed twice"):
         TextTask("t", "own", (POEM, POEM), 8, 2, "test")
     for field in ("max_tokens", "samples"):
         with pytest.raises(TaskError, match=field):
@@ -127,30 +127,3 @@ def test_an_item_with_an_unknown_field_is_refused(tmp_path):
     file.write_text(json.dumps(data))
     with pytest.raises(TaskError, match="weight"):
         TextTask.load(file)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("plain", "plain"),
-        ("<think>a</think>b", "b"),
-        ("x <think>a</think> y <think>b</think> z", "x  y  z"),
-        ("<think>a<think>b</think>c</think>d", "d"),
-        ("<think>never closed", ""),
-        ("said <think>never closed", "said"),
-        ("never opened</think>said", "said"),
-        ("a</think>b<think>c</think>d", "bd"),
-        ("<think></think>", ""),
-        ("", ""),
-        ("a < b and c > d", "a < b and c > d"),
-    ],
-)
-def test_thinking_is_stripped(text, expected):
-    assert strip_thinking(text) == expected
-
-
-def test_thinking_tags_are_configurable():
-    assert strip_thinking("[r]6 x 7[/r] 42 <think>", ("[r]", "[/r]")) == "42 <think>"
-    for tags in (("", "x"), ("x", "x")):
-        with pytest.raises(TaskError, match="two different texts"):
-            strip_thinking("a", tags)

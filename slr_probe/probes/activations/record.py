@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from slr_probe.pair import ModelPair
     from slr_probe.pair.prompts import Format, Prompt
+    from slr_probe.tasks.answers import Query
     from slr_probe.tasks.crc import CRCTask, RenderedTask
-    from slr_probe.tasks.query import Query
 
 Positions = Literal["answer", "all"] | Sequence[int]
 _MODELS = ("base", "tuned")

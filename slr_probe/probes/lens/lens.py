@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
     from slr_probe.pair.prompts import Format, Prompt
     from slr_probe.recipe import Recipe
+    from slr_probe.tasks.answers import Query
     from slr_probe.tasks.crc import CRCTask, RenderedTask
-    from slr_probe.tasks.query import Query
 
 Side = Literal["base", "tuned"]
 PLAIN = "base (plain)"

@@ -21,7 +21,7 @@ from slr_probe.forward.readout import Readout
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from slr_probe.tasks.query import Query
+    from slr_probe.tasks.answers import Query
 
 _BUFFERS = 5  # float32 arrays [row, vocabulary] that exist at once for each model
 

@@ -31,8 +31,8 @@ from slr_probe.sweep.settings import parse_bytes
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
     from slr_probe.pair.prompts import Format, Prompt
+    from slr_probe.tasks.answers import Query
     from slr_probe.tasks.crc import CRCTask, RenderedTask
-    from slr_probe.tasks.query import Query
 
 Direction = Literal["both", "base->tuned", "tuned->base"]
 _MODELS = ("base", "tuned")

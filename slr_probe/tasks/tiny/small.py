@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import random
-from typing import get_args
 
-from slr_probe.errors import TaskError
 from slr_probe.tasks.text import Item, TextTask
-from slr_probe.tasks.writing import Size
+from slr_probe.tasks.tiny import lexicon, prose
+from slr_probe.tasks.tiny.arithmetic import arithmetic_task
 
 _SOURCE = "Forms of the synthetic corpus that the embedded pair was trained on"
-
-
-def check_size(size: str) -> None:
-    """Refuse an unknown size.
-
-    Raises:
-        TaskError: The size is neither "full" nor "organism".
-    """
-    if size not in get_args(Size):
-        raise TaskError(f"unknown size {size!r} of a task; expected {' or '.join(map(repr, get_args(Size)))}")
 
 
 def small_writing() -> TextTask:
@@ -28,8 +17,6 @@ def small_writing() -> TextTask:
     The forms are closed (ten heroes or topics in a few phrasings), so no prompt is held out from training. As the
     texts of the corpus do, a poem must have four lines, a story 20 words, and each must name its hero or topic.
     """
-    from slr_probe.tasks.tiny import lexicon, prose
-
     kinds = (
         ("story", prose.STORY_PROMPTS, lexicon.HEROES),
         ("poem", prose.POEM_PROMPTS, lexicon.POEM_TOPICS),
@@ -57,8 +44,6 @@ def small_qa() -> TextTask:
     of other questions contain phrases of this one ("read a book", "a book"). No question is held out from
     training. The kind is the set, so that a split has phrasings of one question on both sides.
     """
-    from slr_probe.tasks.tiny import lexicon
-
     items = []
     for group, (prompts, phrases) in enumerate(lexicon.QUESTIONS):
         answers = tuple((phrase, *(frame.format(phrase) for frame in lexicon.QUESTION_FRAMES)) for phrase in phrases)
@@ -75,15 +60,10 @@ def small_reasoning(n: int, seed: int) -> TextTask:
     Drawn from the generator of the corpus with a seed of their own. It can make more than a hundred million problems,
     of which training drew well under a million: a given problem is probably, but not certainly, new to the pair.
     """
-    from slr_probe.tasks.tiny.arithmetic import arithmetic_task
-
     rng = random.Random(f"text-task-{seed}")
     items: dict[str, Item] = {}
     while len(items) < n:
         problem = arithmetic_task(rng, words=True)
-        place = len(items)
-        items.setdefault(
-            problem.prompt,
-            Item(f"problem-{place:03d}", problem.prompt, "word problem", (problem.accepted,), "number"),
-        )
+        name = f"problem-{len(items):03d}"
+        items.setdefault(problem.prompt, Item(name, problem.prompt, "word problem", (problem.accepted,), "number"))
     return TextTask("worked arithmetic (embedded pair)", "reasoning", tuple(items.values()), 90, 64, _SOURCE)

@@ -18,8 +18,8 @@ from slr_probe.probes.lens.lens import logit_lens
 from slr_probe.probes.lens.result import LayerTrace
 from slr_probe.probes.patching.result import PatchingResult
 from slr_probe.restoration import restored
+from slr_probe.tasks.answers import Query
 from slr_probe.tasks.crc import CRCTask
-from slr_probe.tasks.query import Query
 from tests.probes.lens.reference import PARTS, lens_logits
 from tests.tiny import DEPTH, load, make_model
 from tests.tiny_tokenizer import make_tokenizer
