@@ -15,11 +15,11 @@ import matplotlib
 from transformers.utils import logging
 
 from slr_probe import ModelPair, SlrProbeError, __version__
-from slr_probe.files import digest, save_figure, write_text
+from slr_probe.files import digest, save_figure, write_json, write_text
 from slr_probe.study import Settings, run_study
 from slr_probe.study.folder import Findings
 from slr_probe.study.provenance import describe_pair, versions
-from slr_probe.study.records import check_folder, write_json
+from slr_probe.study.records import check_folder
 from slr_probe.study.toml import read_value
 
 BASE, TUNED = "organism:base", "organism:dpo"

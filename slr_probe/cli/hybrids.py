@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from slr_probe.cli.app import Base, Download, JsonFile, Quiet, Trust, Tuned, app
-from slr_probe.cli.output import print_table, write_json
+from slr_probe.cli.output import print_table
 from slr_probe.errors import RecipeError
+from slr_probe.files import write_json
 
 Untouched = Literal["auto", "hardlink", "copy"]
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from slr_probe.cli.app import Device, Download, Dtype, JsonFile, Quiet, Seed, Trust, app
-from slr_probe.cli.output import check_places, write_json
+from slr_probe.cli.output import check_places
 from slr_probe.cli.validate import (
     Backend,
     EmbedderModel,
@@ -26,6 +26,7 @@ from slr_probe.cli.validate import (
     task_list,
 )
 from slr_probe.errors import LineageError
+from slr_probe.files import write_json
 
 
 @app.command()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from slr_probe.errors import OutputError
+from slr_probe.files import save_figure, write_json
 
 
 def check_places(out: Path | None, json_file: Path | None) -> None:
@@ -29,8 +29,6 @@ def check_places(out: Path | None, json_file: Path | None) -> None:
 def show(found: Any, table: tuple[list[str], list[list[str]]], json_file: Path | None, out: Path | None,
           name: str) -> None:  # fmt: skip
     """Print a result and its table, and write it where the user asked."""
-    from slr_probe.files import save_figure
-
     print(found)
     print_table(*table)
     if json_file is not None:
@@ -38,17 +36,6 @@ def show(found: Any, table: tuple[list[str], list[list[str]]], json_file: Path |
     if out is not None:
         files = [found.save(out / f"{name}.npz"), *save_figure(found.plot(), out / name)]
         print("wrote " + ", ".join(map(str, files)))
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write JSON to a file that the user named.
-
-    Raises:
-        OutputError: It cannot be written; what was there before is as it was.
-    """
-    from slr_probe.files import write_text
-
-    write_text(path, json.dumps(data, indent=2) + "\n")
 
 
 def print_table(columns: list[str], rows: list[list[Any]]) -> None:

@@ -21,8 +21,9 @@ from slr_probe.cli.app import (
     Tuned,
     app,
 )
-from slr_probe.cli.output import check_places, print_table, show, write_json
+from slr_probe.cli.output import check_places, print_table, show
 from slr_probe.errors import PromptError
+from slr_probe.files import write_json
 
 
 @app.command()

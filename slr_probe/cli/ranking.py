@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from slr_probe.cli.app import Base, Download, JsonFile, Quiet, Trust, Tuned, app
-from slr_probe.cli.output import check_places, print_table, write_json
+from slr_probe.cli.output import check_places, print_table
+from slr_probe.files import write_json
 
 
 @app.command()

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from slr_probe.cli.app import Base, Device, Download, Dtype, JsonFile, Quiet, Seed, Trust, Tuned, app
-from slr_probe.cli.output import check_places, write_json
+from slr_probe.cli.output import check_places
 from slr_probe.errors import ValidationError
+from slr_probe.files import write_json
 
 Tasks = Annotated[
     list[str] | None,

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from slr_probe.errors import GenerationError, OutputError, ResultError
-from slr_probe.files import digest, write_text
-from slr_probe.generation.jsonl import SETTINGS, encode, read_lines
+from slr_probe.errors import GenerationError, ResultError
+from slr_probe.files import append_jsonl, digest, drop_partial_line, read_jsonl, write_json
+from slr_probe.generation.jsonl import SETTINGS
 
 _FORMAT = "slr_probe.outputs/1"
 
@@ -48,8 +46,8 @@ class Journal:
         self.rendered: dict[str, str] = {}
         _register(folder, self.path, model, made, versions)
         if self.path.exists():
-            _drop_partial_line(self.path)
-            for number, row in read_lines(self.path):
+            drop_partial_line(self.path)
+            for number, row in read_jsonl(self.path):
                 self._take(row, number)
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -58,14 +56,7 @@ class Journal:
         Raises:
             OutputError: They cannot be written.
         """
-        try:
-            with open(self.path, "a", encoding="utf-8") as file:
-                file.write("".join(map(encode, rows)))
-        except OSError as error:
-            raise OutputError(
-                f"cannot write {self.path}: {error.strerror or error}; what was finished is kept, and the same call "
-                "goes on from there"
-            ) from error
+        append_jsonl(self.path, rows)
 
     def _take(self, row: Mapping[str, Any], number: int) -> None:
         try:
@@ -107,7 +98,7 @@ def file_stem(model: str) -> str:
     plain = re.sub(r"[^A-Za-z0-9._+-]+", "_", model).strip("._") or "model"
     if plain == model and model == model.lower():
         return plain
-    return f"{plain[:80]}-{hashlib.sha256(model.encode('utf-8', 'surrogatepass')).hexdigest()[:6]}"
+    return f"{plain[:80]}-{digest(model.encode('utf-8', 'surrogatepass'))[:6]}"
 
 
 def _register(folder: Path, path: Path, model: str, made: Mapping[str, Any], versions: Mapping[str, str]) -> None:
@@ -124,8 +115,7 @@ def _register(folder: Path, path: Path, model: str, made: Mapping[str, Any], ver
         )
     data["models"][model] = entry
     data["versions"] = dict(versions)
-    text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
-    write_text(file, text, errors="replace")
+    write_json(file, data)
 
 
 def _load(file: Path) -> dict[str, Any]:
@@ -153,20 +143,3 @@ def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in data.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return flat
-
-
-def _drop_partial_line(path: Path) -> None:
-    """Cut off a last line without its end, which a killed process leaves behind."""
-    with open(path, "rb+") as file:
-        size = file.seek(0, os.SEEK_END)
-        end, step = size, 1 << 16
-        while end > 0:
-            start = max(0, end - step)
-            file.seek(start)
-            place = file.read(end - start).rfind(b"\n")
-            if place >= 0:
-                end = start + place + 1
-                break
-            end = start
-        if end < size:
-            file.truncate(end)

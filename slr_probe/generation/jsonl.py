@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from slr_probe.errors import ResultError
+from slr_probe.files import read_jsonl
 from slr_probe.generation.outputs import Outputs
 from slr_probe.generation.sampling import Sampling
 
@@ -31,40 +32,13 @@ def read_outputs(path: str | os.PathLike[str]) -> dict[str, Outputs]:
         raise ResultError(f"{path} holds no *.jsonl; give a file of outputs, or the folder that generate() wrote")
     found: dict[str, _Table] = {}
     for file in files:
-        for number, row in read_lines(file):
+        for number, row in read_jsonl(file):
             name = _text(row, "model", file, number, file.stem)
             found.setdefault(name, _Table(name)).add(row, file, number)
     if not found:
         raise ResultError(f"{path} holds no outputs")
     known = _settings(path if path.is_dir() else path.parent)
     return {name: table.outputs(known.get(name)) for name, table in found.items()}
-
-
-def read_lines(path: Path, *, drop_partial: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line numbers and objects of a JSONL file; empty lines are skipped.
-
-    Args:
-        path: The file.
-        drop_partial: Pass over a last line without a line end, which a killed process leaves behind.
-
-    Raises:
-        ResultError: The file cannot be read, or a line is not UTF-8 or not a JSON object.
-    """
-    try:
-        with open(path, "rb") as file:
-            for number, raw in enumerate(file, 1):
-                if drop_partial and not raw.endswith(b"\n"):
-                    return
-                if raw.strip():
-                    yield number, _decode(raw, path, number)
-    except OSError as error:
-        raise ResultError(f"cannot read {path}: {error.strerror or error}") from error
-
-
-def encode(row: Mapping[str, Any]) -> str:
-    """One line of JSONL. Lone surrogates, which UTF-8 cannot hold, are replaced."""
-    text = json.dumps(row, ensure_ascii=False)
-    return text.encode("utf-8", "replace").decode() + "\n"
 
 
 class _Table:
@@ -103,21 +77,6 @@ class _Table:
             tuple(tuple(ended for _, ended in row) for row in ordered),
             sampling,
         )
-
-
-def _decode(raw: bytes, path: Path, number: int) -> dict[str, Any]:
-    try:
-        row = json.loads(raw.decode("utf-8-sig" if number == 1 else "utf-8"))
-    except UnicodeDecodeError as error:
-        raise ResultError(
-            f"{path}, line {number}: not UTF-8 (byte {raw[error.start]:#04x} at column {error.start + 1}); save the "
-            "file as UTF-8"
-        ) from error
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ResultError(f"{path}, line {number}: not JSON: {error}") from error
-    if not isinstance(row, dict):
-        raise ResultError(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}")
-    return row
 
 
 def _text(row: Mapping[str, Any], field: str, file: Path, number: int, default: str | None = None) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slr_probe.errors import GenerationError
+from slr_probe.files import json_line, write_text
 from slr_probe.generation.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -102,7 +103,4 @@ class Outputs:
         Raises:
             OutputError: The file cannot be written.
         """
-        from slr_probe.files import write_text
-        from slr_probe.generation.jsonl import encode
-
-        return write_text(Path(path), "".join(map(encode, self.rows())))
+        return write_text(Path(path), "".join(map(json_line, self.rows())))

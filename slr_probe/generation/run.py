@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from slr_probe.errors import GenerationError
+from slr_probe.files import digest
 from slr_probe.generation.journal import Journal, hash_ids
 from slr_probe.generation.outputs import Outputs
 from slr_probe.generation.sampling import Sampling
@@ -243,7 +243,7 @@ def _journal(
         "base": fingerprint(pair.base_side) if folder is None else None,
         "tuned": fingerprint(pair.tuned_side) if folder is None else identity(open_checkpoint(folder)),
         "format": source.format,
-        "chat_template": hashlib.sha256(template.encode()).hexdigest()[:16] if template else None,
+        "chat_template": digest(template.encode())[:16] if template else None,
         "sampling": sampling.to_dict(),
         "ends": list(ends),
         "dtype": "as stored" if pair.dtype is None else str(pair.dtype).removeprefix("torch."),

@@ -12,8 +12,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.errors import ResultError, SlrProbeError, TaskError
-from slr_probe.files import read_npz, write_npz
-from slr_probe.scoring.folder import safe
+from slr_probe.files import read_npz, safe_name, write_npz
 from slr_probe.tasks.crc import CRCTask, RenderedTask
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ class Depth:
         asked, notes = _lens_prompts(pair, prompts)
         self.notes += [note for note in notes if note not in self.notes]
         self.categories = asked.categories if isinstance(asked, RenderedTask) else ("",) * len(asked)
-        file = None if folder is None else folder / f"{safe(stage)}.npz"
+        file = None if folder is None else folder / f"{safe_name(stage)}.npz"
         try:
             if file is None:
                 raise ResultError("nothing is kept")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slr_probe.errors import OutputError, ResultError
-from slr_probe.files import read_npz, save_figure, write_npz, write_text
+from slr_probe.files import read_npz, safe_name, save_figure, write_json, write_npz, write_text
 from slr_probe.scoring.scoring import Questions, Scorers, Scores
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Folder:
         if file.exists():
             self._check(file, asked)
         self.refuse_foreign(path)
-        write_text(file, json.dumps(asked, indent=1) + "\n", errors="replace")
+        write_json(file, asked, indent=1)
 
     @staticmethod
     def refuse_foreign(path: str | os.PathLike[str] | None) -> None:
@@ -75,7 +75,7 @@ class Folder:
 
     def outputs(self, *parts: str) -> Path | None:
         """Folder for the outputs of a group of models on one task."""
-        return None if self.path is None else self.path.joinpath("outputs", *map(safe, parts))
+        return None if self.path is None else self.path.joinpath("outputs", *map(safe_name, parts))
 
     def scores(self, task: TextTask | None, outputs: Outputs, scorers: Scorers, place: str) -> Scores:
         """Scores of outputs, group by group; what was scored before is read and not computed again.
@@ -95,7 +95,7 @@ class Folder:
             file = None
             key = scorers.key(group, task, outputs)
             if self.path is not None and key is not None:
-                file = self.path / "scores" / f"{safe(place)}-{group}-{key[:16]}.npz"
+                file = self.path / "scores" / f"{safe_name(place)}-{group}-{key[:16]}.npz"
                 try:
                     found |= read_npz(file, _SCORES)[0]
                     continue
@@ -113,7 +113,7 @@ class Folder:
         if self.path is None:
             return
         found.save(self.path / f"{stem}.npz")
-        self.keep_text(f"{stem}.json", json.dumps(found.to_dict(), indent=1) + "\n")
+        write_json(self.path / f"{stem}.json", found.to_dict(), indent=1)
         self.keep_text("table.csv", found.to_dataframe().to_csv(index=False))
         self.keep_text("report.txt", f"{found}\n")
         save_figure(found.plot(), self.path / figure)
@@ -134,8 +134,3 @@ class Folder:
             raise OutputError(
                 f"{self.path} holds another run, with other {', '.join(other)}; give a new folder, or the same settings"
             )
-
-
-def safe(name: str) -> str:
-    """A name as part of a file name."""
-    return "".join(c if c.isalnum() or c in "-_." else "-" if c == " " else f"~{ord(c):x}" for c in name)[:100]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from slr_probe.files import digest
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
@@ -39,7 +40,7 @@ def describe_pair(pair: ModelPair) -> dict[str, dict[str, str]]:
 
 def describe_file(path: str) -> str:
     """Hash of a file's bytes; empty where none is named."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else ""
+    return digest(Path(path).read_bytes()) if path else ""
 
 
 def versions() -> dict[str, str]:

@@ -11,19 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from slr_probe.errors import OutputError, StudyError
-from slr_probe.files import write_text
+from slr_probe.files import write_json, write_text
 from slr_probe.study.stage import Stage
 
 RUN = "run.json"
 FORMAT = "slr_probe.study/1"
 _RECORD = "stage.json"
 _LOCK = ".lock"
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write JSON that appears whole or not at all."""
-    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_text(path, text)
 
 
 class Records:

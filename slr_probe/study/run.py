@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.errors import SlrProbeError, StudyError
-from slr_probe.files import digest, write_text
+from slr_probe.files import digest, write_json, write_text
 from slr_probe.study.context import Context
 from slr_probe.study.provenance import describe_pair, machine, versions
-from slr_probe.study.records import FORMAT, RUN, Records, check_folder, write_json
+from slr_probe.study.records import FORMAT, RUN, Records, check_folder
 from slr_probe.study.settings import Settings
 from slr_probe.study.stage import Skipped, Stage
 from slr_probe.study.stages import STAGES, check_settings

@@ -12,7 +12,7 @@ import numpy as np
 from numpy import ndarray
 
 from slr_probe.errors import SweepError
-from slr_probe.files import digest, read_npz, write_npz, write_text
+from slr_probe.files import digest, read_npz, write_json, write_npz
 
 _CHUNK = "slr_probe.sweep_chunk/1"
 _MANIFEST = "manifest.json"
@@ -71,7 +71,7 @@ class Store:
         elif self.folder.is_dir() and any(self.folder.iterdir()):
             raise SweepError(f"{self.folder} is not empty and holds no sweep; give a new folder as out=")
         else:
-            write_text(manifest, json.dumps({"key": self.key, **self._identity}, indent=1))
+            write_json(manifest, {"key": self.key, **self._identity}, indent=1)
 
     def _check(self, manifest: Path) -> None:
         try:

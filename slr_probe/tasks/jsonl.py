@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from slr_probe.errors import TaskError
+from slr_probe.files import read_jsonl
 from slr_probe.tasks.text import Item, TextTask
 
 _FIELDS = tuple(field.name for field in fields(Item))
@@ -50,7 +50,7 @@ def read_task(
     file = Path(path)
     items: list[Item] = []
     lines: dict[str, int] = {}
-    for number, row in read_rows(file):
+    for number, row in read_jsonl(file, TaskError):
         item = _item(row, f"{file}, line {number}", f"line-{number}")
         if item.id in lines:
             raise TaskError(f"{file}, line {number}: the id {item.id!r} is already in line {lines[item.id]}")
@@ -59,33 +59,6 @@ def read_task(
     if not items:
         raise TaskError(f"{file} holds no prompts; expected one JSON object a line, such as {{'prompt': '...'}}")
     return TextTask(name or file.stem, family, tuple(items), max_tokens, samples, f"Read from {file.name}")
-
-
-def read_rows(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Number (from 1) and object of each line that is not blank.
-
-    Raises:
-        TaskError: The file cannot be read, or a line is not UTF-8 or not a JSON object.
-    """
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise TaskError(f"cannot read {file}: {error.strerror or error}; give the path of an existing file") from error
-    for number, raw in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
-        place = f"{file}, line {number}"
-        try:
-            line = raw.decode("utf-8").strip()
-        except UnicodeDecodeError as error:
-            raise TaskError(f"{place}: not UTF-8 (byte {error.start} of the line); save the file as UTF-8") from error
-        if not line:
-            continue
-        try:
-            row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise TaskError(f"{place}: not JSON ({error}); expected one object a line, got {line[:60]!r}") from error
-        if not isinstance(row, Mapping):
-            raise TaskError(f"{place}: expected a JSON object such as {{'prompt': ...}}; got {line[:60]!r}")
-        yield number, row
 
 
 def _item(row: Mapping[str, Any], place: str, default: str) -> Item:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from slr_probe.errors import TaskError
-from slr_probe.tasks.jsonl import read_rows
+from slr_probe.files import read_jsonl
 from slr_probe.tasks.numbers import canonical_number
 from slr_probe.tasks.text import Item, TextTask
 
@@ -147,7 +147,7 @@ def _rows(file: Path) -> Iterator[tuple[int, Row]]:
     elif file.suffix == ".json":
         yield from _json(file)
     else:
-        yield from read_rows(file)
+        yield from read_jsonl(file, TaskError)
 
 
 def _json(file: Path) -> Iterator[tuple[int, Row]]:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from slr_probe.checkpoint.folder import read_json
 from slr_probe.errors import ValidationError
+from slr_probe.files import safe_name
 from slr_probe.pair.side import require_checkpoint
 from slr_probe.recipe import Recipe
 from slr_probe.restoration.extras import RECORD
-from slr_probe.scoring.folder import safe
 from slr_probe.validation.methods import Method
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def on_disk(pair: ModelPair, methods: Sequence[Method], home: Path, progress: bo
             found.append(method)
             continue
         if recipe not in folders:
-            folders[recipe] = _built(pair, recipe, home / safe(method.name), progress)
+            folders[recipe] = _built(pair, recipe, home / safe_name(method.name), progress)
         found.append(replace(method, folder=folders[recipe]))
     return found
 

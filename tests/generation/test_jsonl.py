@@ -7,8 +7,8 @@ import json
 import pytest
 
 from slr_probe.errors import ResultError
+from slr_probe.files import json_line
 from slr_probe.generation import Outputs, read_outputs
-from slr_probe.generation.jsonl import encode
 
 
 def write(path, *rows):
@@ -93,5 +93,5 @@ def test_any_text_comes_back(tmp_path):
     texts = ("", "two\nlines", "é 🌙 \u2028", 'quote " and \\ slash', "\x00")
     outputs = Outputs("m", ("p",), ("?",), (texts,), ((True,) * 5,))
     assert read_outputs(outputs.save(tmp_path / "m.jsonl"))["m"] == outputs
-    assert "\\ud800" not in encode({"text": "\ud800"})
-    assert encode({"text": "\ud800"}).encode()
+    assert "\\ud800" not in json_line({"text": "\ud800"})
+    assert json_line({"text": "\ud800"}).encode()

@@ -37,7 +37,7 @@ GOOD = b'{"prompt": "ok"}\n'
         (b'{"prompt": "cut', r"line 3: not JSON"),
         (b"plain text", r"line 3: not JSON"),
         (b"[1, 2]", r"line 3: expected a JSON object"),
-        (b'{"prompt": "caf\xe9"}', r"line 3: not UTF-8 \(byte 15"),
+        (b'{"prompt": "caf\xe9"}', r"line 3: not UTF-8 \(byte 0xe9 at column 16\)"),
         (b'{"id": "a"}', r"line 3: no prompt"),
         (b'{"prompt": ""}', r"line 3: the prompt"),
         (b'{"prompt": 5}', r"line 3: the prompt"),

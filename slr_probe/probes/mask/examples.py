@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import TemplateError
 
 from slr_probe.errors import MaskError, PromptError
+from slr_probe.files import read_jsonl
 from slr_probe.pair.prompts import Format, PromptRenderer, apply_template
 
 if TYPE_CHECKING:
@@ -40,19 +40,8 @@ def read_conversations(path: str | os.PathLike[str]) -> list[Conversation]:
     Raises:
         MaskError: The file cannot be read, or a line is not such a conversation; the line is named.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise MaskError(f"cannot read conversations from {path}: {error}") from error
-    found = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        try:
-            found.append(check_conversation(json.loads(line), where))
-        except json.JSONDecodeError as error:
-            raise MaskError(f"{where}: not JSON ({error}); expected one object with 'messages' a line") from error
+    rows = read_jsonl(Path(path), MaskError)
+    found = [check_conversation(row, f"{path}, line {number}") for number, row in rows]
     if not found:
         raise MaskError(f"{path} holds no conversation; expected one JSON object with 'messages' a line")
     return found

@@ -55,11 +55,11 @@ def _cut(sample: str) -> str:
 
 def _outputs(found: Findings, task: str) -> dict[str, Any]:
     """Outputs on a task by name of the model."""
+    from slr_probe.files import safe_name
     from slr_probe.generation import read_outputs
-    from slr_probe.scoring.folder import safe
 
     by_model: dict[str, Any] = {}
-    root = found.folder / "validate" / "outputs" / safe(task)
+    root = found.folder / "validate" / "outputs" / safe_name(task)
     for folder in sorted(root.iterdir()) if root.is_dir() else []:
         if any(folder.glob("*.jsonl")):
             for model, outputs in read_outputs(folder).items():

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slr_probe.errors import StudyError
-from slr_probe.study.records import write_json
+from slr_probe.files import write_json
 from slr_probe.study.stage import Skipped, Stage
 
 if TYPE_CHECKING:

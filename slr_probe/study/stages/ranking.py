@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slr_probe.study.records import write_json
+from slr_probe.files import write_json
 from slr_probe.study.settings import Settings
 from slr_probe.study.stage import Stage
 from slr_probe.study.stages.prompts import choose, chosen_format, task_key

@@ -210,7 +210,7 @@ def test_cli(run: Any, pair_of: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    (["--data", "absent.jsonl"], "cannot read conversations from absent.jsonl"),
+    (["--data", "absent.jsonl"], "cannot read absent.jsonl"),
     (["--steps", "0"], "steps and batch_size must be at least 1"),
     (["--budget", "2"], "budget is a gamma"),
 ])  # fmt: skip
