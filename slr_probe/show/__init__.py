@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from slr_probe.show.agreement import plot_agreement
-    from slr_probe.show.ranking import plot_maps, plot_ranking, plot_sweep
+    from slr_probe.show.ranking import plot_map, plot_maps, plot_ranking, plot_sweep
     from slr_probe.show.tradeoff import plot_trade_off
 
 _HOMES = {
     "plot_agreement": "slr_probe.show.agreement",
+    "plot_map": "slr_probe.show.ranking",
     "plot_maps": "slr_probe.show.ranking",
     "plot_ranking": "slr_probe.show.ranking",
     "plot_sweep": "slr_probe.show.ranking",
     "plot_trade_off": "slr_probe.show.tradeoff",
 }
 
-__all__ = ["plot_agreement", "plot_maps", "plot_ranking", "plot_sweep", "plot_trade_off"]
+__all__ = ["plot_agreement", "plot_map", "plot_maps", "plot_ranking", "plot_sweep", "plot_trade_off"]
 
 
 def __getattr__(name: str) -> Any:

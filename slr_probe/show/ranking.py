@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float
+from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -15,8 +16,10 @@ from numpy import ndarray
 
 from slr_probe.errors import RankingError
 from slr_probe.layers import LayerRange
+from slr_probe.show.marks import mark
+from slr_probe.show.scores import Scores
 from slr_probe.show.style import COLOURS, MAP
-from slr_probe.show.tradeoff import DIVERSITY, VALIDITY, draw_trade_off
+from slr_probe.show.tradeoff import BEST, DIVERSITY, VALIDITY, draw_trade_off
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,6 +67,19 @@ def plot_maps(ranking: RangeRanking) -> Figure:
     return figure
 
 
+def plot_map(ranking: RangeRanking, what: str, *, chosen: str | None = BEST) -> Figure:
+    """Heat map of one score of every range that was measured.
+
+    Args:
+        ranking: What was measured.
+        what: `"validity"` or `"diversity"`.
+        chosen: The range that is framed: `"best"`, blocks such as `"8:14"`, or None for none.
+    """
+    figure = Figure(figsize=(4.9, 4.6), layout="constrained")
+    _scores(figure.subplots(), Scores.of(ranking), what, chosen)
+    return figure
+
+
 def plot_sweep(result: SweepResult) -> Figure:
     """Heat maps of mean validity and diversity over start and stop of the restored range."""
     rows = {recipe.layers: i for i, recipe in enumerate(result.recipes) if recipe.layers is not None}
@@ -77,41 +93,56 @@ def plot_sweep(result: SweepResult) -> Figure:
 
 
 def _maps(axes: Iterable[Axes], ranking: RangeRanking) -> None:
-    n = len(ranking.ranges)
-    for axis, values, label in zip(
-        axes, (ranking.mean_validity, ranking.mean_diversity), (VALIDITY, DIVERSITY), strict=True
-    ):
-        _map(axis, ranking.ranges, values[:n], ranking.depth, label)
-        _boundary(axis, ranking.ranges, ranking.feasible[:n], ranking.depth)
-        _frame(axis, ranking.best)
+    scores = Scores.of(ranking)
+    for axis, what in zip(axes, ("validity", "diversity"), strict=True):
+        _scores(axis, scores, what, BEST)
 
 
-def _map(axis: Axes, ranges: Any, values: Float[ndarray, " range"], depth: int, label: str) -> None:
-    grid = np.full((depth, depth), np.nan)
-    for layers, value in zip(ranges, values, strict=True):
-        grid[layers.start, layers.stop - 1] = value
-    # Cell edges lie between whole numbers: the row is the first block, the column the last one plus one.
-    image = axis.imshow(
-        np.ma.masked_invalid(grid),
-        cmap=MAP,
-        origin="upper",
-        extent=(0.5, depth + 0.5, depth - 0.5, -0.5),
-        aspect="equal",
-    )
-    axis.figure.colorbar(image, ax=axis, label=label, shrink=0.85)
+def _scores(axis: Axes, scores: Scores, what: str, chosen: str | None) -> None:
+    """The map of one score, its cells marked, with the line of the floor and the frame."""
+    ranking, rows = scores.ranking, scores.rows("range")
+    ranges = [ranking.ranges[row] for row in rows]
+    label = VALIDITY if what == "validity" else DIVERSITY
+    cells = _map(axis, ranges, getattr(scores, what)[rows], ranking.depth, label)
+    for cell, row in zip(cells, rows, strict=True):
+        mark(cell, f"{what}-{ranking.ranges[row]}", scores.words(row))
+    _boundary(axis, ranges, ranking.feasible[rows])
+    if chosen:
+        _frame(axis, ranking.best if chosen == BEST else LayerRange(chosen))
+
+
+def _map(axis: Axes, ranges: Any, values: Float[ndarray, " range"], depth: int, label: str) -> list[Rectangle]:
+    """A cell a range: the row is its first block, the column its stop; returns the cells."""
+    colours = ScalarMappable(cmap=MAP)
+    colours.set_array(values)
+    colours.autoscale()
+    cells = []
+    for layers, colour in zip(ranges, colours.to_rgba(values), strict=True):
+        corner = (layers.stop - 0.5, layers.start - 0.5)
+        # Smoothed edges would leave thin lines between the cells.
+        cell = Rectangle(corner, 1, 1, facecolor=colour, linewidth=0, antialiased=False, clip_on=False)
+        axis.add_patch(cell)
+        cells.append(cell)
+    axis.set(xlim=(0.5, depth + 0.5), ylim=(depth - 0.5, -0.5), aspect="equal")
     axis.set(xlabel="stop (first block not restored)", ylabel="start (first restored block)")
+    # No range stops before it starts, so that this corner is free.
+    bar = axis.figure.colorbar(colours, cax=axis.inset_axes((0.03, 0.12, 0.36, 0.03)), orientation="horizontal")
+    bar.ax.set_title(label, fontsize="medium", loc="left")
+    bar.outline.set_visible(False)
+    bar.locator = MaxNLocator(3)
     for direction in (axis.xaxis, axis.yaxis):
         direction.set_major_locator(MaxNLocator(integer=True))
-    axis.spines[["top", "right", "left", "bottom"]].set_visible(False)
+    axis.spines[:].set_visible(False)
+    return cells
 
 
-def _boundary(axis: Axes, ranges: Any, inside: Bool[ndarray, " range"], depth: int) -> None:
+def _boundary(axis: Axes, ranges: Any, inside: Bool[ndarray, " range"]) -> None:
     """A line around all cells that are inside."""
     cells = {(layers.start, layers.stop) for layers, kept in zip(ranges, inside, strict=True) if kept}
     if len(cells) == len(inside):
         return
     lines = []
-    for start, stop in cells:
+    for start, stop in sorted(cells):
         left, right, top, bottom = stop - 0.5, stop + 0.5, start - 0.5, start + 0.5
         for neighbour, line in (
             ((start - 1, stop), [(left, top), (right, top)]),
@@ -127,9 +158,8 @@ def _boundary(axis: Axes, ranges: Any, inside: Bool[ndarray, " range"], depth: i
 
 def _frame(axis: Axes, best: LayerRange) -> None:
     place = (best.stop - 0.5, best.start - 0.5)
-    for colour, width in (("black", 3.2), (COLOURS["best"], 1.8)):
+    for colour, width in (("black", 4.0), (COLOURS["best"], 2.4)):
         axis.add_patch(Rectangle(place, 1, 1, fill=False, edgecolor=colour, linewidth=width, zorder=4, clip_on=False))
-    axis.text(0.04, 0.06, f"framed: best, {best}", transform=axis.transAxes, fontsize="small")
 
 
 def _bars(axis: Axes, ranking: RangeRanking) -> None:

@@ -6,8 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from slr_probe.show.marks import mark
+from slr_probe.show.scores import NAMES, Scores
 from slr_probe.show.style import COLOURS
 
 if TYPE_CHECKING:
@@ -17,82 +21,126 @@ if TYPE_CHECKING:
 
 VALIDITY = "validity (probability)"
 DIVERSITY = "diversity (fraction of log |V|)"
-_MARKS = {"tuned": "s", "base": "D", "full": "d", "early": "<", "late": ">", "random": "x"}
+BEST = "best"
+_MARKERS = {"tuned": "s", "base": "D", "full": "d", "early": "<", "late": ">", "random": "x"}
 _BARRED = ("tuned", "base", "full", "early", "late")
 
 
-def plot_trade_off(ranking: RangeRanking) -> Figure:
+def plot_trade_off(ranking: RangeRanking, *, held_out: bool = True, chosen: str | None = BEST) -> Figure:
     """Diversity against validity with intervals: on the selection prompts and, where there are any, held-out prompts.
 
     Held-out prompts show the ranges, the soup and the controls that were scored on them; no choice was made there.
+
+    Args:
+        ranking: What was measured.
+        held_out: Show the held-out prompts as well.
+        chosen: The range that gets a star: `"best"`, blocks such as `"8:14"`, or None for none.
     """
-    held = ranking.held_validity.shape[1] > 0
-    figure = Figure(figsize=(10, 4.6) if held else (6, 5), layout="constrained")
-    axes = figure.subplots(1, 2 if held else 1, sharex=True, sharey=True, squeeze=False)[0]
-    for axis, held_out in zip(axes, (False, True), strict=False):
-        points = draw_trade_off(axis, ranking, held_out=held_out, bars=_BARRED)
-        prompts = (ranking.held_validity if held_out else ranking.validity).shape[1]
-        axis.set_title(f"{prompts} {'held-out' if held_out else 'selection'} prompts", fontsize="medium")
+    both = held_out and ranking.held_validity.shape[1] > 0
+    figure = Figure(figsize=(10, 4.6) if both else (5.6, 5.2), layout="constrained")
+    axes = figure.subplots(1, 2 if both else 1, sharex=True, sharey=True, squeeze=False)[0]
+    for axis, held in zip(axes, (False, True), strict=False):
+        colours = draw_trade_off(axis, ranking, held_out=held, bars=_BARRED, chosen=chosen)
+        prompts = (ranking.held_validity if held else ranking.validity).shape[1]
+        axis.set_title(f"{prompts} {'held-out' if held else 'selection'} prompts", fontsize="medium")
         axis.label_outer()
-    figure.colorbar(points, ax=axes.tolist(), label="blocks restored", shrink=0.85)
-    shown = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True))
-    figure.legend(shown.values(), shown.keys(), frameon=False, fontsize="small", loc="outside lower center", ncols=4)
+    figure.colorbar(colours, ax=axes.tolist(), label="blocks restored", shrink=0.85)
+    labels = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True))
+    figure.legend(labels.values(), labels.keys(), frameon=False, loc="outside lower center", ncols=4 if both else 2)
     return figure
 
 
-def draw_trade_off(axis: Axes, ranking: RangeRanking, *, held_out: bool = False, bars: Sequence[str] = ()) -> Any:
-    """All rows that were measured, the front of the ranges and the floor; returns the points, for a colour bar.
+def draw_trade_off(
+    axis: Axes,
+    ranking: RangeRanking,
+    *,
+    held_out: bool = False,
+    bars: Sequence[str] = (),
+    chosen: str | None = BEST,
+) -> ScalarMappable:
+    """All rows that were measured, the front of the ranges and the floor; returns the colours, for a colour bar.
 
     Args:
         axis: Where to draw.
         ranking: What was measured.
         held_out: Show scores on the held-out prompts.
-        bars: Kinds of rows that get intervals over prompts; the best range always does.
+        bars: Kinds of rows that get intervals over prompts; the chosen range always does.
+        chosen: The range that gets a star: `"best"`, blocks such as `"8:14"`, or None for none.
     """
-    validity = ranking.held_validity if held_out else ranking.validity
-    diversity = ranking.held_diversity if held_out else ranking.diversity
-    x, y = validity.mean(axis=1), diversity.mean(axis=1)
-    limits = [ranking.interval(what, held_out=held_out) for what in ("validity", "diversity")]
-    measured, n, best = np.isfinite(x), len(ranking.ranges), int(ranking.order[0])
-
-    rows = np.flatnonzero(measured[:n])
-    widths = np.array([ranking.ranges[i].width for i in rows])
-    points = axis.scatter(x[rows], y[rows], c=widths, cmap="cividis", vmin=1, vmax=ranking.depth, s=13, linewidths=0,
-                          label="ranges", zorder=2)  # fmt: skip
+    scores = Scores.of(ranking, held_out=held_out)
+    star = int(ranking.order[0]) if chosen == BEST else ranking.index(chosen) if chosen else None
     if not held_out:  # a front of the few ranges that are held out would be that of a choice
-        axis.plot(x[ranking.front], y[ranking.front], color="0.25", linewidth=1.1, label="Pareto front", zorder=3)
-    soups = [i for i in ranking.rows("soup") if measured[i]]
-    if soups:
-        axis.plot(x[soups], y[soups], ".-", color=COLOURS["soup"], markersize=4, linewidth=0.9,
-                  label="21 soups", zorder=2)  # fmt: skip
-    for kind, mark in _MARKS.items():
-        found = [i for i in ranking.rows(kind) if measured[i]]
-        for i in found if kind in bars else ():
-            _bars(axis, limits, i, COLOURS[kind])
-        if found:
-            axis.plot(x[found], y[found], mark, color=COLOURS[kind], markersize=6, label=_legend(kind), zorder=4)
-    if bars and ranking.best_soup is not None and measured[ranking.best_soup]:
-        _bars(axis, limits, ranking.best_soup, COLOURS["soup"])
-    if measured[best]:
-        _bars(axis, limits, best, COLOURS["best"])
-        axis.plot(x[best], y[best], "*", color=COLOURS["best"], markeredgecolor="black", markersize=13,
-                  label=f"best {ranking.best}", zorder=6)  # fmt: skip
-    floor = float(ranking.floor * x[ranking.rows("tuned")[0]])
+        front = ranking.front
+        axis.plot(scores.validity[front], scores.diversity[front], color="0.25", linewidth=1.1, label="Pareto front")
+    colours = _ranges(axis, scores, star)
+    _soups(axis, scores, bars)
+    for kind in _MARKERS:
+        _references(axis, scores, kind, bars)
+    if star is not None and np.isfinite(scores.validity[star]):
+        _bars(axis, scores, star, COLOURS["best"])
+        label = f"{'best' if chosen == BEST else 'chosen'} {ranking.ranges[star]}"
+        style: dict[str, Any] = {"color": COLOURS["best"], "markeredgecolor": "black", "markersize": 13, "zorder": 6}
+        _point(axis, scores, star, "*", **style)
+        axis.plot([], [], "*", label=label, **style)
+    floor = float(ranking.floor * scores.validity[ranking.rows("tuned")[0]])
     axis.axvline(floor, color="0.4", linestyle="--", linewidth=1, label=f"floor, {ranking.floor:g} x tuned")
     axis.set(xlabel=VALIDITY, ylabel=DIVERSITY)
     axis.spines[["top", "right"]].set_visible(False)
-    return points
+    return colours
 
 
-def _bars(axis: Axes, limits: Sequence[Any], row: int, colour: str) -> None:
-    """Intervals over prompts; none for a single prompt."""
-    if not np.isfinite(limits[0].low[row]):
+def _ranges(axis: Axes, scores: Scores, star: int | None) -> ScalarMappable:
+    """A point a range, coloured by the number of blocks that it restores."""
+    ranking = scores.ranking
+    colours = ScalarMappable(Normalize(1, ranking.depth), "cividis")
+    style: dict[str, Any] = {"markersize": 3.8, "markeredgecolor": "0.5", "markeredgewidth": 0.4, "zorder": 2}
+    for row in scores.rows("range"):
+        if row != star:
+            _point(axis, scores, row, "o", color=colours.cmap(colours.norm(ranking.ranges[row].width)), **style)
+    axis.plot([], [], "o", label="ranges", color=colours.cmap(0.5), **style)
+    return colours
+
+
+def _soups(axis: Axes, scores: Scores, bars: Sequence[str]) -> None:
+    rows = scores.rows("soup")
+    if not rows:
         return
-    x, y = (found.estimate[row] for found in limits)
-    ends = [np.array([[f.estimate[row] - f.low[row]], [f.high[row] - f.estimate[row]]]) for f in limits]
-    axis.errorbar(x, y, xerr=np.maximum(ends[0], 0), yerr=np.maximum(ends[1], 0), color=colour, linewidth=1, zorder=5)
+    style: dict[str, Any] = {"color": COLOURS["soup"], "zorder": 2}
+    axis.plot(scores.validity[rows], scores.diversity[rows], linewidth=0.9, **style)
+    for row in rows:
+        _point(axis, scores, row, ".", markersize=4, **style)
+    axis.plot([], [], ".-", label=NAMES["soup"], markersize=4, linewidth=0.9, **style)
+    best = scores.ranking.best_soup
+    if bars and best in rows:
+        _bars(axis, scores, best, COLOURS["soup"])
 
 
-def _legend(kind: str) -> str:
-    names = {"base": "base", "tuned": "tuned", "full": "all blocks restored", "random": "random sets of equal width"}
-    return names.get(kind, f"{kind} blocks, equal width")
+def _references(axis: Axes, scores: Scores, kind: str, bars: Sequence[str]) -> None:
+    rows = scores.rows(kind)
+    style: dict[str, Any] = {"color": COLOURS[kind], "markersize": 6, "zorder": 4}
+    for row in rows:
+        if kind in bars:
+            _bars(axis, scores, row, COLOURS[kind])
+        _point(axis, scores, row, _MARKERS[kind], **style)
+    if rows:
+        axis.plot([], [], _MARKERS[kind], label=NAMES[kind], **style)
+
+
+def _point(axis: Axes, scores: Scores, row: int, marker: str, **style: Any) -> None:
+    """One row of a ranking, with its name and what is to be said of it."""
+    ranking = scores.ranking
+    key = ranking.ranges[row] if row < len(ranking.ranges) else f"{ranking.kinds[row]}-{row}"
+    (point,) = axis.plot(scores.validity[row], scores.diversity[row], marker, clip_on=False, **style)
+    mark(point, f"{'held-out' if scores.held_out else 'trade-off'}-{key}", scores.words(row))
+
+
+def _bars(axis: Axes, scores: Scores, row: int, colour: str) -> None:
+    """Intervals over prompts; none for a single prompt."""
+    if not np.isfinite(scores.limits[0].low[row]):
+        return
+    x, y = (found.estimate[row] for found in scores.limits)
+    lengths = [
+        np.maximum([[found.estimate[row] - found.low[row]], [found.high[row] - found.estimate[row]]], 0)
+        for found in scores.limits
+    ]
+    axis.errorbar(x, y, xerr=lengths[0], yerr=lengths[1], color=colour, linewidth=1, zorder=5)

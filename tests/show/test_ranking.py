@@ -2,12 +2,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from matplotlib.collections import LineCollection, PathCollection
+from matplotlib import colormaps
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from slr_probe import LayerRange, Recipe
 from slr_probe.files import save_figure
-from slr_probe.show import plot_ranking, plot_sweep
+from slr_probe.show import plot_map, plot_maps, plot_ranking, plot_sweep, plot_trade_off
+from slr_probe.show.marks import marks
 from slr_probe.sweep import SweepResult
 from tests.rank.conftest import ranking_of  # noqa: F401 (a fixture)
 
@@ -21,22 +23,64 @@ SCORES = {
 }
 
 
+def cells_of(axis):
+    """The colour of every cell of a heat map, by start and stop."""
+    return {(cell.get_y() + 0.5, cell.get_x() + 0.5): cell.get_facecolor() for cell in axis.patches if cell.get_fill()}
+
+
 def test_maps_hold_every_range_in_its_place(ranking_of):  # noqa: F811
     found = ranking_of(3, SCORES, noise=0.01)
     figure = plot_ranking(found)
-    first, second = figure.axes[:2]
-    for axis, values in ((first, found.mean_validity), (second, found.mean_diversity)):
-        (image,) = axis.get_images()
-        grid = np.ma.filled(image.get_array(), np.nan)
-        left, right, bottom, top = image.get_extent()
-        assert (left, right, bottom, top) == (0.5, 3.5, 2.5, -0.5)
-        for row, layers in enumerate(found.ranges):
-            assert grid[layers.start, layers.stop - 1] == values[row]
-        assert np.isnan(grid[2, 0])  # a reversed range
+    for axis, values in zip(figure.axes, (found.mean_validity, found.mean_diversity), strict=False):
+        cells, values = cells_of(axis), values[:6]
+        colours = colormaps["viridis"]((values - values.min()) / np.ptp(values))
+        assert cells == {
+            (layers.start, layers.stop): tuple(colour) for layers, colour in zip(found.ranges, colours, strict=True)
+        }
+        assert axis.get_xlim() == (0.5, 3.5)
+        assert axis.get_ylim() == (2.5, -0.5)  # the first block is above
         assert axis.get_xlabel().startswith("stop")
         assert axis.get_ylabel().startswith("start")
         frame = axis.patches[-1]
         assert (frame.get_x() + 0.5, frame.get_y() + 0.5) == (found.best.stop, found.best.start)
+
+
+def test_marks_name_every_cell_and_point_and_say_its_values(ranking_of):  # noqa: F811
+    found = ranking_of(3, SCORES, noise=0.01)
+    said = marks(plot_ranking(found))
+    others = [kind for kind in found.kinds if kind != "range"]
+    assert len(said) == 3 * len(found.ranges) + len(others)
+    for row, layers in enumerate(found.ranges):
+        words = said[f"validity-{layers}"]
+        assert words == said[f"diversity-{layers}"] == said[f"trade-off-{layers}"]
+        assert words.startswith(f"blocks {layers}" + ("" if found.feasible[row] else " (below the floor)") + "\n")
+        for what, values in (("validity", found.mean_validity), ("diversity", found.mean_diversity)):
+            limits, tuned = found.interval(what), values[found.rows("tuned")[0]]
+            interval = f"[{limits.low[row]:.3f}, {limits.high[row]:.3f}]"
+            assert f"\n{what} {values[row]:.3f} {interval}, tuned {tuned:.3f}" in words
+    tuned = said[f"trade-off-tuned-{found.rows('tuned')[0]}"]
+    assert tuned.startswith("tuned\nvalidity")
+    assert ", tuned" not in tuned
+
+
+def test_what_was_not_measured_has_no_mark(ranking_of):  # noqa: F811
+    found = ranking_of(3, {"2:3": (0.95, 0.4)}, method="delta", score=[3.0, 5.0, 1.0, 4.0, 2.0, 6.0])
+    assert list(marks(plot_map(found, "validity"))) == ["validity-2:3"]
+    assert [name for name in marks(plot_trade_off(found)) if ":" in name] == ["trade-off-2:3"]
+
+
+@pytest.mark.parametrize(("chosen", "star"), [("best", "1:2"), ("0:1", "0:1"), (None, None)])
+def test_the_chosen_range_is_framed_and_has_a_star(ranking_of, chosen, star):  # noqa: F811
+    found = ranking_of(3, SCORES)
+    frames = [p for p in plot_map(found, "diversity", chosen=chosen).axes[0].patches if not p.get_fill()]
+    places = {(int(p.get_y() + 0.5), int(p.get_x() + 0.5)) for p in frames}
+    assert {f"{start}:{stop}" for start, stop in places} == ({star} if star else set())
+    axis = plot_trade_off(found, chosen=chosen).axes[0]
+    assert [line.get_gid() for line in stars(axis)] == ([f"trade-off-{star}"] if star else [])
+
+
+def stars(axis):
+    return [line for line in axis.get_lines() if line.get_marker() == "*" and len(line.get_xdata())]
 
 
 def test_the_line_bounds_what_meets_the_floor(ranking_of):  # noqa: F811
@@ -53,8 +97,8 @@ def test_the_line_bounds_what_meets_the_floor(ranking_of):  # noqa: F811
 def test_the_trade_off_shows_all_ranges_and_the_front(ranking_of):  # noqa: F811
     found = ranking_of(3, SCORES)
     axis = plot_ranking(found).axes[2]
-    (points,) = [c for c in axis.collections if isinstance(c, PathCollection)]
-    assert {tuple(p) for p in points.get_offsets().round(9).tolist()} == set(SCORES.values())
+    points = [line for line in axis.get_lines() if str(line.get_gid()).endswith(tuple(SCORES))]
+    assert {tuple(line.get_xydata()[0].round(9).tolist()) for line in points} == set(SCORES.values())
     labels = axis.get_legend_handles_labels()[1]
     assert {"tuned", "all blocks restored", "best 1:2", "Pareto front", "floor, 0.9 x tuned"} <= set(labels)
     front = next(line for line in axis.get_lines() if line.get_label() == "Pareto front")
@@ -65,8 +109,7 @@ def test_cheap_methods_show_block_scores(ranking_of):  # noqa: F811
     found = ranking_of(3, {"2:3": (0.95, 0.4)}, method="delta", score=[3.0, 5.0, 1.0, 4.0, 2.0, 6.0])
     figure = plot_ranking(found)
     assert "block score" in figure.axes[0].get_ylabel()
-    (image,) = figure.axes[1].get_images()
-    assert np.ma.filled(image.get_array(), np.nan)[2, 2] == 6.0
+    assert cells_of(figure.axes[1])[2, 3] == colormaps["viridis"](1.0)
 
 
 def test_nothing_meets_the_floor(ranking_of):  # noqa: F811
@@ -91,29 +134,26 @@ def test_sweep():
     figure = plot_sweep(result)
     assert isinstance(figure, Figure)
     for axis, values in zip(figure.axes[:2], (result.validity, result.diversity), strict=True):
-        grid = np.ma.filled(axis.get_images()[0].get_array(), np.nan)
-        for row, layers in enumerate(ranges):
-            assert grid[layers.start, layers.stop - 1] == pytest.approx(values[row].mean())
+        cells, means = cells_of(axis), values.mean(axis=1)[: len(ranges)]
+        colours = colormaps["viridis"]((means - means.min()) / np.ptp(means))
+        assert cells == {(r.start, r.stop): tuple(colour) for r, colour in zip(ranges, colours, strict=True)}
 
 
 def test_the_trade_off_alone_has_bars_on_both_kinds_of_prompts(ranking_of):  # noqa: F811
-    from slr_probe.show import plot_trade_off
-
     found = ranking_of(3, SCORES, noise=0.01)
     assert len(plot_trade_off(found).axes) == 2  # one panel and its colour bar
     found = replace(found, held_validity=found.validity - 0.1, held_diversity=found.diversity + 0.1)
     best = int(found.order[0])
     for axis, shift in zip(plot_trade_off(found).axes[:2], (0.0, 0.1), strict=True):
         assert ("held-out" in axis.get_title()) == (shift > 0)
-        (star,) = [line.get_xydata()[0] for line in axis.get_lines() if line.get_marker() == "*"]
+        star = stars(axis)[0].get_xydata()[0]
         np.testing.assert_allclose(star, [found.mean_validity[best] - shift, found.mean_diversity[best] + shift])
         assert axis.containers  # intervals
 
 
 def test_maps_alone_need_every_range(ranking_of):  # noqa: F811
     from slr_probe.errors import RankingError
-    from slr_probe.show import plot_maps
 
-    assert len(plot_maps(ranking_of(3, SCORES)).axes) == 4  # two maps, two colour bars
+    assert len(plot_maps(ranking_of(3, SCORES)).axes) == 2
     with pytest.raises(RankingError, match="did not measure every range"):
         plot_maps(ranking_of(3, {"0:1": (0.9, 0.5)}, method="delta", score=[1.0] * 6))
