@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         StudyError: It cannot be read or is not TOML; the message names the line.
     """
-    tomllib = _parser(f"reading {path}")
     try:
         return dict(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
@@ -35,20 +34,10 @@ def read_value(text: str) -> Any:
         >>> read_value("0.8"), read_value("true"), read_value("8:14"), read_value('["qa"]')
         (0.8, True, '8:14', ['qa'])
     """
-    tomllib = _parser("--set")
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text.strip()
-
-
-def _parser(what: str) -> Any:
-    for name in ("tomllib", "tomli"):  # the first is in Python from 3.11 on
-        try:
-            return import_module(name)
-        except ModuleNotFoundError:
-            continue
-    raise StudyError(f"{what} needs Python 3.11, or the package 'tomli' on Python 3.10")
 
 
 def write_toml(tables: Mapping[str, Mapping[str, Any]]) -> str:
