@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,11 @@ def rewrite_tensor(folder: Path, name: str, change: Any) -> Path:
             save_file(tensors, file, metadata={"format": "pt"})
             return file
     raise KeyError(name)
+
+
+def edit_json(path: Path, **changes: Any) -> None:
+    """Set fields of a JSON file."""
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
 def load(folder: Path, dtype: torch.dtype = torch.float32) -> Any:

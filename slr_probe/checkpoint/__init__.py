@@ -2,8 +2,7 @@
 
 from slr_probe.checkpoint.adapter import AdapterCheckpoint
 from slr_probe.checkpoint.folder import Checkpoint
-from slr_probe.checkpoint.identity import combined_hash, identity, model_hash
-from slr_probe.checkpoint.open import open_checkpoint, resolve
+from slr_probe.checkpoint.open import combined_hash, identity, model_hash, open_checkpoint, resolve
 
 __all__ = [
     "AdapterCheckpoint",

@@ -1,10 +1,14 @@
-"""From what a user names (a folder, a hub id, an embedded checkpoint) to a folder on this machine."""
+"""From what a user names (a folder, a hub id, an embedded checkpoint) to an open checkpoint, and what identifies it."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from slr_probe.checkpoint.adapter import AdapterCheckpoint, is_adapter
 from slr_probe.checkpoint.folder import Checkpoint
@@ -12,6 +16,7 @@ from slr_probe.errors import CheckpointError
 
 EMBEDDED = "organism:"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_HARMLESS = frozenset({"_name_or_path", "_model_name_or_path", "_commit_hash", "transformers_version"})
 _WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.tiktoken", "LICENSE*", "NOTICE*"]
 
 
@@ -60,6 +65,25 @@ def open_checkpoint(path: Path, base: Checkpoint | AdapterCheckpoint | None = No
     return AdapterCheckpoint.open(path, base)
 
 
+def combined_hash(weights: str, texts: Mapping[str, bytes]) -> str:
+    """Hash of a fingerprint of weights and of named texts; their order does not count."""
+    found = hashlib.sha256(weights.encode())
+    for name in sorted(texts):
+        found.update(name.encode() + b"\0" + hashlib.sha256(texts[name]).digest())
+    return found.hexdigest()
+
+
+def model_hash(weights: str, config: Mapping[str, Any]) -> str:
+    """Hash of a fingerprint of weights and of a model's config; names, paths and versions in it do not count."""
+    text = json.dumps(_decisive(config), sort_keys=True, default=str)
+    return combined_hash(weights, {"config.json": text.encode()})
+
+
+def identity(checkpoint: Checkpoint | AdapterCheckpoint) -> str:
+    """Hash of a checkpoint's weights (see `Checkpoint.fingerprint`) and config, which for an adapter is its base's."""
+    return model_hash(checkpoint.fingerprint(), checkpoint.config())
+
+
 def _from_hub(name: str, download: bool, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -75,3 +99,9 @@ def _from_hub(name: str, download: bool, revision: str | None) -> Path:
         raise CheckpointError(f"{name} is no local folder and not in the local Hugging Face cache; {advice}") from error
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         raise CheckpointError(f"cannot get {name} from the hub: {error}") from error
+
+
+def _decisive(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _decisive(inner) for key, inner in value.items() if key not in _HARMLESS}
+    return value

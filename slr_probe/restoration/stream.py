@@ -1,4 +1,4 @@
-"""Writing one shard of a hybrid: tuned's header, then every tensor's bytes from where the plan says."""
+"""One shard of a hybrid: cloned or linked where all of it is tuned's, else written tensor by tensor."""
 
 from __future__ import annotations
 
@@ -12,33 +12,78 @@ import numpy as np
 
 from slr_probe.checkpoint import AdapterCheckpoint, Checkpoint
 from slr_probe.checkpoint.shard import FLOATING, Bytes, Shard, TensorInfo, read_bytes, read_chunks, read_into
-from slr_probe.errors import CheckpointError, RecipeError
+from slr_probe.errors import CheckpointError, OutputError, RecipeError
 from slr_probe.pair.side import Side, require_checkpoint
-from slr_probe.restoration.files import CHUNK, finite
 from slr_probe.restoration.plan import Step, mix
 
 if TYPE_CHECKING:
     import torch
 
 
-class _Reader:
-    """Reads tensors through one reused buffer and keeps each source file open once."""
+CHUNK = 2 << 20
+"""Bytes that are held at a time while copying."""
 
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
-        self._buffer = np.empty(CHUNK, dtype=np.uint8)
-        self._files: dict[Path, int] = {}
+_EXPONENTS: dict[str, tuple[Any, Any]] = {
+    "BF16": (np.uint16, np.uint16(0x7F80)),
+    "F16": (np.uint16, np.uint16(0x7C00)),
+    "F32": (np.uint32, np.uint32(0x7F800000)),
+    "F64": (np.uint64, np.uint64(0x7FF0000000000000)),
+}
+_FICLONE = 0x40049409  # Linux ioctl: share the extents of one file with another, copied on write
 
-    def pieces(self, info: TensorInfo) -> Iterator[Bytes]:
-        """The tensor's bytes, in order; each piece is valid until the next is asked for."""
-        if info.path not in self._files:
-            self._files[info.path] = self._stack.enter_context(open(info.path, "rb", buffering=0)).fileno()
-        fd = self._files[info.path]
-        os.lseek(fd, info.start, os.SEEK_SET)
-        for offset in range(0, info.nbytes, CHUNK):
-            piece = self._buffer[: min(CHUNK, info.nbytes - offset)]
-            read_into(fd, piece.data, info)
-            yield piece
+
+def clone(source: Path, out: Path) -> bool:
+    """Make `out` share the disk blocks of `source` (copy on write); False where the file system cannot."""
+    try:
+        import fcntl
+
+        with open(source, "rb") as original, open(out, "xb") as copy:
+            fcntl.ioctl(copy.fileno(), _FICLONE, original.fileno())
+        return True
+    except (ImportError, OSError):
+        out.unlink(missing_ok=True)
+        return False
+
+
+def link(source: Path, out: Path) -> bool:
+    """Hard-link `out` to the file behind `source`.
+
+    Raises:
+        OutputError: The two are on different file systems, or the file system has no hard links.
+    """
+    try:
+        os.link(os.path.realpath(source), out)
+        return True
+    except OSError as error:
+        raise OutputError(
+            f"cannot hard-link {source} into {out.parent}: {error.strerror}; use untouched='copy', or a folder on the "
+            "same file system"
+        ) from error
+
+
+def finite(piece: Bytes, dtype: str) -> bool:
+    """Whether raw bytes of numbers of a safetensors `dtype` hold no NaN and no infinity.
+
+    NaN and infinity are the numbers whose exponent bits are all ones; testing integers is exact and, unlike a
+    sum, needs no second look.
+    """
+    if dtype not in _EXPONENTS:
+        return True
+    words, exponent = _EXPONENTS[dtype]
+    bits = piece.view(words)
+    return not bool(((bits & exponent) == exponent).any())
+
+
+def check_shard(shard: Shard) -> None:
+    """Read a whole shard and check its numbers.
+
+    Raises:
+        CheckpointError: A tensor has NaN or infinite weights.
+    """
+    for info in shard.tensors:
+        for piece in read_bytes(info, CHUNK):
+            if not finite(piece, info.dtype):
+                raise CheckpointError(f"tuned: tensor '{info.name}' has NaN or infinite weights")
 
 
 def write_shard(
@@ -132,3 +177,23 @@ def _raw(tensor: torch.Tensor) -> Bytes:
 def _write(fd: int, view: memoryview) -> None:
     while view:
         view = view[os.write(fd, view) :]
+
+
+class _Reader:
+    """Reads tensors through one reused buffer and keeps each source file open once."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._buffer = np.empty(CHUNK, dtype=np.uint8)
+        self._files: dict[Path, int] = {}
+
+    def pieces(self, info: TensorInfo) -> Iterator[Bytes]:
+        """The tensor's bytes, in order; each piece is valid until the next is asked for."""
+        if info.path not in self._files:
+            self._files[info.path] = self._stack.enter_context(open(info.path, "rb", buffering=0)).fileno()
+        fd = self._files[info.path]
+        os.lseek(fd, info.start, os.SEEK_SET)
+        for offset in range(0, info.nbytes, CHUNK):
+            piece = self._buffer[: min(CHUNK, info.nbytes - offset)]
+            read_into(fd, piece.data, info)
+            yield piece

@@ -19,9 +19,8 @@ from slr_probe.pair.side import Side, open_sides, require_checkpoint
 from slr_probe.progress import progress_bar
 from slr_probe.recipe import Recipe
 from slr_probe.restoration.extras import FORMAT, RECORD
-from slr_probe.restoration.files import CHUNK
 from slr_probe.restoration.plan import plan_hybrid
-from slr_probe.restoration.stream import hybrid_pieces
+from slr_probe.restoration.stream import CHUNK, hybrid_pieces
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from slr_probe import ModelPair, restore, restored, verify_hybrid
 from slr_probe.checkpoint import AdapterCheckpoint, Checkpoint, open_checkpoint
 from slr_probe.errors import CheckpointError, IncompatiblePairError
-from tests.tiny import Pair, load, logits, read_all, snapshot, write_checkpoint
+from tests.tiny import Pair, edit_json, load, logits, read_all, snapshot, write_checkpoint
 from tests.tiny_tokenizer import make_tokenizer
 
 peft = pytest.importorskip("peft")
@@ -144,14 +143,9 @@ def test_the_fingerprint_follows_adapter_and_base(pair_of: Callable[[str], Pair]
     next(iter(weights.values())).mul_(1.01)
     save_file(weights, tmp_path / "adapter" / WEIGHTS)
     seen.add(fingerprint())
-    edit_config(tmp_path / "adapter", lora_alpha=7)
+    edit_json(tmp_path / "adapter" / CONFIG, lora_alpha=7)
     seen.add(fingerprint())
     assert len(seen) == 4
-
-
-def edit_config(folder: Path, **changes: Any) -> None:
-    path = folder / CONFIG
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
 REFUSED = {
@@ -173,7 +167,7 @@ REFUSED = {
 def test_kinds_that_cannot_be_merged_are_refused(case: str, pair_of: Callable[[str], Pair], tmp_path: Path) -> None:
     change, words = REFUSED[case]
     train_adapter(pair_of("llama").base, tmp_path / "adapter")
-    edit_config(tmp_path / "adapter", **change)
+    edit_json(tmp_path / "adapter" / CONFIG, **change)
     with pytest.raises(CheckpointError, match=words):
         ModelPair.load(pair_of("llama").base, tmp_path / "adapter")
 

@@ -9,9 +9,10 @@ import pytest
 from huggingface_hub import constants
 
 from slr_probe import ModelPair, restore, verify_hybrid
-from slr_probe.checkpoint import resolve
+from slr_probe.checkpoint import AdapterCheckpoint, Checkpoint, identity, resolve
 from slr_probe.errors import CheckpointError
-from tests.tiny import Pair, read_all, snapshot
+from tests.checkpoint.test_adapter import train_adapter
+from tests.tiny import Pair, edit_json, read_all, rewrite_tensor, snapshot
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -115,3 +116,31 @@ def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_unknown_embedded_checkpoint_is_named() -> None:
     with pytest.raises(CheckpointError, match="base, sft, dpo"):
         resolve("organism:rl")
+
+
+def test_weights_and_config_count_and_names_do_not(own_pair: Callable[..., Pair]) -> None:
+    folder = own_pair().base
+    first = identity(Checkpoint.open(folder))
+    edit_json(folder / "config.json", _name_or_path="elsewhere", transformers_version="0.0")
+    assert identity(Checkpoint.open(folder)) == first
+    edit_json(folder / "config.json", rms_norm_eps=0.5)
+    second = identity(Checkpoint.open(folder))
+    edit_json(folder / "config.json", rope_parameters={"rope_type": "default", "rope_theta": 7.0})
+    third = identity(Checkpoint.open(folder))
+    rewrite_tensor(folder, "model.norm.weight", lambda tensor: tensor * 2)
+    assert len({first, second, third, identity(Checkpoint.open(folder))}) == 4
+
+
+def test_the_fingerprint_of_weights_is_what_it_was(own_pair: Callable[..., Pair]) -> None:
+    folder = own_pair().base
+    first = Checkpoint.open(folder).fingerprint()
+    edit_json(folder / "config.json", rms_norm_eps=0.5)
+    assert Checkpoint.open(folder).fingerprint() == first
+
+
+def test_an_adapter_has_the_config_of_its_base(own_pair: Callable[..., Pair], tmp_path: Path) -> None:
+    base = own_pair().base
+    train_adapter(base, tmp_path / "adapter")
+    first = identity(AdapterCheckpoint.open(tmp_path / "adapter", Checkpoint.open(base)))
+    edit_json(base / "config.json", rms_norm_eps=0.5)
+    assert identity(AdapterCheckpoint.open(tmp_path / "adapter", Checkpoint.open(base))) != first

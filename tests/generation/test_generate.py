@@ -14,6 +14,7 @@ from slr_probe.generation import run as module
 from slr_probe.generation.ends import end_tokens
 from slr_probe.generation.journal import file_stem
 from tests.generation.vllm_fake import install_fake_vllm
+from tests.tiny import edit_json
 
 PROMPTS = [("a", "Pick a letter."), ("b", "Name a colour."), ("c", "Tell me a joke about a cat.")]
 SHORT = Sampling(max_tokens=10, seed=1)
@@ -275,3 +276,17 @@ def test_vllm_needs_folders(pair, fake_vllm, monkeypatch):
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(GenerationError, match="pip install"):
         generate(pair, PROMPTS, ["tuned"], samples=1, backend="vllm")
+
+
+def test_generation_does_not_go_on_with_another_config(own_pair, tmp_path):
+    folders = own_pair()
+
+    def go(samples: int) -> None:
+        pair, out = ModelPair.load(*folders.folders), tmp_path / "out"
+        generate(pair, [("1", "Pick.")], ["tuned"], samples=samples, sampling=Sampling(max_tokens=2), out=out)
+
+    go(1)
+    for folder in folders.folders:
+        edit_json(folder / "config.json", rms_norm_eps=0.5)
+    with pytest.raises(GenerationError, match="tuned"):
+        go(2)

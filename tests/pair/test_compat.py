@@ -11,7 +11,7 @@ from transformers import AutoConfig
 from slr_probe import ModelPair, restore
 from slr_probe.errors import CheckpointError, IncompatiblePairError
 from slr_probe.pair.compat import compare_configs, compare_files
-from tests.tiny import FAMILIES, Pair, config_of
+from tests.tiny import FAMILIES, Pair, config_of, edit_json
 
 DECISIVE = [
     ("llama", {"hidden_size": 64}),
@@ -133,18 +133,13 @@ def test_files_leave_what_they_cannot_tell_to_transformers() -> None:
     assert compare_files(base, {**base, "rms_norm_eps": 1.0}) is None
 
 
-def edit_config(folder: Path, **changes: Any) -> None:
-    path = folder / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-
-
 @pytest.mark.parametrize("change", [{"rms_norm_eps": 0.5}, {"tie_word_embeddings": True}, {"hidden_act": "relu"}])
 @pytest.mark.parametrize("drop", ["use_cache", None])  # a field left to its default: transformers must fill it in
 def test_checkpoints_that_differ_are_refused_and_leave_nothing(
     change: dict[str, Any], drop: str | None, own_pair: Callable[..., Pair], tmp_path: Path
 ) -> None:
     pair = own_pair("llama")
-    edit_config(pair.tuned, **change)
+    edit_json(pair.tuned / "config.json", **change)
     if drop:
         data = json.loads((pair.base / "config.json").read_text())
         (pair.base / "config.json").write_text(json.dumps({k: v for k, v in data.items() if k != drop}))
@@ -165,7 +160,7 @@ def test_a_default_that_one_file_spells_out_is_no_difference(own_pair: Callable[
 
 def test_notes_reach_the_pair(own_pair: Callable[..., Pair]) -> None:
     pair = own_pair("llama")
-    edit_config(pair.tuned, bos_token_id=9, max_position_embeddings=99)
+    edit_json(pair.tuned / "config.json", bos_token_id=9, max_position_embeddings=99)
     notes = ModelPair.load(pair.base, pair.tuned).notes
     assert notes[:2] == (
         "bos_token_id: base 1, tuned 9; the hybrid takes tuned's",

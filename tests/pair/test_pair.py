@@ -18,6 +18,7 @@ from tests.tiny import (
     FAMILIES,
     VOCAB,
     Pair,
+    edit_json,
     load,
     logits,
     make_model,
@@ -235,9 +236,7 @@ def test_vocabularies_of_different_size(pair_of: Callable[[str], Pair], tmp_path
 def test_remote_code_is_never_run_unasked(own_pair: Callable[..., Pair], tmp_path: Path) -> None:
     pair = own_pair()
     for folder in pair.folders:
-        config = json.loads((folder / "config.json").read_text())
-        config |= {"model_type": "mystery", "auto_map": {"AutoConfig": "evil.EvilConfig"}}
-        (folder / "config.json").write_text(json.dumps(config))
+        edit_json(folder / "config.json", model_type="mystery", auto_map={"AutoConfig": "evil.EvilConfig"})
         (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
     with pytest.raises(IncompatiblePairError, match="trust_remote_code"):
         open_pair(pair)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -162,7 +164,7 @@ def test_the_result_does_not_depend_on_the_chunk_size(
     for i, (base, tuned) in enumerate([pair_of("llama").folders, (half, pair_of("llama").tuned)]):
         expected = restore(base, tuned, recipe, tmp_path / f"whole{i}")
         with monkeypatch.context() as patched:
-            for module in ("files", "stream", "verify"):
+            for module in ("stream", "verify"):
                 patched.setattr(f"slr_probe.restoration.{module}.CHUNK", chunk)
             pieces = restore(base, tuned, recipe, tmp_path / f"pieces{i}")
             assert verify_hybrid(pieces).ok
@@ -231,3 +233,16 @@ def test_a_home_folder_is_understood(llama: Pair, tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("HOME", str(tmp_path))
     assert restore(*llama.folders, "0:1", "~/out") == tmp_path / "out"
     assert verify_hybrid("~/out").ok
+
+
+WITHOUT_TORCH = """
+import sys
+from slr_probe import restore
+restore(sys.argv[1], sys.argv[2], "1:3", sys.argv[3])
+print([name for name in ("torch", "transformers", "pandas", "matplotlib") if name in sys.modules])
+"""
+
+
+def test_whole_blocks_are_restored_without_the_libraries_that_take_long_to_import(llama: Pair, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT_TORCH, *map(str, llama.folders), str(tmp_path / "out")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from slr_probe import Recipe, restore, verify_hybrid
 from slr_probe.checkpoint import Checkpoint
 from slr_probe.errors import CheckpointError, IncompatiblePairError, RecipeError
-from tests.tiny import DEPTH, Pair, read_all, rewrite_tensor, snapshot
+from tests.tiny import DEPTH, Pair, edit_json, read_all, rewrite_tensor, snapshot
 
 RESTORED, KEPT = "model.layers.1.mlp.up_proj.weight", "model.layers.3.mlp.up_proj.weight"
 INDEX = "model.safetensors.index.json"
@@ -91,8 +91,7 @@ def test_missing_and_extra_tensors_are_found(hybrid: Path) -> None:
 
 
 def test_another_config_is_found(hybrid: Path) -> None:
-    config = json.loads((hybrid / "config.json").read_text())
-    (hybrid / "config.json").write_text(json.dumps({**config, "rms_norm_eps": 0.1}))
+    edit_json(hybrid / "config.json", rms_norm_eps=0.1)
     assert verify_hybrid(hybrid).problems == ("config.json is not tuned's",)
 
 

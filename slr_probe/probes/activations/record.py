@@ -20,12 +20,12 @@ from slr_probe.forward.hooks import check_additive, first_nonfinite, recording
 from slr_probe.forward.points import Point, select_points
 from slr_probe.forward.questions import Batch, batches, read_questions
 from slr_probe.layers import LayerRange
+from slr_probe.output_folder import output_folder
 from slr_probe.probes.activations.result import Recording, tensor_name, write_description
 from slr_probe.probes.activations.store import FILE, Memory, Store, Stored, file_bytes, writing
 from slr_probe.progress import progress_bar
 from slr_probe.recipe import Recipe
 from slr_probe.restoration import restored
-from slr_probe.restoration.output import output_folder
 
 if TYPE_CHECKING:
     from jaxtyping import Int

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from slr_probe.errors import ResultError
+from slr_probe.output_folder import output_folder
 from slr_probe.probes.activations.likeness import cosine, linear_cka, relative_distance
 from slr_probe.probes.activations.store import FILE, Store, Stored, file_bytes, writing
-from slr_probe.restoration.output import output_folder
 from slr_probe.result import Result
 
 if TYPE_CHECKING:

@@ -16,11 +16,11 @@ import pytest
 
 from slr_probe import Recipe, restore, verify_hybrid
 from slr_probe.errors import OutputError
+from slr_probe.output_folder import output_folder
 from slr_probe.restoration import disk
-from slr_probe.restoration.output import output_folder
 from tests.tiny import DEPTH, Pair, snapshot
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 RECIPE = "0:4"
 HANG = """
 import importlib, sys, time
