@@ -24,8 +24,7 @@ import torch
 
 from slr_probe import ModelPair
 from slr_probe.generation import Sampling
-from slr_probe.generation.decode import Request, write
-from slr_probe.generation.ends import end_tokens
+from slr_probe.generation.decode import Request, end_tokens, write
 
 TEXTS = (
     "Tell me a short story about a fox and a river.",

@@ -4,8 +4,7 @@
 reads saved or foreign JSONL.
 """
 
-from slr_probe.generation.jsonl import read_outputs
-from slr_probe.generation.outputs import Outputs
+from slr_probe.generation.outputs import Outputs, read_outputs
 from slr_probe.generation.run import generate
 from slr_probe.generation.sampling import Sampling
 

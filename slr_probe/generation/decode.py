@@ -1,23 +1,29 @@
-"""The decoding loop: batches of prompts by length, prefilled once, continued in all their samples at a time."""
+"""The decoding loop: which tokens end an output; batches by length, prefilled once, continued in all their samples."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
+from jinja2 import TemplateError
 from numpy import ndarray
 
 from slr_probe.errors import GenerationError
-from slr_probe.generation.draw import draw
-from slr_probe.generation.keyed import uniforms
+from slr_probe.generation.draw import draw, uniforms
 from slr_probe.generation.sampling import Sampling
 from slr_probe.generation.state import State, may_be_padded
+from slr_probe.pair.prompts import apply_template
+from slr_probe.pair.side import Side
+
+if TYPE_CHECKING:
+    from slr_probe.pair import ModelPair
 
 BATCH_TOKENS = 16_384
+_REPLY = "reply"
 
 
 @dataclass(frozen=True)
@@ -36,19 +42,19 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Written:
+class Sample:
     """One finished sample.
 
     Attributes:
         id: The prompt's id.
-        sample: Its number.
+        number: Which of the prompt's samples it is.
         tokens: What was written, without the token that ended it.
         finished: Whether it ended by itself rather than at the limit.
         end: The token that ended it, where one did.
     """
 
     id: str
-    sample: int
+    number: int
     tokens: tuple[int, ...]
     finished: bool
     end: tuple[int, ...] = ()
@@ -62,7 +68,7 @@ def write(
     ends: Iterable[int],
     stops: Callable[[list[int]], bool] | None = None,
     batch_tokens: int | None = None,
-) -> Iterator[list[Written]]:
+) -> Iterator[list[Sample]]:
     """Write all samples of all requests; yields them as they are finished, in no particular order.
 
     Args:
@@ -132,45 +138,50 @@ def check_lengths(config: Any, requests: Sequence[Request], sampling: Sampling) 
 
 def _write_batch(
     model: Any, batch: list[Request], sampling: Sampling, ends: torch.Tensor, stops: Callable[[list[int]], bool] | None
-) -> Iterator[list[Written]]:
-    owners = [(request.id, sample) for request in batch for sample in request.samples]
-    numbers = np.zeros((len(owners), sampling.max_tokens))
-    if not sampling.greedy:
-        numbers = np.stack([uniforms(sampling.seed, name, sample, sampling.max_tokens) for name, sample in owners])
-    chances = torch.from_numpy(numbers).to(model.device)
+) -> Iterator[list[Sample]]:
+    owners = [(request.id, number) for request in batch for number in request.samples]
+    numbers = _random_numbers(owners, sampling).to(model.device)
     state = _prefill(model, batch)
     rows = np.arange(len(owners))  # which sample each row of the state is
-    open_ = np.ones(len(owners), dtype=bool)
+    unfinished = np.ones(len(owners), dtype=bool)
     tokens = np.zeros((len(owners), sampling.max_tokens), dtype=np.int64)
     for step in range(sampling.max_tokens):
-        drawn = draw(state.logits, chances[torch.from_numpy(rows).to(model.device), step], sampling)
+        drawn = draw(state.logits, numbers[torch.from_numpy(rows).to(model.device), step], sampling)
         tokens[rows, step] = drawn.cpu().numpy()
         ended = torch.isin(drawn, ends).cpu().numpy()
-        halted = np.zeros_like(ended)
+        stopped = np.zeros_like(ended)
         if stops is not None:
-            live = open_[rows] & ~ended
-            halted[live] = [stops(tokens[row, : step + 1].tolist()) for row in rows[live]]
+            going = unfinished[rows] & ~ended
+            stopped[going] = [stops(tokens[row, : step + 1].tolist()) for row in rows[going]]
         last = step == sampling.max_tokens - 1
-        now = open_[rows] & (ended | halted | last)
-        if now.any():
+        finished = unfinished[rows] & (ended | stopped | last)
+        if finished.any():
             yield [
                 _sample(owners[row], tokens[row, : step + 1], bool(by_token), bool(by_text))
-                for row, by_token, by_text in zip(rows[now], ended[now], halted[now], strict=True)
+                for row, by_token, by_text in zip(rows[finished], ended[finished], stopped[finished], strict=True)
             ]
-            open_[rows[now]] = False
-        live = open_[rows]
-        if last or not live.any():
+            unfinished[rows[finished]] = False
+        going = unfinished[rows]
+        if last or not going.any():
             return
-        if 8 * (~live).sum() >= len(rows):  # dropping rows copies the cache, as a step does
-            kept = torch.from_numpy(np.flatnonzero(live))
+        if 8 * (~going).sum() >= len(rows):  # dropping rows copies the cache, as a step does
+            kept = torch.from_numpy(np.flatnonzero(going))
             state.select(kept)
-            rows, drawn = rows[live], drawn[kept.to(drawn.device)]
+            rows, drawn = rows[going], drawn[kept.to(drawn.device)]
         state.step(drawn)
 
 
-def _sample(owner: tuple[str, int], tokens: Int[ndarray, " token"], by_token: bool, by_text: bool) -> Written:
+def _random_numbers(owners: Sequence[tuple[str, int]], sampling: Sampling) -> Float[torch.Tensor, "sample step"]:
+    """The uniform numbers of each sample; zeros for greedy decoding, which looks at none."""
+    steps = sampling.max_tokens
+    if sampling.greedy:
+        return torch.zeros((len(owners), steps), dtype=torch.float64)
+    return torch.from_numpy(np.stack([uniforms(sampling.seed, name, number, steps) for name, number in owners]))
+
+
+def _sample(owner: tuple[str, int], tokens: Int[ndarray, " token"], by_token: bool, by_text: bool) -> Sample:
     size = len(tokens) - by_token
-    return Written(*owner, tuple(tokens[:size].tolist()), by_token or by_text, tuple(tokens[size:].tolist()))
+    return Sample(*owner, tuple(tokens[:size].tolist()), by_token or by_text, tuple(tokens[size:].tolist()))
 
 
 def _prefill(model: Any, batch: list[Request]) -> State:
@@ -179,11 +190,58 @@ def _prefill(model: Any, batch: list[Request]) -> State:
     ids = torch.zeros((len(batch), width), dtype=torch.int64)
     mask = torch.zeros_like(ids)
     for row, request in enumerate(batch):
-        ids[row, width - len(request.ids) :] = torch.tensor(request.ids)
-        mask[row, width - len(request.ids) :] = 1
-        ids[row, : width - len(request.ids)] = request.ids[0]  # any token does: the mask hides it
+        start = width - len(request.ids)
+        ids[row, :start] = request.ids[0]  # any token does: the mask hides it
+        ids[row, start:] = torch.tensor(request.ids)
+        mask[row, start:] = 1
     state = State(model, ids.to(model.device), mask.to(model.device))
     repeats = torch.tensor([len(request.samples) for request in batch])
     if int(repeats.max()) > 1:
         state.select(torch.arange(len(batch)).repeat_interleave(repeats))
     return state
+
+
+def end_tokens(pair: ModelPair) -> tuple[int, ...]:
+    """Tokens that end an output of any model of the pair.
+
+    The end tokens in the generation settings (or config) of tuned and of base, the tokenizer's, and the one that the
+    chat template puts after an assistant's turn. All models share them, so none gets to write longer than another.
+    """
+    tokenizer = pair.tokenizer
+    declared = _declared(pair.tuned_side) | _declared(pair.base_side) | _as_ids(tokenizer.eos_token_id)
+    return tuple(sorted(declared | _end_of_turn(tokenizer)))
+
+
+def _declared(side: Side) -> set[int]:
+    from transformers import GenerationConfig
+
+    settings: Any = None
+    if side.model is not None:
+        settings = getattr(side.model, "generation_config", None)
+    elif side.path is not None:
+        try:
+            settings = GenerationConfig.from_pretrained(side.path, local_files_only=True)
+        except (OSError, ValueError):  # there is none, or it is damaged: the config has the token as well
+            settings = None
+    text = side.config.get_text_config(decoder=True)
+    return _as_ids(getattr(settings, "eos_token_id", None)) or _as_ids(getattr(text, "eos_token_id", None))
+
+
+def _as_ids(value: Any) -> set[int]:
+    if value is None:
+        return set()
+    return {int(value)} if isinstance(value, int) else {int(token) for token in value}
+
+
+def _end_of_turn(tokenizer: Any) -> set[int]:
+    """The special token right after an assistant's message, if the chat template puts one there."""
+    if not getattr(tokenizer, "chat_template", None):
+        return set()
+    turns = [{"role": "user", "content": "question"}, {"role": "assistant", "content": _REPLY}]
+    try:
+        text = apply_template(tokenizer, turns, open_turn=False)
+    except (TemplateError, ValueError, TypeError):
+        return set()
+    after = tokenizer(text.rpartition(_REPLY)[2].lstrip(), add_special_tokens=False)["input_ids"]
+    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special} | {*tokenizer.all_special_ids}
+    return {int(after[0])} if _REPLY in text and after and after[0] in special else set()

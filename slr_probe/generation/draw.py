@@ -1,9 +1,13 @@
-"""From logits to the next token: the filters of `Sampling`, then the inverse of the distribution function."""
+"""From logits to the next token: random numbers of a sample, the filters of `Sampling`, the inverse distribution."""
 
 from __future__ import annotations
 
+import hashlib
+
+import numpy as np
 import torch
 from jaxtyping import Float, Int
+from numpy import ndarray
 from torch import Tensor
 
 from slr_probe.errors import GenerationError
@@ -11,6 +15,27 @@ from slr_probe.generation.sampling import Sampling
 
 _BLOCK = 512
 _HEAD = 256
+
+
+def uniforms(seed: int, prompt: str, sample: int, count: int) -> Float[ndarray, " step"]:
+    """Uniform numbers in [0, 1) for the steps of one sample, keyed by seed, prompt id and number of the sample.
+
+    From the counter-based generator Philox (Salmon et al. 2011), so they depend on nothing else: neither on the batch
+    nor on the order of work. More steps only append. The model is not part of the key: all models draw with the same
+    numbers, so their differences are free of one source of noise, and equal models write equal texts.
+
+    Examples:
+        >>> bool((uniforms(0, "moon", 3, 8)[:5] == uniforms(0, "moon", 3, 5)).all())
+        True
+    """
+    return np.random.Generator(np.random.Philox(key=sample_key(seed, prompt, sample))).random(count)
+
+
+def sample_key(seed: int, prompt: str, sample: int) -> int:
+    """128 bits for one sample of one prompt."""
+    # The id comes last, so no two keys read alike; "surrogatepass" since ids may come from files of others.
+    data = f"{seed}:{sample}:".encode() + prompt.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(data, digest_size=16).digest(), "little")
 
 
 @torch.inference_mode()

@@ -10,7 +10,7 @@ from typing import Any
 
 from slr_probe.errors import GenerationError, ResultError
 from slr_probe.files import append_jsonl, digest, drop_partial_line, read_jsonl, write_json
-from slr_probe.generation.jsonl import SETTINGS
+from slr_probe.generation.outputs import SETTINGS
 
 _FORMAT = "slr_probe.outputs/1"
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,11 +19,12 @@ from slr_probe.pair.prompts import Format
 from slr_probe.progress import progress_bar
 
 if TYPE_CHECKING:
-    from slr_probe.generation.decode import Request, Written
+    from slr_probe.generation.decode import Request, Sample
     from slr_probe.pair import ModelPair
 
 _DEFAULT = Sampling()
 Done = dict[tuple[str, int], tuple[str, bool]]
+"""Text and end of each finished sample, by prompt id and number of the sample."""
 
 
 def generate(
@@ -82,94 +84,99 @@ def generate(
         from slr_probe.generation.vllm import check_folders
 
         check_folders(pair, sources)
-    rendered = {f: _render(pair, prompts, f) for f in dict.fromkeys(source.format for source in sources)}
-    ends = _ends(pair)
-    wanted = [(name, k) for name, _ in prompts for k in range(samples)]
-    found: dict[str, Outputs] = {}
-    with progress_bar(len(wanted) * len(sources), "generate", unit=" samples", show=progress) as ticker:
+    rendered = {format: _render(pair, prompts, format) for format in dict.fromkeys(s.format for s in sources)}
+    call = _Call(pair, dict(prompts), sampling, _ends(pair), batch_tokens, backend)
+    outputs: dict[str, Outputs] = {}
+    total = len(prompts) * samples
+    with progress_bar(total * len(sources), "generate", unit=" samples", show=progress) as bar:
         for source in sources:
-            journal = _journal(pair, source, sampling, ends, backend, out)
-            done: Done = {} if journal is None else journal.done
+            journal = _journal(call, source, out)
             if journal is not None:
                 journal.check_prompts(prompts, rendered[source.format])
-            missing = _missing(wanted, done, rendered[source.format])
-            ticker.update(len(wanted) - sum(len(request.samples) for request in missing))
-            for rows in _rows(pair, source, missing, dict(prompts), sampling, ends, batch_tokens, backend):
+            done: Done = {} if journal is None else journal.done
+            requests = _missing(samples, done, rendered[source.format])
+            bar.update(total - sum(len(request.samples) for request in requests))
+            for lines in _lines(call, source, requests):
                 if journal is not None:
-                    journal.append(rows)
-                done.update({(row["id"], row["sample"]): (row["text"], row["finished"]) for row in rows})
-                ticker.update(len(rows))
-            found[source.name] = _collect(source.name, prompts, samples, done, sampling)
-    return found
+                    journal.append(lines)
+                done.update({(line["id"], line["sample"]): (line["text"], line["finished"]) for line in lines})
+                bar.update(len(lines))
+            outputs[source.name] = _collect(source.name, prompts, samples, done, sampling)
+    return outputs
 
 
-def _rows(
-    pair: ModelPair,
-    source: Source,
-    requests: list[Request],
-    prompts: Mapping[str, str],
-    sampling: Sampling,
-    ends: tuple[int, ...],
-    batch_tokens: int | None,
-    backend: str,
-) -> Iterator[list[dict[str, Any]]]:
+@dataclass(frozen=True)
+class _Call:
+    """What all models of one call of `generate` share.
+
+    Attributes:
+        pair: The pair.
+        prompts: User messages by id.
+        sampling: How tokens are drawn.
+        ends: Tokens that end an output.
+        batch_tokens: Bound on rows x (longest prompt + longest output) of a batch; None for the default.
+        backend: "hf" or "vllm".
+    """
+
+    pair: ModelPair
+    prompts: Mapping[str, str]
+    sampling: Sampling
+    ends: tuple[int, ...]
+    batch_tokens: int | None
+    backend: str
+
+    def stopped(self, tokens: list[int]) -> bool:
+        """Whether the tokens so far hold a string that ends the output."""
+        text = str(self.pair.tokenizer.decode(tokens, skip_special_tokens=True))
+        return any(stop in text for stop in self.sampling.stop)
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """Tokens as text, cut before the first string that ends an output."""
+        decode = self.pair.tokenizer.decode
+        whole = str(decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        cuts = [whole.find(stop) for stop in self.sampling.stop if stop in whole]
+        return whole[: min(cuts, default=len(whole))]
+
+
+def _lines(call: _Call, source: Source, requests: list[Request]) -> Iterator[list[dict[str, Any]]]:
     """Lines of JSONL as samples are finished; of a greedy request one sample is written and then repeated."""
-    from dataclasses import replace
-
-    copies = {request.id: request.samples for request in requests}
+    if not requests:
+        return
     hashes = {request.id: hash_ids(request.ids) for request in requests}
-    if sampling.greedy:
+    copies = {request.id: request.samples for request in requests}
+    if call.sampling.greedy:
         requests = [replace(request, samples=request.samples[:1]) for request in requests]
-    text = _text_of(pair, sampling)
-    for written in _write(pair, source, requests, sampling, ends, batch_tokens, backend) if requests else ():
-        yield [
-            {
-                "model": source.name, "id": one.id, "prompt": prompts[one.id], "sample": sample,
-                "text": text(one.tokens), "finished": one.finished, "tokens": len(one.tokens),
-                "rendered": hashes[one.id],
+    for finished in _write(call, source, requests):
+        lines = []
+        for sample in finished:
+            line = {
+                "model": source.name,
+                "id": sample.id,
+                "prompt": call.prompts[sample.id],
+                "sample": sample.number,
+                "text": call.text(sample.tokens),
+                "finished": sample.finished,
+                "tokens": len(sample.tokens),
+                "rendered": hashes[sample.id],
             }
-            for one in written for sample in (copies[one.id] if sampling.greedy else (one.sample,))
-        ]  # fmt: skip
+            numbers = copies[sample.id] if call.sampling.greedy else (sample.number,)
+            lines += [{**line, "sample": number} for number in numbers]
+        yield lines
 
 
-def _write(
-    pair: ModelPair,
-    source: Source,
-    requests: list[Request],
-    sampling: Sampling,
-    ends: tuple[int, ...],
-    batch_tokens: int | None,
-    backend: str,
-) -> Iterator[list[Written]]:
-    if backend == "vllm":
+def _write(call: _Call, source: Source, requests: list[Request]) -> Iterator[list[Sample]]:
+    """Samples of one model as they are finished."""
+    if call.backend == "vllm":
         from slr_probe.generation.vllm import folder_of, write_vllm
 
-        dtype = None if pair.dtype is None else str(pair.dtype).removeprefix("torch.")
-        yield from write_vllm(folder_of(pair, source), requests, sampling, ends=ends, dtype=dtype)
+        folder, dtype = folder_of(call.pair, source), _dtype(call.pair, None)
+        yield from write_vllm(folder, requests, call.sampling, ends=call.ends, dtype=dtype)
         return
     from slr_probe.generation.decode import write
 
-    decode = pair.tokenizer.decode
-    stops = None
-    if sampling.stop:
-
-        def stops(tokens: list[int]) -> bool:
-            text = str(decode(tokens, skip_special_tokens=True))
-            return any(stop in text for stop in sampling.stop)
-
-    with source.model(pair) as model:
-        yield from write(model, requests, sampling, ends=ends, stops=stops, batch_tokens=batch_tokens)
-
-
-def _text_of(pair: ModelPair, sampling: Sampling) -> Callable[[Sequence[int]], str]:
-    """Tokens to text, cut before the first string that ends an output."""
-    decode = pair.tokenizer.decode
-
-    def text(tokens: Sequence[int]) -> str:
-        whole = str(decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False))
-        return whole[: min((whole.find(stop) for stop in sampling.stop if stop in whole), default=len(whole))]
-
-    return text
+    stops = call.stopped if call.sampling.stop else None
+    with source.model(call.pair) as model:
+        yield from write(model, requests, call.sampling, ends=call.ends, stops=stops, batch_tokens=call.batch_tokens)
 
 
 def _check(
@@ -201,19 +208,21 @@ def _render(pair: ModelPair, prompts: list[tuple[str, str]], format: Format) -> 
 
 
 def _ends(pair: ModelPair) -> tuple[int, ...]:
-    from slr_probe.generation.ends import end_tokens
+    from slr_probe.generation.decode import end_tokens
 
     return end_tokens(pair)
 
 
-def _missing(wanted: list[tuple[str, int]], done: Done, rendered: Mapping[str, tuple[int, ...]]) -> list[Request]:
+def _missing(samples: int, done: Done, rendered: Mapping[str, tuple[int, ...]]) -> list[Request]:
+    """Requests for the samples that are not there yet."""
     from slr_probe.generation.decode import Request
 
-    missing: dict[str, list[int]] = {}
-    for name, sample in wanted:
-        if (name, sample) not in done:
-            missing.setdefault(name, []).append(sample)
-    return [Request(name, rendered[name], tuple(numbers)) for name, numbers in missing.items()]
+    requests = []
+    for name, ids in rendered.items():
+        numbers = tuple(number for number in range(samples) if (name, number) not in done)
+        if numbers:
+            requests.append(Request(name, ids, numbers))
+    return requests
 
 
 def _collect(model: str, prompts: list[tuple[str, str]], samples: int, done: Done, sampling: Sampling) -> Outputs:
@@ -228,14 +237,14 @@ def _collect(model: str, prompts: list[tuple[str, str]], samples: int, done: Don
     )
 
 
-def _journal(
-    pair: ModelPair, source: Source, sampling: Sampling, ends: tuple[int, ...], backend: str, out: Any
-) -> Journal | None:
+def _journal(call: _Call, source: Source, out: Any) -> Journal | None:
+    """The file of one model's outputs, with all that decides what they are; None where nothing is kept."""
     if out is None:
         return None
     from slr_probe.checkpoint import identity, open_checkpoint
     from slr_probe.pair.side import fingerprint
 
+    pair = call.pair
     template = str(getattr(pair.tokenizer, "chat_template", None) or "") if source.format == "chat" else ""
     folder = source.what if isinstance(source.what, Path) else None
     made = {
@@ -244,19 +253,23 @@ def _journal(
         "tuned": fingerprint(pair.tuned_side) if folder is None else identity(open_checkpoint(folder)),
         "format": source.format,
         "chat_template": digest(template.encode())[:16] if template else None,
-        "sampling": sampling.to_dict(),
-        "ends": list(ends),
-        "dtype": "as stored" if pair.dtype is None else str(pair.dtype).removeprefix("torch."),
-        "backend": backend,
+        "sampling": call.sampling.to_dict(),
+        "ends": list(call.ends),
+        "dtype": _dtype(pair, "as stored"),
+        "backend": call.backend,
     }
-    return Journal(Path(out), source.name, made, _versions(backend))
+    return Journal(Path(out), source.name, made, _versions(call.backend))
+
+
+def _dtype(pair: ModelPair, default: str | None) -> str | None:
+    return default if pair.dtype is None else str(pair.dtype).removeprefix("torch.")
 
 
 def _versions(backend: str) -> dict[str, str]:
-    found = {}
+    versions = {}
     for package in ("slr-probe", "torch", "transformers", *(("vllm",) if backend == "vllm" else ())):
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:  # a source tree that is not installed
-            found[package] = "unknown"
-    return found
+            versions[package] = "unknown"
+    return versions

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from slr_probe.checkpoint import AdapterCheckpoint
 from slr_probe.errors import GenerationError
-from slr_probe.generation.decode import Request, Written
-from slr_probe.generation.keyed import sample_key
+from slr_probe.generation.decode import Request, Sample
+from slr_probe.generation.draw import sample_key
 from slr_probe.generation.sampling import Sampling
 from slr_probe.generation.sources import Source
 
@@ -78,7 +78,7 @@ def write_vllm(
     ends: Sequence[int],
     dtype: str | None = None,
     trust_remote_code: bool = False,
-) -> Iterator[list[Written]]:
+) -> Iterator[list[Sample]]:
     """Write all samples of all requests with one engine; see `decode.write`.
 
     Raises:
@@ -87,19 +87,22 @@ def write_vllm(
     vllm = load_vllm()
     # generation_config="vllm": nothing is taken from the checkpoint's own sampling settings.
     engine: Any = vllm.LLM(
-        model=str(folder), dtype=dtype or "auto", seed=sampling.seed, trust_remote_code=trust_remote_code,
+        model=str(folder),
+        dtype=dtype or "auto",
+        seed=sampling.seed,
+        trust_remote_code=trust_remote_code,
         generation_config="vllm",
-    )  # fmt: skip
-    work = [(request, sample) for request in requests for sample in request.samples]
+    )
+    work = [(request, number) for request in requests for number in request.samples]
     for start in range(0, len(work), _CHUNK):
         part = work[start : start + _CHUNK]
         prompts = [{"prompt_token_ids": list(request.ids)} for request, _ in part]
-        options = [vllm.SamplingParams(**_options(sampling, request.id, sample, ends)) for request, sample in part]
-        found = engine.generate(prompts, options, use_tqdm=False)
-        yield [_written(request.id, sample, out, ends) for (request, sample), out in zip(part, found, strict=True)]
+        options = [vllm.SamplingParams(**_options(sampling, request.id, number, ends)) for request, number in part]
+        outputs = engine.generate(prompts, options, use_tqdm=False)
+        yield [_sample(request.id, number, out, ends) for (request, number), out in zip(part, outputs, strict=True)]
 
 
-def _options(sampling: Sampling, prompt: str, sample: int, ends: Sequence[int]) -> dict[str, Any]:
+def _options(sampling: Sampling, prompt: str, number: int, ends: Sequence[int]) -> dict[str, Any]:
     return {
         "n": 1,
         "temperature": sampling.temperature,
@@ -107,7 +110,7 @@ def _options(sampling: Sampling, prompt: str, sample: int, ends: Sequence[int]) 
         "top_k": sampling.top_k,
         "min_p": sampling.min_p,
         "max_tokens": sampling.max_tokens,
-        "seed": sample_key(sampling.seed, prompt, sample) % 2**63,
+        "seed": sample_key(sampling.seed, prompt, number) % 2**63,
         "stop": list(sampling.stop) or None,
         "stop_token_ids": list(ends),
         "skip_special_tokens": True,
@@ -117,9 +120,9 @@ def _options(sampling: Sampling, prompt: str, sample: int, ends: Sequence[int]) 
     }
 
 
-def _written(prompt: str, sample: int, out: Any, ends: Sequence[int]) -> Written:
+def _sample(prompt: str, number: int, out: Any, ends: Sequence[int]) -> Sample:
     best = out.outputs[0]
     tokens = [int(token) for token in best.token_ids]
     if tokens and tokens[-1] in ends:
         tokens.pop()
-    return Written(prompt, sample, tuple(tokens), best.finish_reason == "stop")
+    return Sample(prompt, number, tuple(tokens), best.finish_reason == "stop")

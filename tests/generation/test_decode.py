@@ -11,7 +11,7 @@ from slr_probe import ModelPair
 from slr_probe.errors import GenerationError
 from slr_probe.generation import Sampling, generate
 from slr_probe.generation.decode import Request, batches, write
-from slr_probe.generation.keyed import uniforms
+from slr_probe.generation.draw import uniforms
 from slr_probe.generation.state import State, may_be_padded
 from tests.tiny import VOCAB, make_model
 
@@ -27,7 +27,7 @@ def texts_of(model, asked, sampling, ends=(3,), samples=1, **options):
     requests = [Request(str(i), ids, tuple(range(samples))) for i, ids in enumerate(asked)]
     found = [one for part in write(model, requests, sampling, ends=ends, **options) for one in part]
     assert len(found) == len(asked) * samples
-    return {(one.id, one.sample): one for one in found}
+    return {(one.id, one.number): one for one in found}
 
 
 @torch.inference_mode()
@@ -52,10 +52,9 @@ def test_greedy_equals_transformers(family):
     model = make_model(family, seed=3)
     found = texts_of(model, prompts(), GREEDY)
     for i, ids in enumerate(prompts()):
-        out = model.generate(
-            torch.tensor([ids]), attention_mask=torch.ones(1, len(ids), dtype=torch.int64), do_sample=False,
-            max_new_tokens=12, eos_token_id=3, pad_token_id=0,
-        )  # fmt: skip
+        prompt = torch.tensor([ids])
+        options = {"do_sample": False, "max_new_tokens": 12, "eos_token_id": 3, "pad_token_id": 0}
+        out = model.generate(prompt, attention_mask=torch.ones_like(prompt), **options)
         tokens = out[0, len(ids) :].tolist()
         expected = tokens[: tokens.index(3)] if 3 in tokens else tokens
         assert list(found[str(i), 0].tokens) == expected

@@ -16,8 +16,7 @@ from transformers import (
 
 from slr_probe.errors import GenerationError
 from slr_probe.generation import Sampling
-from slr_probe.generation.draw import draw, weights
-from slr_probe.generation.keyed import uniforms
+from slr_probe.generation.draw import draw, uniforms, weights
 
 SETTINGS = [
     {},

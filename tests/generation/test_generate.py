@@ -11,7 +11,7 @@ from slr_probe import ModelPair, Recipe
 from slr_probe.errors import GenerationError, OutputError, PromptError, RecipeError, ResultError
 from slr_probe.generation import Outputs, Sampling, generate, read_outputs
 from slr_probe.generation import run as module
-from slr_probe.generation.ends import end_tokens
+from slr_probe.generation.decode import end_tokens
 from slr_probe.generation.journal import file_stem
 from tests.generation.vllm_fake import install_fake_vllm
 from tests.tiny import edit_json
@@ -120,9 +120,9 @@ def test_a_prompt_that_is_rendered_otherwise_is_an_error(pair, tmp_path, monkeyp
     monkeypatch.undo()
     assert generate(pair, PROMPTS[:2], ["tuned"], **asked)["tuned"].samples == 1
     rows = [json.loads(line) for line in (tmp_path / "tuned.jsonl").read_text().splitlines()]
-    (tmp_path / "tuned.jsonl").write_text("".join(
-        json.dumps({key: value for key, value in row.items() if key != "rendered"}) + "\n" for row in rows
-    ))  # fmt: skip
+    for row in rows:
+        del row["rendered"]
+    (tmp_path / "tuned.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert generate(pair, PROMPTS, ["tuned"], **asked)["tuned"].samples == 1
 
 

@@ -69,13 +69,12 @@ def sample_examples(
     pair: ModelPair, prompts: Sequence[Sequence[int]], *, samples: int = 4, max_tokens: int = 1, seed: int = 0
 ) -> list[Example]:
     """The same for prompts that are rendered already, as token ids; replies stay token ids, with the end token."""
-    from slr_probe.generation.decode import Request, write
-    from slr_probe.generation.ends import end_tokens
+    from slr_probe.generation.decode import Request, end_tokens, write
 
     sampling = _check(prompts, samples, max_tokens, 1.0, seed)
     requests = [Request(str(i), tuple(ids), tuple(range(samples))) for i, ids in enumerate(prompts)]
     replies = {
-        (one.id, one.sample): (*one.tokens, *one.end)
+        (one.id, one.number): (*one.tokens, *one.end)
         for rows in write(pair.tuned, requests, sampling, ends=end_tokens(pair))
         for one in rows
     }

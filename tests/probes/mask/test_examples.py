@@ -10,7 +10,7 @@ import pytest
 
 from slr_probe import ModelPair
 from slr_probe.errors import MaskError, PromptError
-from slr_probe.generation.ends import end_tokens
+from slr_probe.generation.decode import end_tokens
 from slr_probe.pair.prompts import PromptRenderer
 from slr_probe.probes.mask.examples import Example, load_examples, read_conversations, render
 from slr_probe.probes.mask.sample import sample_conversations, sample_examples
