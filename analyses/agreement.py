@@ -20,7 +20,7 @@ from slr_probe import ModelPair, organism, rank_layers
 from slr_probe.rank import RangeRanking, roc_auc
 from slr_probe.rank.regret import random_regret, regret_curve, spearman_interval
 from slr_probe.rank.scorers import SCORERS
-from slr_probe.show import plot_agreement
+from slr_probe.show.agreement import plot_agreement
 from slr_probe.study.context import Context
 from slr_probe.study.stages.prompts import choose
 

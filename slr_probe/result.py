@@ -1,11 +1,12 @@
-"""What all results share: they are saved whole or not at all, loaded without pickle, and shown in Jupyter."""
+"""What all results share: they are saved whole or not at all, loaded without pickle, and shown in one way."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import fields
-from html import escape
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -21,21 +22,41 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound="Result")
 
 
-class Result:
+class Shown:
+    """What can be printed and drawn: `slr_probe.show` has a module for it, the view, found by its name.
+
+    This is the only way from a result up to its text, table for print and figure, as pandas finds its plotting backend.
+    """
+
+    view: ClassVar[str] = "table"
+    """A module of `slr_probe.show` with `text(result)`, `html(result)` and `figure(result, **options)`."""
+
+    def plot(self, **options: Any) -> Figure:
+        """The result as a figure; see `figure` of its view for what is drawn and which options there are."""
+        figure: Figure = self._view().figure(self, **options)
+        return figure
+
+    def __repr__(self) -> str:
+        return str(self._view().text(self))
+
+    def _repr_html_(self) -> str:
+        return str(self._view().html(self))
+
+    def _view(self) -> Any:
+        return import_module(f"slr_probe.show.{self.view}")
+
+
+class Result(Shown):
     """Base of results: a frozen dataclass whose fields are NumPy arrays and plain data (text, numbers, tuples).
 
     `save` writes one `.npz` file: every array field under its own name (`allow_pickle=False`, so text arrays must have
-    a fixed-width dtype), all other fields as JSON. A subclass sets `kind` (name and version of its format).
+    a fixed-width dtype), all other fields as JSON. A subclass sets `kind` (name and version of its format) and `view`.
     """
 
     kind: ClassVar[str]
 
     def to_dataframe(self) -> pd.DataFrame:
         """The result as a table."""
-        raise NotImplementedError
-
-    def plot(self) -> Figure:
-        """The result as a figure."""
         raise NotImplementedError
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -57,15 +78,34 @@ class Result:
         arrays, plain = read_npz(Path(path), cls.kind)
         return from_fields(cls, arrays, plain, str(path))
 
-    def _repr_html_(self) -> str:
-        rows = self.to_dataframe()
-        table = rows.to_html(index=False, max_rows=20, float_format=lambda v: f"{v:.4g}", na_rep="")
-        return html_text(repr(self)) + str(table)
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a table as plain data for JSON."""
+    rows = table.to_dict(orient="records")
+    return [{str(name): plain_value(value) for name, value in row.items()} for row in rows]
 
 
-def html_text(text: str) -> str:
-    """Text for Jupyter that keeps its lines and columns."""
-    return f'<pre style="font-family: monospace; white-space: pre; overflow-x: auto">{escape(text)}</pre>'
+def plain_value(value: Any) -> Any:
+    """A cell for JSON: no NumPy type; None where a number is missing or not finite.
+
+    Examples:
+        >>> plain_value(np.float64(0.5)), plain_value(float("nan")), plain_value("text")
+        (0.5, None, 'text')
+    """
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def limits(name: str, interval: Any, at: Any = ...) -> dict[str, Any]:
+    """Columns of an interval: the estimate under its name, the limits as `name_low` and `name_high`.
+
+    Args:
+        name: Name of the quantity.
+        interval: An `Interval`.
+        at: Which entries; default: all.
+    """
+    return {name: interval.estimate[at], f"{name}_low": interval.low[at], f"{name}_high": interval.high[at]}
 
 
 def split_fields(result: Any) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:

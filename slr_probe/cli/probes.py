@@ -88,7 +88,7 @@ def lens(
     """
     from slr_probe.pair import ModelPair
     from slr_probe.probes.lens.lens import logit_lens
-    from slr_probe.show.lens_table import lines
+    from slr_probe.show.lens import lines
 
     check_places(out, json_file)
     pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)
@@ -127,7 +127,7 @@ def patch(
     """
     from slr_probe.pair import ModelPair
     from slr_probe.probes.patching.patch import patch_activations
-    from slr_probe.show.patching_table import lines
+    from slr_probe.show.patching import lines
 
     check_places(out, json_file)
     pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)

@@ -13,14 +13,16 @@ from numpy import ndarray
 
 from slr_probe.errors import LineageError
 from slr_probe.lineage.losses import Change, changes
-from slr_probe.result import Result
+from slr_probe.result import Result, limits, records
 from slr_probe.scoring.decompose import Decomposition, decompose
-from slr_probe.show import lineage_text as text
 from slr_probe.stats.interval import Interval, interval_where_defined
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
+
+
+MEAN = "mean over tasks"
+"""Name of the mean in tables, where it is a task of its own."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,6 +51,7 @@ class Lineage(Result):
     """
 
     kind: ClassVar[str] = "slr_probe.lineage/1"
+    view: ClassVar[str] = "lineage"
 
     stages: tuple[str, ...]
     parents: tuple[int, ...]
@@ -104,24 +107,14 @@ class Lineage(Result):
 
     @cached_property
     def _changes(self) -> tuple[Change, ...]:
-        return tuple(
-            changes(
-                self.values[:, :, i],
-                self.parents,
-                [self._labels(t) for t in range(len(self.tasks))],
-                level=self.level,
-                resamples=self.resamples,
-                seed=self.seed,
-            )
-            for i in range(len(self.metrics))
-        )
+        by_metric = np.moveaxis(self.values, 2, 0)
+        return tuple(changes(values, self.parents, self.categories, **self._options) for values in by_metric)
 
     def diversity(self, task: str, metric: str | None = None) -> Interval:
         """Mean over prompts of one metric for every stage, base included."""
         t = self._task(task)
         rows = self.values[t, :, self.metrics.index(self._known(metric)), : max(len(self.prompt_ids[t]), 1)]
-        return interval_where_defined(rows, self._labels(t) or [""], level=self.level, resamples=self.resamples,
-                                      seed=self.seed)  # fmt: skip
+        return interval_where_defined(rows, self.categories[t] or [""], **self._options)
 
     def decomposition(self, task: str, metric: str = "ead") -> Decomposition:
         """How much of each stage's loss is variety of errors, and how much spread among correct outputs.
@@ -134,7 +127,7 @@ class Lineage(Result):
         t, n = self._task(task), len(self.prompt_ids[self._task(task)])
         at = [self.metrics.index(name) for name in (metric, f"{metric}_correct")]
         parts = {s: (self.values[t, i, at[0], :n], self.values[t, i, at[1], :n]) for i, s in enumerate(self.stages)}
-        return decompose(parts, level=self.level, resamples=self.resamples, seed=self.seed)
+        return decompose(parts, **self._options)
 
     # -- where ---------------------------------------------------------------------------------------------------
 
@@ -154,34 +147,66 @@ class Lineage(Result):
             raise LineageError("this lineage was made from outputs or scores: nothing is known of its layers")
         lost = self.entropy_base - self.entropy
         values = lost[at] - lost[self.parents[at]] if previous and self.parents[at] > 0 else lost[at]
-        return interval_where_defined(values, self.lens_categories or [""] * values.shape[1], level=self.level,
-                                      resamples=self.resamples, seed=self.seed)  # fmt: skip
+        return interval_where_defined(values, self.lens_categories or [""] * values.shape[1], **self._options)
 
-    # -- showing it ----------------------------------------------------------------------------------------------
+    # -- as tables -----------------------------------------------------------------------------------------------
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each metric, task (and mean over tasks) and stage, with limits as `_low` and `_high`."""
-        return text.table(self)
+        import pandas as pd
+
+        return pd.DataFrame([row for metric in self.metrics for row in self._rows(metric)])
 
     def depth_table(self) -> pd.DataFrame:
         """One row for each stage and block: weight change, and entropy collapse with its interval."""
-        return text.depth_table(self)
+        import pandas as pd
 
-    def plot(self) -> Figure:
-        """When and where: retained diversity and losses by stage, weight change and entropy collapse over depth."""
-        from slr_probe.show.lineage import plot_lineage
-
-        return plot_lineage(self)
+        parts = [pd.DataFrame(self._blocks(stage)) for stage in self.later] if self.has_depth else []
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return text.plain(self)
+        return {
+            "stages": list(self.stages),
+            "previous": [None if parent < 0 else self.stages[parent] for parent in self.parents],
+            "metric": self.metric,
+            "table": records(self.to_dataframe()),
+            "depth": records(self.depth_table()),
+            "settings": dict(self.settings),
+            "notes": list(self.notes),
+        }
 
-    def __repr__(self) -> str:
-        return text.text(self)
+    def _rows(self, metric: str) -> list[dict[str, Any]]:
+        """The table of one metric: its tasks, then their mean."""
+        found, rows = self.change(metric), []
+        for t in np.flatnonzero(found.prompts):
+            task, levels = self.tasks[t], self.diversity(self.tasks[t], metric)
+            for s in range(len(self.later)):
+                row = self._place(metric, task, s) | {"prompts": int(found.prompts[t])}
+                row |= {"base": levels.estimate[0], "value": levels.estimate[s + 1]}
+                rows.append(row | limits("stage_loss", found.loss, (t, s)) | limits("retained", found.retained, (t, s)))
+        if len(self.tasks) > 1 and found.defined.any():
+            for s in range(len(self.later)):
+                row = self._place(metric, MEAN, s) | {"prompts": int(found.prompts[found.defined].sum())}
+                rows.append(row | limits("stage_loss", found.mean_loss, s) | limits("retained", found.mean_retained, s))
+        return rows
 
-    def _repr_html_(self) -> str:
-        return text.html(self)
+    def _place(self, metric: str, task: str, later: int) -> dict[str, Any]:
+        stage, previous = self.later[later], self.stages[self.parents[later + 1]]
+        return {"metric": metric, "task": task, "stage": stage, "previous": previous}
+
+    def _blocks(self, stage: str) -> dict[str, Any]:
+        """The table of one stage: a row a block."""
+        at = self.stage(stage)
+        columns = {
+            "stage": stage,
+            "previous": self.stages[self.parents[at]],
+            "block": np.arange(self.weight_base.shape[1]),
+            "weight_change_base": self.weight_base[at],
+            "weight_change_previous": self.weight_previous[at],
+        }
+        added = self.collapse(stage, previous=True)
+        return columns | limits("collapse", self.collapse(stage)) | limits("collapse_added", added)
 
     # -- places --------------------------------------------------------------------------------------------------
 
@@ -206,8 +231,9 @@ class Lineage(Result):
             raise LineageError(f"no metric {metric or self.metric!r}; there are {', '.join(self.metrics)}")
         return metric or self.metric
 
-    def _labels(self, task: int) -> tuple[str, ...]:
-        return self.categories[task]
+    @property
+    def _options(self) -> dict[str, Any]:
+        return {"level": self.level, "resamples": self.resamples, "seed": self.seed}
 
     def _frame(self, found: Interval) -> pd.DataFrame:
         import pandas as pd

@@ -277,9 +277,9 @@ class RangeRanking(Result):
         """Plain data for JSON: `tuned`, `base`, `best`, `candidates` and the rest."""
         return summary.plain(self)
 
-    def plot(self) -> Figure:
+    def plot(self, **options: Any) -> Figure:
         """Heat maps of validity and diversity over start and stop, and the trade-off with its front."""
-        from slr_probe.show import plot_ranking
+        from slr_probe.show.ranking import plot_ranking
 
         return plot_ranking(self)
 

@@ -1,69 +1,65 @@
-"""Figures of recorded activations and of how two models differ in them."""
+"""An `ActivationComparison` as text, table and figure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+
+from slr_probe.show.format import html_table, html_text
+from slr_probe.show.recording import LABELS
+from slr_probe.show.style import BLACK, BLUE, GREEN, SKY, VERMILION, by_block, new_figure, open_frame
 
 if TYPE_CHECKING:
-    from slr_probe.probes.activations.result import ActivationComparison, Recording
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-COLOURS = {  # Okabe and Ito: safe for colour-blind readers
-    "resid_pre": "#56b4e9", "resid_mid": "#009e73", "resid_post": "#000000",
-    "attn_out": "#0072b2", "mlp_out": "#d55e00",
-}  # fmt: skip
-LABELS = {
-    "resid_pre": "block input", "resid_mid": "after attention", "resid_post": "block output",
-    "attn_out": "attention output", "mlp_out": "MLP output",
-}  # fmt: skip
-_MODELS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+    from slr_probe.probes.activations.result import ActivationComparison
+
+COLOURS = {"resid_pre": SKY, "resid_mid": GREEN, "resid_post": BLACK, "attn_out": BLUE, "mlp_out": VERMILION}
+_MOST_BANDS = 2
+"""More bands than that hide each other."""
 
 
-def plot_comparison(comparison: ActivationComparison) -> Figure:
+def text(comparison: ActivationComparison) -> str:
+    """What was compared, in one line."""
+    sizes = f"{len(comparison.points)} points, {len(comparison.block)} blocks, {len(comparison.prompt)} rows"
+    return f"<ActivationComparison of {comparison.one} and {comparison.other}: {sizes}>"
+
+
+def html(comparison: ActivationComparison) -> str:
+    """The text and the first rows of the table, for Jupyter."""
+    return html_text(text(comparison)) + html_table(comparison.to_dataframe())
+
+
+def figure(comparison: ActivationComparison) -> Figure:
     """Cosine, relative distance and CKA by block; for one or two points, bands hold the middle 80% of rows."""
-    figure = Figure(figsize=(11, 3.6), layout="constrained")
-    figure.suptitle(
-        f"Activations of {comparison.one} and {comparison.other} at the same {len(comparison.prompt)} tokens"
-    )
-    cosine, distance, cka = figure.subplots(1, 3)
-    for i, point in enumerate(comparison.points):
-        style: dict[str, Any] = {"color": COLOURS[point], "marker": "o", "markersize": 3.5, "label": LABELS[point]}
-        for axes, rows in ((cosine, comparison.cosine[i]), (distance, comparison.distance[i])):
-            if len(comparison.points) <= 2:  # more bands than that hide each other
-                low, high = np.nanquantile(rows, (0.1, 0.9), axis=1)
-                axes.fill_between(comparison.block, low, high, color=COLOURS[point], alpha=0.15, linewidth=0)
-            axes.plot(comparison.block, rows.mean(1), **style)
-        cka.plot(comparison.block, comparison.cka[i], **style)
+    canvas = new_figure(11, 3.6)
+    models = f"{comparison.one} and {comparison.other}"
+    canvas.suptitle(f"Activations of {models} at the same {len(comparison.prompt)} tokens")
+    cosine, distance, cka = canvas.subplots(1, 3)
+    _rows(cosine, comparison, comparison.cosine)
+    _rows(distance, comparison, comparison.distance)
+    for point, values in zip(comparison.points, comparison.cka, strict=True):
+        cka.plot(comparison.block, values, **_line(point))
     cosine.set(ylabel="cosine (mean over tokens)", ylim=(None, 1.005))
     distance.set(ylabel="distance / norm (mean over tokens)", ylim=(0, None))
     cka.set(ylabel="linear CKA", ylim=(None, 1.005))
-    for axes in (cosine, distance, cka):
-        _by_block(axes)
+    for axis in (cosine, distance, cka):
+        by_block(axis)
+        open_frame(axis)
     cosine.legend(frameon=False)
-    return figure
+    return canvas
 
 
-def plot_recording(recording: Recording) -> Figure:
-    """Mean norm by block: one panel a point, one line a model."""
-    table = recording.to_dataframe()
-    figure = Figure(figsize=(1 + 3.3 * len(recording.points), 3.4), layout="constrained")
-    figure.suptitle(f"Activation norms, mean over {len(recording.prompt)} tokens")
-    for axes, point in zip(np.atleast_1d(figure.subplots(1, len(recording.points))), recording.points, strict=True):
-        for i, model in enumerate(recording.models):
-            rows = table[(table["model"] == model) & (table["point"] == point)]
-            axes.plot(
-                rows["block"], rows["norm"], marker="o", markersize=3.5, label=model, color=_MODELS[i % len(_MODELS)]
-            )
-        axes.set(title=LABELS[point], ylabel="norm", ylim=(0, None))
-        _by_block(axes)
-    figure.axes[0].legend(frameon=False)
-    return figure
+def _rows(axis: Axes, comparison: ActivationComparison, values: Any) -> None:
+    """Means over tokens, and bands where they can be told apart."""
+    for point, rows in zip(comparison.points, values, strict=True):
+        if len(comparison.points) <= _MOST_BANDS:
+            low, high = np.nanquantile(rows, (0.1, 0.9), axis=1)
+            axis.fill_between(comparison.block, low, high, color=COLOURS[point], alpha=0.15, linewidth=0)
+        axis.plot(comparison.block, rows.mean(1), **_line(point))
 
 
-def _by_block(axes: Any) -> None:
-    axes.set_xlabel("decoder block")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.spines[["top", "right"]].set_visible(False)
+def _line(point: str) -> dict[str, Any]:
+    return {"color": COLOURS[point], "marker": "o", "markersize": 3.5, "label": LABELS[point]}

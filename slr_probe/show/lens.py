@@ -1,86 +1,146 @@
-"""Figure of a `LayerTrace`."""
+"""A `LayerTrace` as text, table for the terminal and figure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+
+from slr_probe.show.format import estimate, estimates, html_table, html_text, numbers
+from slr_probe.show.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    by_block,
+    line_with_band,
+    new_figure,
+    open_frame,
+    shared_legend,
+    whole_numbers,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from slr_probe.probes.lens.result import LayerTrace
-    from slr_probe.stats.interval import Interval
 
-COLOURS = {"base": "#0072b2", "tuned": "#d55e00", "base (plain)": "#56b4e9"}  # Okabe and Ito: colour-blind safe
-OTHERS = ("#009e73", "#cc79a7", "#e69f00", "#000000")
+COLOURS = {"base": BLUE, "tuned": VERMILION, "base (plain)": SKY}
+OTHERS = (GREEN, PURPLE, ORANGE, BLACK)
 LABELS = {
     "entropy": "entropy (nats)",
+    "collapse": "entropy, base - tuned (nats)",
+    "js": "JS, base and tuned (nats)",
     "kl_to_final": "KL to own last block (nats)",
     "validity": "probability of the answer set",
     "conditional_entropy": "entropy in answer set (nats)",
 }
+_DOTS: dict[str, Any] = {"marker": "o", "markersize": 3}
 
 
-def plot_lens(trace: LayerTrace) -> Figure:
+def text(trace: LayerTrace) -> str:
+    """What was read, and where entropy collapses most."""
+    head = f"LayerTrace: {', '.join(trace.models)}; {trace.depth} blocks, {len(trace.prompts)} prompts"
+    if not _both(trace):
+        return head
+    found = trace.collapse()
+    at = int(np.nanargmax(found.estimate))
+    largest, last = estimate(found, at, "+.3f", unit=" nats"), estimate(found, -1, "+.3f")
+    return f"{head}\n  largest entropy collapse (base - tuned): {largest} at block {at}; at the last block {last}"
+
+
+def html(trace: LayerTrace) -> str:
+    """The text and the first rows of the table, for Jupyter."""
+    return html_text(text(trace)) + html_table(trace.to_dataframe())
+
+
+def lines(trace: LayerTrace) -> tuple[list[str], list[list[str]]]:
+    """A table for the terminal: a row a block with the entropy of each model, the collapse, and what answers tell."""
+    plain = {"base (plain)": "plain"}
+    columns = {f"H {plain.get(name, name)}": _means(trace, "entropy", name) for name in trace.models}
+    if _both(trace):
+        columns["base - tuned"] = estimates(trace.collapse(), "+.2f")
+        if trace.answers:
+            columns["validity"] = _side_by_side(trace, "validity")
+            columns["diversity"] = _side_by_side(trace, "conditional_entropy")
+        else:
+            columns["JS"] = _means(trace, "js")
+    rows = zip(*columns.values(), strict=True)
+    return ["block", *columns], [[str(block), *row] for block, row in enumerate(rows)]
+
+
+def figure(trace: LayerTrace) -> Figure:
     """Entropy, KL to the last block and, where made, collapse, divergence and answers, over depth.
 
     Lines are means over prompts, bands their bootstrap intervals.
     """
-    both = {"base", "tuned"} <= set(trace.models)
-    panels: list[Any] = ["entropy", *(["collapse", "js"] if both else []), "kl_to_final"]
-    panels += ["validity", "conditional_entropy"] if trace.answers else []
+    panels = _panels(trace)
     columns = min(3, len(panels)) if len(panels) != 4 else 2
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(4.0 * columns, 2.9 * rows + 0.4), layout="constrained")
-    axes = np.atleast_1d(figure.subplots(rows, columns, sharex=True)).ravel()
-    for axis, panel in zip(axes, panels, strict=False):
-        if panel == "collapse":
-            _collapse(axis, trace)
-        elif panel == "js":
-            _line(axis, trace.interval("js"), "#000000", "_js")
-            axis.set_ylabel("JS, base and tuned (nats)")
-        else:
-            for model in trace.models:
-                style = "--" if model == "base (plain)" else "-"
-                _line(axis, trace.interval(panel, model), _colour(trace, model), model, style)
-            axis.set_ylabel(LABELS[panel])
-        if panel != "collapse":
-            axis.set_ylim(bottom=0)
-    for axis in axes[: len(panels)]:
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axis.spines[["top", "right"]].set_visible(False)
-    for axis in axes[len(panels) :]:
+    canvas = new_figure(4.0 * columns, 2.9 * rows + 0.4)
+    axes = np.atleast_1d(canvas.subplots(rows, columns, sharex=True)).ravel()
+    used, spare = axes[: len(panels)], axes[len(panels) :]
+    for axis, panel in zip(used, panels, strict=True):
+        _panel(axis, trace, panel)
+    for axis in spare:
         axis.set_visible(False)
-    for axis in axes[max(0, len(panels) - columns) : len(panels)]:
-        axis.set_xlabel("decoder block")
+    for axis in used[-columns:]:
+        by_block(axis)
         axis.tick_params(labelbottom=True)
-    shown: dict[str, Any] = {}
-    for axis in axes[: len(panels)]:
-        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
-            shown.setdefault(label, handle)
-    figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=3 if columns < 3 else len(shown),
-                  frameon=False, fontsize="small")  # fmt: skip
-    figure.suptitle(f"Logit lens, {len(trace.prompts)} prompts, bands {trace.confidence:.0%} over prompts", fontsize=11)
-    return figure
+    shared_legend(canvas, used, columns=3 if columns < 3 else None)
+    canvas.suptitle(f"Logit lens, {len(trace.prompts)} prompts, bands {trace.confidence:.0%} over prompts", fontsize=11)
+    return canvas
+
+
+def _panels(trace: LayerTrace) -> list[str]:
+    between = ["collapse", "js"] if _both(trace) else []
+    answers = ["validity", "conditional_entropy"] if trace.answers else []
+    return ["entropy", *between, "kl_to_final", *answers]
+
+
+def _panel(axis: Axes, trace: LayerTrace, panel: Any) -> None:
+    if panel == "collapse":
+        _collapse(axis, trace)
+    elif panel == "js":
+        line_with_band(axis, trace.interval("js"), color=BLACK, **_DOTS)
+    else:
+        for model in trace.models:
+            style = "--" if model == "base (plain)" else "-"
+            found = trace.interval(panel, model)
+            line_with_band(axis, found, color=_colour(trace, model), label=model, linestyle=style, **_DOTS)
+    if panel != "collapse":
+        axis.set_ylim(bottom=0)
+    axis.set_ylabel(LABELS[panel])
+    whole_numbers(axis.xaxis)
+    open_frame(axis)
 
 
 def _collapse(axis: Axes, trace: LayerTrace) -> None:
-    _line(axis, trace.collapse(), "#000000", "base - tuned")
+    line_with_band(axis, trace.collapse(), color=BLACK, label="base - tuned", **_DOTS)
     if trace.answers:
-        _line(axis, trace.collapse("conditional_entropy"), "#cc79a7", "base - tuned, answer set", "--")
+        found = trace.collapse("conditional_entropy")
+        line_with_band(axis, found, color=PURPLE, label="base - tuned, answer set", linestyle="--", **_DOTS)
     axis.axhline(0, color="0.6", linewidth=0.8)
-    axis.set_ylabel("entropy, base - tuned (nats)")
-
-
-def _line(axis: Axes, found: Interval, colour: str, label: str, style: str = "-") -> None:
-    blocks = np.arange(len(found.estimate))
-    axis.plot(blocks, found.estimate, style, color=colour, marker="o", markersize=3, label=label)
-    axis.fill_between(blocks, found.low, found.high, color=colour, alpha=0.2, linewidth=0)
 
 
 def _colour(trace: LayerTrace, model: str) -> str:
     others = [name for name in trace.models if name not in COLOURS]
     return COLOURS[model] if model in COLOURS else OTHERS[others.index(model) % len(OTHERS)]
+
+
+def _both(trace: LayerTrace) -> bool:
+    return {"base", "tuned"} <= set(trace.models)
+
+
+def _means(trace: LayerTrace, measure: Any, model: str = "tuned") -> list[str]:
+    return numbers(trace.interval(measure, model).estimate, ".2f")
+
+
+def _side_by_side(trace: LayerTrace, measure: str) -> list[str]:
+    """Means of base and tuned."""
+    sides = [_means(trace, measure, model) for model in ("base", "tuned")]
+    return ["/".join(pair) for pair in zip(*sides, strict=True)]

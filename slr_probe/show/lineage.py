@@ -1,136 +1,216 @@
-"""Figure of a `Lineage`: when diversity was lost, and where in depth."""
+"""A `Lineage` as text, table and figure: when diversity was lost, and where in depth."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.colors import TwoSlopeNorm
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from slr_probe.scoring.metrics import metric
-from slr_probe.show.style import MAP, short
+from slr_probe.scoring.metrics import metric as describe
+from slr_probe.show.format import aligned, estimate, html_table, html_text, number, short
+from slr_probe.show.style import (
+    BLACK,
+    MAP,
+    by_block,
+    colour,
+    error_bars,
+    line_with_band,
+    new_figure,
+    open_frame,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy import ndarray
 
     from slr_probe.lineage.result import Lineage
-
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's palette."""
+    from slr_probe.stats.interval import Interval
 
 
-def plot_lineage(lineage: Lineage) -> Figure:
+def text(lineage: Lineage) -> str:
+    """Stage losses and retained percents by the main metric, then the mean over tasks by every metric."""
+    chain = list(lineage.parents) == list(range(-1, len(lineage.stages) - 1))
+    lines = [f"Lineage: {(' > ' if chain else ', ').join(lineage.stages)}"]
+    lines += [f"\n{describe(lineage.metric).label}: stage loss in percent of base, and what is retained"]
+    lines += [aligned(_main_rows(lineage))]
+    if others := _other_rows(lineage):
+        mean = ", mean over tasks" if len(lineage.tasks) > 1 else ""
+        lines += [f"\nother metrics: stage loss{mean}", aligned([["metric", *lineage.later], *others])]
+    if lineage.has_depth:
+        lines += ["", *(_where(lineage, stage) for stage in lineage.later)]
+    return "\n".join([*lines, *(f"note: {note}" for note in lineage.notes)])
+
+
+def html(lineage: Lineage) -> str:
+    """The text, and the table of the main metric, for Jupyter."""
+    rows = lineage.to_dataframe()
+    shown = rows[rows["metric"] == lineage.metric].drop(columns="metric")
+    return html_text(text(lineage)) + html_table(shown, ".1f", max_rows=None)
+
+
+def figure(lineage: Lineage) -> Figure:
     """Retained diversity by stage, losses by metric, weight change and entropy collapse over depth.
 
     Bars and bands are intervals over prompts. The lower row is left out where nothing is known of the layers.
     """
     rows = 2 if lineage.has_depth else 1
-    figure = Figure(figsize=(9.6, 4.0 if rows == 1 else 7.2), layout="constrained")
+    canvas = new_figure(9.6, 4.0 if rows == 1 else 7.2)
     # Each row is a figure of its own, so that long names in one do not squeeze the other.
-    parts: Any = figure.subfigures(rows, 1, height_ratios=(1.25, 1)[:rows], squeeze=False)[:, 0]
+    parts: Any = canvas.subfigures(rows, 1, height_ratios=(1.25, 1)[:rows], squeeze=False)[:, 0]
     first, second = parts[0].subplots(1, 2, width_ratios=(1.25, 1))
     _retained(first, lineage)
-    _metrics(second, lineage)
+    _losses(second, lineage)
     if lineage.has_depth:
         first, second = parts[1].subplots(1, 2, width_ratios=(1.25, 1))
         _weights(first, lineage)
         _collapse(second, lineage)
-    figure.suptitle(f"When {'and where ' if lineage.has_depth else ''}diversity was lost", fontsize=11)
-    return figure
+    canvas.suptitle(f"When {'and where ' if lineage.has_depth else ''}diversity was lost", fontsize=11)
+    return canvas
+
+
+# -- text ------------------------------------------------------------------------------------------------------------
+
+
+def _main_rows(lineage: Lineage) -> list[list[str]]:
+    """Header and a row a task: loss and what is retained at each stage."""
+    found, places = lineage.change(), range(len(lineage.later))
+    rows = [["task", *(title for stage in lineage.later for title in (stage, "retained"))]]
+    for t, task in enumerate(lineage.tasks):
+        rows.append([task, *_cells(found.loss, found.retained, [(t, s) for s in places])])
+    if len(lineage.tasks) > 1:
+        rows.append(["mean", *_cells(found.mean_loss, found.mean_retained, places)])
+    return rows
+
+
+def _cells(loss: Interval, retained: Interval, places: Iterable[Any]) -> list[str]:
+    cells = []
+    for at in places:
+        left = number(retained.estimate[at], ".1f")
+        cells += [_loss(loss, at), left and f"{left}%"]
+    return cells
+
+
+def _other_rows(lineage: Lineage) -> list[list[str]]:
+    """A row for each further metric of diversity: mean loss at each stage."""
+    rows = []
+    for name in lineage.metrics:
+        if name != lineage.metric and describe(name).role == "diversity":
+            mean = lineage.change(name).mean_loss
+            rows.append([describe(name).label, *(_loss(mean, s) for s in range(len(lineage.later)))])
+    return rows
+
+
+def _loss(found: Interval, at: Any) -> str:
+    return estimate(found, at, "+.1f", ".1f", blank="undefined")
+
+
+def _where(lineage: Lineage, stage: str) -> str:
+    """In which block a stage changed weights and entropy most."""
+    weights, added = lineage.weight_previous[lineage.stage(stage)], lineage.collapse(stage, previous=True)
+    parts = []
+    if np.isfinite(weights).any():
+        block = int(np.nanargmax(weights))
+        parts.append(f"weights changed most in block {block} ({weights[block]:.2%})")
+    if np.isfinite(added.estimate).any():
+        block = int(np.nanargmax(added.estimate))
+        most = estimate(added, block, "+.3f", ".3f", unit=" nats")
+        parts.append(f"largest added entropy collapse {most} at block {block}")
+    return f"{stage}: {'; '.join(parts)}"
+
+
+# -- figure ----------------------------------------------------------------------------------------------------------
 
 
 def _retained(axis: Axes, lineage: Lineage) -> None:
+    """What each task retains over the stages, and the mean over tasks."""
     found = lineage.change()
-    left = found.retained
-    lines = [(short(task), left.estimate[t], left.low[t], left.high[t], _COLOURS[t % 6], 1.2)
-             for t, task in enumerate(lineage.tasks)]  # fmt: skip
+    left, mean = found.retained, found.mean_retained
+    series = [
+        (short(task), left.estimate[t], error_bars(left, t), colour(t), 1.2) for t, task in enumerate(lineage.tasks)
+    ]
     if len(lineage.tasks) > 1:
-        mean = found.mean_retained
-        lines.append(("mean", mean.estimate, mean.low, mean.high, "black", 2.2))
-    places = _places(lineage)
-    for i, (label, value, low, high, colour, width) in enumerate(lines):
-        shift = 0.05 * (i - (len(lines) - 1) / 2)
-        x = [place + shift for place in places]
-        y = [100.0, *value]
-        for s, parent in enumerate(lineage.parents):
-            if parent >= 0:
-                axis.plot([x[parent], x[s]], [y[parent], y[s]], color=colour, linewidth=width, label=None)
-        limits = np.nan_to_num(np.array([value - low, high - value])).clip(min=0)
-        axis.errorbar(x, y, yerr=np.column_stack([np.zeros(2), limits]), fmt="o", color=colour, markersize=4,
-                      elinewidth=0.9, label=label)  # fmt: skip
+        series.append(("mean", mean.estimate, error_bars(mean), BLACK, 2.2))
+    for i, (label, percents, bars, tint, width) in enumerate(series):
+        places = np.arange(len(lineage.stages)) + 0.05 * (i - (len(series) - 1) / 2)  # beside each other
+        values = np.array([100.0, *percents])
+        for stage, parent in list(enumerate(lineage.parents))[1:]:
+            step = [parent, stage]
+            axis.plot(places[step], values[step], color=tint, linewidth=width)
+        look: dict[str, Any] = {"fmt": "o", "color": tint, "markersize": 4, "elinewidth": 0.9, "label": label}
+        axis.errorbar(places, values, yerr=np.column_stack([np.zeros(2), bars]), **look)
     axis.axhline(100, color="0.75", linewidth=0.8, linestyle="--", zorder=0)
     axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
-    axis.set_xticks(places, [_wrapped(stage) for stage in lineage.stages])
-    axis.set_ylabel(f"{metric(lineage.metric).label}\nretained, % of base")
+    axis.set_xticks(range(len(lineage.stages)), _wrapped(lineage.stages))
+    axis.set_ylabel(f"{describe(lineage.metric).label}\nretained, % of base")
     axis.legend(frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2)
-    axis.spines[["top", "right"]].set_visible(False)
+    open_frame(axis)
 
 
-def _metrics(axis: Axes, lineage: Lineage) -> None:
+def _losses(axis: Axes, lineage: Lineage) -> None:
     """Stage loss by metric and task, in numbers and colours."""
-    rows, labels = [], []
-    for name in lineage.metrics:
-        found = lineage.change(name)
-        if metric(name).role != "diversity" or not found.defined.any():
-            continue
-        if found.defined.sum() > 1 or len(lineage.metrics) > 1:
-            rows.append(found.mean_loss.estimate)
-            labels.append(metric(name).label + (" (mean)" if found.defined.sum() > 1 else ""))
-        if name == lineage.metric:
-            for t in np.flatnonzero(found.defined):
-                rows.append(found.loss.estimate[t])
-                labels.append(f"{metric(name).label}, {short(lineage.tasks[t])}")
+    from matplotlib.colors import TwoSlopeNorm
+
+    rows = _loss_rows(lineage)
     if not rows:
         axis.set_visible(False)
         return
-    table = np.array(rows)
+    table = np.array([losses for _, losses in rows])
     bound = max(float(np.nanmax(np.abs(table))), 1.0)
     axis.imshow(table, cmap="PuOr", norm=TwoSlopeNorm(0, -bound, bound), aspect="auto")
     for (i, j), value in np.ndenumerate(table):
-        axis.text(j, i, f"{value:+.0f}", ha="center", va="center", fontsize="small",
-                  color="white" if abs(value) > 0.6 * bound else "black")  # fmt: skip
-    axis.set_xticks(range(len(lineage.later)), [_wrapped(stage) for stage in lineage.later])
-    axis.set_yticks(range(len(labels)), labels, fontsize="small")
+        tint = "white" if abs(value) > 0.6 * bound else "black"
+        axis.text(j, i, f"{value:+.0f}", ha="center", va="center", fontsize="small", color=tint)
+    axis.set_xticks(range(len(lineage.later)), _wrapped(lineage.later))
+    axis.set_yticks(range(len(rows)), [label for label, _ in rows], fontsize="small")
     axis.set_title("stage loss, % of base", fontsize="medium")
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
 
 
+def _loss_rows(lineage: Lineage) -> list[tuple[str, ndarray]]:
+    """Mean losses by every metric of diversity, and those of each task by the main one."""
+    rows = []
+    for name in lineage.metrics:
+        found, label = lineage.change(name), describe(name).label
+        if describe(name).role != "diversity" or not found.defined.any():
+            continue
+        several = found.defined.sum() > 1
+        if several or len(lineage.metrics) > 1:
+            rows.append((f"{label} (mean)" if several else label, found.mean_loss.estimate))
+        if name == lineage.metric:
+            tasks = np.flatnonzero(found.defined)
+            rows += [(f"{label}, {short(lineage.tasks[t])}", found.loss.estimate[t]) for t in tasks]
+    return rows
+
+
 def _weights(axis: Axes, lineage: Lineage) -> None:
-    table = 100 * lineage.weight_previous[1:]
-    image = axis.imshow(np.ma.masked_invalid(table), cmap=MAP, aspect="auto", vmin=0)
-    _figure(axis).colorbar(image, ax=axis, label="||change|| / ||stage before||, %")
+    """Weight change of each stage by block."""
+    table = np.ma.masked_invalid(100 * lineage.weight_previous[1:])
+    image = axis.imshow(table, cmap=MAP, aspect="auto", vmin=0)
+    root: Any = axis.get_figure(root=True)
+    root.colorbar(image, ax=axis, label="||change|| / ||stage before||, %")
     axis.set_yticks(range(len(lineage.later)), lineage.later)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.set_xlabel("decoder block")
+    by_block(axis)
     axis.set_title("weight change of each stage", fontsize="medium")
     axis.spines[:].set_visible(False)
 
 
 def _collapse(axis: Axes, lineage: Lineage) -> None:
+    """Entropy collapse of each stage by block."""
     for s, stage in enumerate(lineage.later):
-        found = lineage.collapse(stage)
-        blocks, colour = np.arange(len(found.estimate)), _COLOURS[s % 6]
-        axis.plot(blocks, found.estimate, marker="o", markersize=3, color=colour, label=stage)
-        axis.fill_between(blocks, found.low, found.high, color=colour, alpha=0.18, linewidth=0)
+        look = {"color": colour(s), "label": stage, "marker": "o", "markersize": 3}
+        line_with_band(axis, lineage.collapse(stage), alpha=0.18, **look)
     axis.axhline(0, color="0.6", linewidth=0.8)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.set(xlabel="decoder block", ylabel="entropy, base - stage (nats)")
+    by_block(axis)
+    axis.set_ylabel("entropy, base - stage (nats)")
     axis.set_title("entropy collapse (logit lens)", fontsize="medium")
     axis.legend(frameon=False, fontsize="small")
-    axis.spines[["top", "right"]].set_visible(False)
+    open_frame(axis)
 
 
-def _places(lineage: Lineage) -> list[float]:
-    """Where each stage stands on the axis: in order, so that stages of a branch are beside each other."""
-    return [float(i) for i in range(len(lineage.stages))]
-
-
-def _wrapped(name: str) -> str:
-    return name.replace("/", "/\n")
-
-
-def _figure(axis: Axes) -> Any:
-    return axis.get_figure(root=True)
+def _wrapped(stages: Iterable[str]) -> list[str]:
+    """Names of stages, a branch's over two lines."""
+    return [name.replace("/", "/\n") for name in stages]

@@ -1,19 +1,21 @@
-"""Figure of a `PatchingResult`."""
+"""A `PatchingResult` as text, table for the terminal and figure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+
+from slr_probe.show.format import estimate, estimates, html_table, html_text, numbers
+from slr_probe.show.style import BLACK, BLUE, VERMILION, line_with_band, new_figure, shared_legend, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from slr_probe.probes.patching.result import PatchingResult
 
-COLOURS = {"resid": "#000000", "attn": "#0072b2", "mlp": "#d55e00"}  # Okabe and Ito: colour-blind safe
+COLOURS = {"resid": BLACK, "attn": BLUE, "mlp": VERMILION}
 MARKERS = {"resid": "s", "attn": "o", "mlp": "^"}
 LABELS = {"resid": "residual stream", "attn": "attention output", "mlp": "MLP output"}
 UNITS = {
@@ -22,20 +24,57 @@ UNITS = {
     "diversity": "diversity (share of log |V|)",
     "entropy": "entropy (nats)",
 }
+GREY = "0.35"
 
 
-def plot_patching(result: PatchingResult, metric: str | None = None) -> Figure:
+def text(result: PatchingResult) -> str:
+    """The largest effect in each direction, and where recovered fractions mean nothing."""
+    sizes = f"{len(result.components)} components x {len(result.windows)} windows, {len(result.prompts)} prompts"
+    lines = [f"PatchingResult: {', '.join(result.directions)}; {sizes}, {result.positions} position(s)"]
+    for direction in result.directions:
+        lines.append(f"  {direction}: {_largest(result, direction)}")
+        if reason := result.undefined(result.main_metric, direction):
+            lines.append(f"    recovered fractions are undefined: {reason}")
+    if result.self_change is not None:
+        lines.append(f"  patching a model with itself changes its logits by at most {result.self_change.max():.2g}")
+    return "\n".join(lines)
+
+
+def html(result: PatchingResult) -> str:
+    """The text and the first rows of the table, for Jupyter."""
+    return html_text(text(result)) + html_table(result.to_dataframe())
+
+
+def lines(result: PatchingResult) -> tuple[list[str], list[list[str]]]:
+    """A table for the terminal: what each patch does to the main metric, and to validity where there is one."""
+    title = {"conditional_entropy": "diversity"}.get(result.main_metric, result.main_metric)
+    columns = ["direction", "part", "blocks", f"change in {title}", "recovered"]
+    columns += ["random"] if result.random is not None else []
+    columns += ["validity"] if "validity" in result.metrics else []
+    rows = []
+    for direction in result.directions:
+        for component in result.components:
+            cells = _cells(result, direction, component)
+            rows += [[direction, component, *row] for row in zip(result.windows, *cells, strict=True)]
+    return columns, rows
+
+
+def figure(result: PatchingResult, metric: str | None = None) -> Figure:
     """Effect of every patch over depth, a column a direction; with answers, diversity above and validity below.
 
     Lines are means over prompts of patched minus unpatched recipient, bands their bootstrap intervals, dotted lines the
     random direction. The dashed line is the unpatched donor; the right axis gives the recovered fraction where the
     two models can be told apart.
+
+    Args:
+        result: What was measured.
+        metric: Show this metric alone.
     """
-    metrics = [metric] if metric else [result.main_metric]
+    metrics = [metric or result.main_metric]
     metrics += ["validity"] if metric is None and "validity" in result.metrics else []
     columns = len(result.directions)
-    figure = Figure(figsize=(5.0 * columns, 2.9 * len(metrics) + 0.5), layout="constrained")
-    axes = np.asarray(figure.subplots(len(metrics), columns, squeeze=False, sharex=True))
+    canvas = new_figure(5.0 * columns, 2.9 * len(metrics) + 0.5)
+    axes = np.asarray(canvas.subplots(len(metrics), columns, squeeze=False, sharex=True))
     for row, name in enumerate(metrics):
         for column, direction in enumerate(result.directions):
             _panel(axes[row, column], result, name, direction)
@@ -43,40 +82,70 @@ def plot_patching(result: PatchingResult, metric: str | None = None) -> Figure:
         donor, recipient = direction.split("->")
         axes[0, column].set_title(f"{donor} activations into {recipient}", fontsize="medium")
         axes[-1, column].set_xlabel(_depth_label(result))
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize="small")
-    return figure
+    shared_legend(canvas, axes[0, :1], place="outside upper center")
+    return canvas
+
+
+def _largest(result: PatchingResult, direction: str) -> str:
+    """The window and component with the largest effect on the main metric."""
+    effects = {component: result.effect(result.main_metric, direction, component) for component in result.components}
+    sizes = {name: np.nan_to_num(np.abs(found.estimate)) for name, found in effects.items()}
+    component = max(sizes, key=lambda name: float(sizes[name].max()))
+    at = int(sizes[component].argmax())
+    effect = estimate(effects[component], at, "+.3f", blank="undefined")
+    return f"largest effect on {result.main_metric} is {effect} by {component} of blocks {result.windows[at]}"
+
+
+def _cells(result: PatchingResult, direction: str, component: str) -> list[list[str]]:
+    metric = result.main_metric
+    cells = [
+        estimates(result.effect(metric, direction, component), "+.2f"),
+        numbers(result.recovered(metric, direction, component).estimate, ".2f"),
+    ]
+    if result.random is not None:
+        cells.append(numbers(result.effect(metric, direction, component, "random").estimate, "+.2f"))
+    if "validity" in result.metrics:
+        cells.append(numbers(result.effect("validity", direction, component).estimate, "+.2f"))
+    return cells
 
 
 def _panel(axis: Axes, result: PatchingResult, metric: str, direction: str) -> None:
-    depth = np.array([sum(map(int, window.split(":"))) - 1 for window in result.windows]) / 2
-    order = np.argsort(depth, kind="stable")
-    for component in result.components:
-        found, colour = result.effect(metric, direction, component), COLOURS[component]
-        label, marker = LABELS[component], MARKERS[component]
-        axis.plot(depth[order], found.estimate[order], color=colour, marker=marker, markersize=3.5, label=label)
-        axis.fill_between(depth[order], found.low[order], found.high[order], color=colour, alpha=0.18, linewidth=0)
-        if result.random is not None:
-            control = result.effect(metric, direction, component, "random").estimate
-            axis.plot(depth[order], control[order], ":", color=colour, linewidth=1.2)
-    if result.random is not None:
-        axis.plot([], [], ":", color="0.35", linewidth=1.2, label="random direction, as long")
+    _effects(axis, result, metric, direction)
     gap = float(result.gap(metric, direction).estimate[0])
     axis.axhline(0, color="0.6", linewidth=0.8)
-    axis.axhline(gap, color="0.35", linewidth=1.0, linestyle="--", label="unpatched donor")
+    axis.axhline(gap, color=GREY, linewidth=1.0, linestyle="--", label="unpatched donor")
     axis.set_ylabel(f"change in {UNITS.get(metric, metric)}")
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_numbers(axis.xaxis)
     axis.spines["top"].set_visible(False)
     if result.undefined(metric, direction):
         axis.spines["right"].set_visible(False)
-        axis.text(0.02, 0.02, "recovered fraction undefined", transform=axis.transAxes, fontsize=8, color="0.35")
+        axis.text(0.02, 0.02, "recovered fraction undefined", transform=axis.transAxes, fontsize=8, color=GREY)
     else:
         scales: Any = (lambda change: change / gap, lambda fraction: fraction * gap)
-        right = axis.secondary_yaxis("right", functions=scales)
-        right.set_ylabel("recovered fraction")
+        axis.secondary_yaxis("right", functions=scales).set_ylabel("recovered fraction")
+
+
+def _effects(axis: Axes, result: PatchingResult, metric: str, direction: str) -> None:
+    """A line and a band for each component over the centres of its windows, dotted lines for random directions."""
+    centres = np.array([(start + stop - 1) / 2 for start, stop in _bounds(result)])
+    order = np.argsort(centres, kind="stable")
+    for component in result.components:
+        found, colour = result.effect(metric, direction, component), COLOURS[component]
+        look = {"color": colour, "marker": MARKERS[component], "markersize": 3.5, "label": LABELS[component]}
+        line_with_band(axis, found, centres, alpha=0.18, **look)
+        if result.random is not None:
+            control = result.effect(metric, direction, component, "random").estimate
+            axis.plot(centres[order], control[order], ":", color=colour, linewidth=1.2)
+    if result.random is not None:
+        axis.plot([], [], ":", color=GREY, linewidth=1.2, label="random direction, as long")
+
+
+def _bounds(result: PatchingResult) -> list[tuple[int, int]]:
+    """First and last block plus one of each window."""
+    return [(int(start), int(stop)) for start, stop in (window.split(":") for window in result.windows)]
 
 
 def _depth_label(result: PatchingResult) -> str:
-    widths = {stop - start for start, stop in (map(int, window.split(":")) for window in result.windows)}
+    widths = {stop - start for start, stop in _bounds(result)}
     where = "answer position" if result.positions == "answer" else "all positions"
     return f"patched decoder block, {where}" if widths == {1} else f"centre of patched blocks, {where}"

@@ -1,4 +1,4 @@
-"""Figures of a `RangeRanking` and a `SweepResult`: start-by-stop heat maps and the trade-off."""
+"""Figures of a `RangeRanking`: start-by-stop heat maps and the trade-off."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from slr_probe.rank.ranking import RangeRanking
-    from slr_probe.sweep.result import SweepResult
 
 
 def plot_ranking(ranking: RangeRanking) -> Figure:
@@ -41,7 +40,7 @@ def plot_ranking(ranking: RangeRanking) -> Figure:
         _maps((first, second), ranking)
     else:
         _bars(first, ranking)
-        _map(second, ranking.ranges, ranking.score[:n], ranking.depth, "summed block score")
+        draw_map(second, ranking.ranges, ranking.score[:n], ranking.depth, "summed block score")
         _frame(second, ranking.best)
     points = draw_trade_off(third, ranking)
     figure.colorbar(points, ax=third, label="blocks restored", shrink=0.85)
@@ -80,18 +79,6 @@ def plot_map(ranking: RangeRanking, what: str, *, chosen: str | None = BEST) -> 
     return figure
 
 
-def plot_sweep(result: SweepResult) -> Figure:
-    """Heat maps of mean validity and diversity over start and stop of the restored range."""
-    rows = {recipe.layers: i for i, recipe in enumerate(result.recipes) if recipe.layers is not None}
-    figure = Figure(figsize=(9, 4.1), layout="constrained")
-    for axis, values, label in zip(
-        figure.subplots(1, 2), (result.validity, result.diversity), (VALIDITY, DIVERSITY), strict=True
-    ):
-        means = values.mean(axis=1)[list(rows.values())]
-        _map(axis, tuple(rows), means, result.recipes[0].depth, label)
-    return figure
-
-
 def _maps(axes: Iterable[Axes], ranking: RangeRanking) -> None:
     scores = Scores.of(ranking)
     for axis, what in zip(axes, ("validity", "diversity"), strict=True):
@@ -103,7 +90,7 @@ def _scores(axis: Axes, scores: Scores, what: str, chosen: str | None) -> None:
     ranking, rows = scores.ranking, scores.rows("range")
     ranges = [ranking.ranges[row] for row in rows]
     label = VALIDITY if what == "validity" else DIVERSITY
-    cells = _map(axis, ranges, getattr(scores, what)[rows], ranking.depth, label)
+    cells = draw_map(axis, ranges, getattr(scores, what)[rows], ranking.depth, label)
     for cell, row in zip(cells, rows, strict=True):
         mark(cell, f"{what}-{ranking.ranges[row]}", scores.words(row))
     _boundary(axis, ranges, ranking.feasible[rows])
@@ -111,7 +98,7 @@ def _scores(axis: Axes, scores: Scores, what: str, chosen: str | None) -> None:
         _frame(axis, ranking.best if chosen == BEST else LayerRange(chosen))
 
 
-def _map(axis: Axes, ranges: Any, values: Float[ndarray, " range"], depth: int, label: str) -> list[Rectangle]:
+def draw_map(axis: Axes, ranges: Any, values: Float[ndarray, " range"], depth: int, label: str) -> list[Rectangle]:
     """A cell a range: the row is its first block, the column its stop; returns the cells."""
     colours = ScalarMappable(cmap=MAP)
     colours.set_array(values)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slr_probe.result import html_text
+from slr_probe.show.format import html_text
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,7 @@ import numpy as np
 
 from slr_probe.layers import LayerRange
 from slr_probe.rank.choice import Choice
-from slr_probe.show.words import listed
+from slr_probe.show.format import listed
 from slr_probe.stats import difference_interval
 from slr_probe.stats.compare import holm, sign_flip_test
 

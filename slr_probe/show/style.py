@@ -1,21 +1,135 @@
-"""What figures share: colours that colour-blind readers can tell apart."""
+"""One palette and one look for all figures. matplotlib is loaded when a figure is drawn."""
 
 from __future__ import annotations
 
+import sys
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from slr_probe.stats.interval import Interval
+
+BLACK, ORANGE, SKY, GREEN = "#000000", "#e69f00", "#56b4e9", "#009e73"
+BLUE, VERMILION, PURPLE = "#0072b2", "#d55e00", "#cc79a7"
+PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
+"""Okabe and Ito's colours, which colour-blind readers can tell apart, as series take them; black is left for means."""
 COLOURS = {
-    "base": "#0072b2",
-    "tuned": "#d55e00",
-    "best": "#cc79a7",
-    "soup": "#009e73",
-    "full": "#56b4e9",
-    "early": "#e69f00",
-    "late": "#e69f00",
-    "random": "#e69f00",
+    "base": BLUE,
+    "tuned": VERMILION,
+    "best": PURPLE,
+    "soup": GREEN,
+    "full": SKY,
+    "early": ORANGE,
+    "late": ORANGE,
+    "random": ORANGE,
 }
-"""Okabe and Ito's palette, one colour a role in every figure."""
+"""One colour a role in every figure."""
 MAP = "viridis"
+COMPONENTS = ("q", "k", "v", "qkv", "o", "router", "gate", "up", "gate_up", "down")
+"""Order of the matrices of a block, from its input to its output."""
+_DPI = 100
+_SCREEN = "image/png"
 
 
-def short(name: str) -> str:
-    """A name without a remark in brackets at its end."""
-    return name.partition(" (")[0] or name
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of a size in inches.
+
+    It is made without pyplot, which would keep it alive and choose a backend for the whole process.
+    """
+    from matplotlib.figure import Figure
+
+    show_figures()
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def colour(index: int) -> str:
+    """The colour of a series by its place."""
+    return PALETTE[index % len(PALETTE)]
+
+
+def in_order(components: Any) -> list[str]:
+    """Names of components, each once: matrices from a block's input to its output, then others as they come."""
+    found = list(dict.fromkeys(components))
+    return [name for name in COMPONENTS if name in found] + [name for name in found if name not in COMPONENTS]
+
+
+def by_block(axis: Axes, label: str = "decoder block") -> None:
+    """Whole blocks from left to right."""
+    axis.set_xlabel(label)
+    whole_numbers(axis.xaxis)
+
+
+def whole_numbers(direction: Any) -> None:
+    """Ticks at whole numbers alone, along one axis."""
+    from matplotlib.ticker import MaxNLocator
+
+    direction.set_major_locator(MaxNLocator(integer=True))
+
+
+def percent(direction: Any) -> None:
+    """Ticks in percent, along one axis."""
+    from matplotlib.ticker import PercentFormatter
+
+    direction.set_major_formatter(PercentFormatter(1.0))
+
+
+def open_frame(axis: Axes) -> None:
+    """No lines above and on the right."""
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def line_with_band(axis: Axes, found: Interval, places: Any = None, *, alpha: float = 0.2, **style: Any) -> None:
+    """A line through estimates, and a band between their limits.
+
+    Args:
+        axis: Where to draw.
+        found: Estimates and limits.
+        places: Where each stands, in any order; default: 0, 1, 2, ...
+        alpha: Opacity of the band.
+        **style: Of the line; the band takes its colour.
+    """
+    x = np.arange(len(found.estimate)) if places is None else np.asarray(places)
+    order = np.argsort(x, kind="stable")
+    axis.plot(x[order], found.estimate[order], **style)
+    axis.fill_between(x[order], found.low[order], found.high[order], color=style["color"], alpha=alpha, linewidth=0)
+
+
+def error_bars(found: Interval, at: Any = ...) -> Any:
+    """Lengths of the bars below and above estimates, for `Axes.errorbar`; 0 where there are no limits."""
+    lengths = np.array([found.estimate[at] - found.low[at], found.high[at] - found.estimate[at]])
+    return np.nan_to_num(lengths).clip(min=0)
+
+
+def shared_legend(figure: Figure, axes: Any, columns: int | None = None, place: Any = "outside lower center") -> None:
+    """One legend for several axes; a label that several have is listed once."""
+    shown: dict[str, Any] = {}
+    for axis in axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            shown.setdefault(label, handle)
+    names = list(shown)
+    figure.legend(
+        list(shown.values()), names, loc=place, ncols=columns or len(names) or 1, frameon=False, fontsize="small"
+    )
+
+
+def show_figures() -> None:
+    """Let Jupyter show a figure as an image, which it does by itself only after pyplot; the user's own way stays."""
+    from matplotlib.figure import Figure
+
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    formatters = getattr(getattr(shell, "display_formatter", None), "formatters", {})
+    if _SCREEN in formatters and Figure not in formatters[_SCREEN]:
+        formatters[_SCREEN].for_type(Figure, png)
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file."""
+    data = BytesIO()
+    figure.savefig(data, format="png", dpi=_DPI, metadata={"Software": None})
+    return data.getvalue()

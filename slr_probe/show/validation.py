@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from slr_probe.scoring.metrics import metric
-from slr_probe.show.style import COLOURS, short
+from slr_probe.show.format import short
+from slr_probe.show.style import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

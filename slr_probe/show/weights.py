@@ -1,53 +1,85 @@
-"""Figure of a `WeightDelta`."""
+"""A `WeightDelta` as text, table and figure."""
 
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from slr_probe.show.format import html_table, html_text, number
+from slr_probe.show.style import BLUE, GREEN, MAP, VERMILION, by_block, in_order, new_figure, open_frame, percent
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
     from slr_probe.probes.weights.result import WeightDelta
 
-COLOURS = {"attention": "#0072b2", "mlp": "#d55e00", "other": "#009e73"}  # Okabe and Ito: safe for colour-blind readers
+COLOURS = {"attention": BLUE, "mlp": VERMILION, "other": GREEN}
 LABELS = {"attention": "attention", "mlp": "MLP", "other": "other matrices"}
-ORDER = ("q", "k", "v", "qkv", "o", "router", "gate", "up", "gate_up", "down")
+RATIO = "norm of delta / norm of base"
 
 
-def plot_weight_delta(delta: WeightDelta) -> Figure:
-    """Relative change of the matrices over depth (left: by group; right: by component and block)."""
-    table = delta.to_dataframe()
+def text(delta: WeightDelta) -> str:
+    """What was compared, and where the matrices changed most."""
+    blocks = delta.to_dataframe("block")
+    ratios = blocks["relative"].fillna(-1.0).to_numpy()
+    change, base = (float(np.sqrt((blocks[key] ** 2).sum())) for key in ("delta_norm", "base_norm"))
+    relative = number(change / base if base else None, ".2%", blank="undefined")
+    where = ""
+    if len(ratios) and (most := int(ratios.argmax())) >= 0:
+        where = f", most in block {blocks['block'][most]} ({ratios[most]:.2%})"
+    names = f"{delta.base} -> {delta.tuned}, {len(delta.name)} tensors"
+    return f"<WeightDelta: {names}; relative change of matrices in blocks {relative}{where}>"
+
+
+def html(delta: WeightDelta) -> str:
+    """The text and the first rows of the table, for Jupyter."""
+    return html_text(text(delta)) + html_table(delta.to_dataframe())
+
+
+def figure(delta: WeightDelta) -> Figure:
+    """Relative change of the matrices over depth: by group on the left, by component and block on the right."""
+    canvas = new_figure(10, 3.6)
+    canvas.suptitle(f"Weight change, {_name(delta.base)} to {_name(delta.tuned)}")
+    left, right = canvas.subplots(1, 2, width_ratios=(1, 1.25))
     matrices = np.array([len(shape) > 1 for shape in delta.shape])
-    table = table[matrices & (delta.block >= 0)]
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
-    figure.suptitle(f"Weight change, {_short(delta.base)} to {_short(delta.tuned)}")
-    left, right = figure.subplots(1, 2, width_ratios=(1, 1.25))
+    table = delta.to_dataframe()[matrices & (delta.block >= 0)]
+    _groups(left, table)
+    image = _components(right, table, delta.depth)
+    bar = canvas.colorbar(image, ax=right, label=RATIO)
+    percent(bar.ax.yaxis)
+    return canvas
 
-    for group in [group for group in COLOURS if (table["group"] == group).any()]:
-        rows = table[table["group"] == group].assign(d=lambda t: t["delta_norm"] ** 2, b=lambda t: t["base_norm"] ** 2)
-        sums = rows.groupby("block")[["d", "b"]].sum()
-        ratio = np.sqrt(sums["d"] / sums["b"])
-        left.plot(sums.index, ratio, marker="o", markersize=3.5, color=COLOURS[group], label=LABELS[group])
-    left.set(xlabel="decoder block", ylabel="norm of delta / norm of base", ylim=(0, None))
-    left.yaxis.set_major_formatter(PercentFormatter(1.0))
-    left.xaxis.set_major_locator(MaxNLocator(integer=True))
-    left.spines[["top", "right"]].set_visible(False)
-    left.legend(frameon=False)
 
-    found = list(dict.fromkeys(table["component"]))
-    components = [name for name in ORDER if name in found] + [name for name in found if name not in ORDER]
-    cells = np.full((len(components), delta.depth), np.nan)
+def _groups(axis: Axes, table: pd.DataFrame) -> None:
+    for group, colour in COLOURS.items():
+        rows = table[table["group"] == group]
+        if rows.empty:
+            continue
+        squares = rows[["delta_norm", "base_norm"]] ** 2
+        sums = squares.groupby(rows["block"]).sum()
+        ratio = np.sqrt(sums["delta_norm"] / sums["base_norm"])
+        axis.plot(sums.index, ratio, marker="o", markersize=3.5, color=colour, label=LABELS[group])
+    by_block(axis)
+    axis.set(ylabel=RATIO, ylim=(0, None))
+    percent(axis.yaxis)
+    open_frame(axis)
+    axis.legend(frameon=False)
+
+
+def _components(axis: Axes, table: pd.DataFrame, depth: int) -> Any:
+    components = in_order(table["component"])
+    cells = np.full((len(components), depth), np.nan)
     for block, component, ratio in zip(table["block"], table["component"], table["relative"], strict=True):
         cells[components.index(component), block] = ratio
-    image = right.imshow(cells, aspect="auto", cmap="viridis", vmin=0, interpolation="nearest")
-    right.set(xlabel="decoder block", yticks=range(len(components)), yticklabels=components)
-    right.xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.colorbar(image, ax=right, label="norm of delta / norm of base", format=PercentFormatter(1.0))
-    return figure
+    image = axis.imshow(cells, aspect="auto", cmap=MAP, vmin=0, interpolation="nearest")
+    axis.set(yticks=range(len(components)), yticklabels=components)
+    by_block(axis)
+    return image
 
 
-def _short(label: str) -> str:
+def _name(label: str) -> str:
     return PurePath(label).name or label

@@ -19,7 +19,6 @@ from slr_probe.stats.entropy import conditional_entropy, validity
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, repr=False)
@@ -35,14 +34,15 @@ class SweepResult(Result):
         settings: How it was measured: dtype, temperature, min-p, versions, fingerprints of the checkpoints.
     """
 
+    kind: ClassVar[str] = "slr_probe.sweep/1"
+    view: ClassVar[str] = "sweep"
+
     answer_logprobs: Float[ndarray, "recipe prompt answer"]
     sizes: Int[ndarray, " prompt"]
     invalid_tokens: Int[ndarray, "recipe prompt invalid"]
     invalid_logprobs: Float[ndarray, "recipe prompt invalid"]
     recipe_data: tuple[Mapping[str, Any], ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
-
-    kind: ClassVar[str] = "slr_probe.sweep/1"
 
     @cached_property
     def recipes(self) -> tuple[Recipe, ...]:
@@ -69,7 +69,6 @@ class SweepResult(Result):
 
         Raises:
             RecipeError: It was not part of the sweep.
-
         """
         wanted = as_recipe(recipe, self.recipes[0].depth)
         try:
@@ -84,31 +83,16 @@ class SweepResult(Result):
         recipes, prompts = self.validity.shape
         ranges = [recipe.layers for recipe in self.recipes]
         bounds = [(r.start, r.stop) if r is not None else (None, None) for r in ranges]
-        return pd.DataFrame(
-            {
-                "recipe": np.repeat([str(recipe) for recipe in self.recipes], prompts),
-                "start": pd.array(np.repeat([a for a, _ in bounds], prompts), dtype="Int64"),
-                "stop": pd.array(np.repeat([b for _, b in bounds], prompts), dtype="Int64"),
-                "prompt": np.tile(np.arange(prompts), recipes),
-                "answers": np.tile(self.sizes, recipes),
-                "validity": self.validity.ravel(),
-                "entropy_nats": self.entropy.ravel(),
-                "diversity": self.diversity.ravel(),
-                "top_invalid": self.invalid_tokens[..., 0].ravel(),
-                "top_invalid_probability": np.exp(self.invalid_logprobs[..., 0]).ravel(),
-            }
-        )
-
-    def plot(self) -> Figure:
-        """Heat maps of validity and diversity over start and stop of the restored range."""
-        from slr_probe.show import plot_sweep  # type: ignore[attr-defined]
-
-        return plot_sweep(self)  # type: ignore[no-any-return]
-
-    def __repr__(self) -> str:
-        recipes, prompts, _ = self.answer_logprobs.shape
-        low, high = np.nanmin(self.diversity.mean(1)), np.nanmax(self.diversity.mean(1))
-        return (
-            f"SweepResult: {recipes} recipes, {prompts} prompts, mean validity {self.validity.mean():.3f}, diversity "
-            f"{low:.3f} to {high:.3f} of log |V|"
-        )
+        columns = {
+            "recipe": np.repeat([str(recipe) for recipe in self.recipes], prompts),
+            "start": pd.array(np.repeat([start for start, _ in bounds], prompts), dtype="Int64"),
+            "stop": pd.array(np.repeat([stop for _, stop in bounds], prompts), dtype="Int64"),
+            "prompt": np.tile(np.arange(prompts), recipes),
+            "answers": np.tile(self.sizes, recipes),
+            "validity": self.validity.ravel(),
+            "entropy_nats": self.entropy.ravel(),
+            "diversity": self.diversity.ravel(),
+            "top_invalid": self.invalid_tokens[..., 0].ravel(),
+            "top_invalid_probability": np.exp(self.invalid_logprobs[..., 0]).ravel(),
+        }
+        return pd.DataFrame(columns)

@@ -169,7 +169,7 @@ class ValidationReport(Result):
         """One row for each task, model and metric: mean and difference to tuned with intervals, effect, p-values."""
         return report_text.table(self)
 
-    def plot(self) -> Figure:
+    def plot(self, **options: Any) -> Figure:
         """Diversity against quality, a panel a task, and distinct answers against the number of samples."""
         from slr_probe.show.validation import plot_validation
 

@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 
 from slr_probe import LayerRange, Recipe
 from slr_probe.files import save_figure
-from slr_probe.show import plot_map, plot_maps, plot_ranking, plot_sweep, plot_trade_off
 from slr_probe.show.marks import marks
+from slr_probe.show.ranking import plot_map, plot_maps, plot_ranking
+from slr_probe.show.tradeoff import plot_trade_off
 from slr_probe.sweep import SweepResult
 from tests.rank.conftest import ranking_of  # noqa: F401 (a fixture)
 
@@ -131,7 +132,7 @@ def test_sweep():
     recipes = (*(Recipe.restore(r, 3).to_dict() for r in ranges), Recipe.soup(0.5, 3).to_dict())
     logs = np.log(np.random.default_rng(0).dirichlet(np.ones(4), size=(7, 5)))[..., :3]
     result = SweepResult(logs, np.full(5, 3), np.zeros((7, 5, 1), int), np.zeros((7, 5, 1)), recipes)
-    figure = plot_sweep(result)
+    figure = result.plot()
     assert isinstance(figure, Figure)
     for axis, values in zip(figure.axes[:2], (result.validity, result.diversity), strict=True):
         cells, means = cells_of(axis), values.mean(axis=1)[: len(ranges)]

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,12 +17,11 @@ from slr_probe.errors import ResultError
 from slr_probe.output_folder import output_folder
 from slr_probe.probes.activations.likeness import cosine, linear_cka, relative_distance
 from slr_probe.probes.activations.store import FILE, Store, Stored, file_bytes, writing
-from slr_probe.result import Result
+from slr_probe.result import Result, Shown
 
 if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Float, Int
-    from matplotlib.figure import Figure
     from torch import Tensor
 
 DESCRIPTION = "recording.json"
@@ -29,7 +29,7 @@ _KIND = "slr_probe.Recording/1"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Recording:
+class Recording(Shown):
     """Activations of several models at the same tokens; a row is one position of one prompt.
 
     Attributes:
@@ -44,6 +44,8 @@ class Recording:
         token: The token id there.
         store: Where the activations lie.
     """
+
+    view: ClassVar[str] = "recording"
 
     base: str
     tuned: str
@@ -64,8 +66,8 @@ class Recording:
         Raises:
             ResultError: They were not recorded.
         """
-        for what, value, known in (("model", model, self.models), ("point", point, self.points),
-                                   ("block", block, self.blocks)):  # fmt: skip
+        asked = {"model": (model, self.models), "point": (point, self.points), "block": (block, self.blocks)}
+        for what, (value, known) in asked.items():
             if value not in known:
                 raise ResultError(f"no {what} {value!r} in this recording; it has {', '.join(map(str, known))}")
         return self.store.read(tensor_name(model, point, block))
@@ -92,18 +94,12 @@ class Recording:
         """One row a model, point and block: number of rows and their mean norm; reads everything once."""
         import pandas as pd
 
-        rows = [
-            {"model": model, "point": point, "block": block, "rows": len(self.prompt),
-             "norm": float(torch.linalg.vector_norm(self.read(model, point, block).double(), dim=1).mean())}
-            for model in self.models for point in self.points for block in self.blocks
-        ]  # fmt: skip
+        rows = []
+        for model, point, block in product(self.models, self.points, self.blocks):
+            norms = torch.linalg.vector_norm(self.read(model, point, block).double(), dim=1)
+            place = {"model": model, "point": point, "block": block}
+            rows.append({**place, "rows": len(self.prompt), "norm": float(norms.mean())})
         return pd.DataFrame(rows)
-
-    def plot(self) -> Figure:
-        """Mean norm over depth, by point and model."""
-        from slr_probe.show.activations import plot_recording
-
-        return plot_recording(self)
 
     def save(self, out: str | os.PathLike[str]) -> Path:
         """Write the recording to a new folder, which appears complete or not at all.
@@ -141,17 +137,6 @@ class Recording:
             raise ResultError(f"{path} is not a saved recording: {error}") from error
         raise ResultError(f"{path} holds '{kind}', expected '{_KIND}'")
 
-    def __repr__(self) -> str:
-        what = (
-            f"{', '.join(self.points)}; {len(self.blocks)} blocks, {len(self.labels)} prompts, {len(self.prompt)} rows"
-        )
-        return f"<Recording of {', '.join(self.models)}: {what}>"
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<b>{escape(repr(self))}</b>{self.to_dataframe().to_html(index=False, max_rows=40)}"
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ActivationComparison(Result):
@@ -165,10 +150,11 @@ class ActivationComparison(Result):
         prompt: Prompt of each row.
         cosine: Cosine between the two, in [-1, 1].
         distance: `||other - one|| / ||one||`.
-        cka: Linear CKA over all rows, in [0, 1]; see `activations_maths.linear_cka` for its bias with few rows.
+        cka: Linear CKA over all rows, in [0, 1]; see `likeness.linear_cka` for its bias with few rows.
     """
 
     kind: ClassVar[str] = "slr_probe.ActivationComparison/1"
+    view: ClassVar[str] = "activations"
 
     one: str
     other: str
@@ -183,21 +169,14 @@ class ActivationComparison(Result):
         """One row a point and block; cosine and distance are means over rows."""
         import pandas as pd
 
-        points = np.repeat(self.points, len(self.block))
-        return pd.DataFrame({
-            "point": points, "block": np.tile(self.block, len(self.points)), "cosine": self.cosine.mean(2).ravel(),
-            "distance": self.distance.mean(2).ravel(), "cka": self.cka.ravel(),
-        })  # fmt: skip
-
-    def plot(self) -> Figure:
-        """Cosine, distance and CKA over depth, one line a point."""
-        from slr_probe.show.activations import plot_comparison
-
-        return plot_comparison(self)
-
-    def __repr__(self) -> str:
-        rows = f"{len(self.points)} points, {len(self.block)} blocks, {len(self.prompt)} rows"
-        return f"<ActivationComparison of {self.one} and {self.other}: {rows}>"
+        columns = {
+            "point": np.repeat(self.points, len(self.block)),
+            "block": np.tile(self.block, len(self.points)),
+            "cosine": self.cosine.mean(2).ravel(),
+            "distance": self.distance.mean(2).ravel(),
+            "cka": self.cka.ravel(),
+        }
+        return pd.DataFrame(columns)
 
 
 def tensor_name(model: str, point: str, block: int) -> str:

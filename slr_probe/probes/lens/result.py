@@ -10,18 +10,17 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from slr_probe.errors import SlrProbeError
-from slr_probe.result import Result
+from slr_probe.result import Result, limits, records
 from slr_probe.stats.entropy import conditional_entropy, normalised_diversity, validity
 from slr_probe.stats.interval import Interval, mean_interval
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
 Measure = Literal[
     "entropy", "kl_to_final", "validity", "conditional_entropy", "diversity", "kl_base_tuned", "kl_tuned_base", "js"
 ]
-BETWEEN = ("kl_base_tuned", "kl_tuned_base", "js")
+BETWEEN: tuple[Measure, ...] = ("kl_base_tuned", "kl_tuned_base", "js")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,6 +48,7 @@ class LayerTrace(Result):
     """
 
     kind: ClassVar[str] = "slr_probe.layer_trace/1"
+    view: ClassVar[str] = "lens"
 
     models: tuple[str, ...]
     prompts: tuple[str, ...]
@@ -138,24 +138,22 @@ class LayerTrace(Result):
             per: `"block"`: a row for each model and block, means over prompts with interval limits (`_low`, `_high`);
                 the columns `collapse...` compare with base. `"prompt"`: a row for each model, block and prompt.
                 `"answer"`: a row for each model, block, prompt and answer, with its probability and rank.
-        """
-        from slr_probe.show.lens_table import table
 
-        return table(self, per)
+        Raises:
+            SlrProbeError: `per` is none of these, or there are no answers.
+        """
+        import pandas as pd
+
+        tables = {"block": self._by_block, "prompt": self._by_prompt, "answer": self._by_answer}
+        if per not in tables:
+            raise SlrProbeError(f"unknown table {per!r}; expected 'block', 'prompt' or 'answer'")
+        if per == "answer" and not self.answers:
+            raise SlrProbeError("no answers were given to this lens; give answers= or a task")
+        return pd.concat([pd.DataFrame(tables[per](model)) for model in self.models], ignore_index=True)
 
     def rows(self) -> list[dict[str, Any]]:
         """Plain data for JSON: one row a model and block; values that are undefined are None."""
-        table = self.to_dataframe()
-        return [
-            {str(key): None if isinstance(value, float) and np.isnan(value) else value for key, value in row.items()}
-            for row in table.to_dict(orient="records")
-        ]
-
-    def plot(self) -> Figure:
-        """Entropy, collapse, divergences and answers over depth; see `slr_probe.show.lens`."""
-        from slr_probe.show.lens import plot_lens
-
-        return plot_lens(self)
+        return records(self.to_dataframe())
 
     def _index(self, model: str) -> int:
         if model not in self.models:
@@ -170,14 +168,45 @@ class LayerTrace(Result):
         strata = [c for c, keep in zip(self.categories, used, strict=True) if keep] if self.categories else None
         return mean_interval(values[:, used], level=self.confidence, seed=self.seed, strata=strata)
 
-    def __repr__(self) -> str:
-        head = f"LayerTrace: {', '.join(self.models)}; {self.depth} blocks, {len(self.prompts)} prompts"
-        if not {"base", "tuned"} <= set(self.models):
-            return head
-        found = self.collapse()
-        at = int(np.nanargmax(found.estimate))
-        return (
-            f"{head}\n  largest entropy collapse (base - tuned): {found.estimate[at]:+.3f} nats "
-            f"[{found.low[at]:+.3f}, {found.high[at]:+.3f}] at block {at}; "
-            f"at the last block {found.estimate[-1]:+.3f} [{found.low[-1]:+.3f}, {found.high[-1]:+.3f}]"
-        )
+    # -- columns of one model's tables ---------------------------------------------------------------------------
+
+    def _by_block(self, model: str) -> dict[str, Any]:
+        columns: dict[str, Any] = {"model": model, "block": np.arange(self.depth)}
+        for measure in self.measures:
+            columns |= limits(measure, self.interval(measure, model))
+        if "base" in self.models and model != "base":
+            columns |= limits("collapse", self.collapse("entropy", model))
+            if self.answers:
+                columns |= limits("conditional_collapse", self.collapse("conditional_entropy", model))
+        if model == "tuned" and self.js is not None:
+            for measure in BETWEEN:
+                columns |= limits(measure, self.interval(measure))
+        return columns
+
+    def _by_prompt(self, model: str) -> dict[str, Any]:
+        blocks, prompts = (index.ravel() for index in np.indices((self.depth, len(self.prompts))))
+        columns: dict[str, Any] = {"model": model, "block": blocks, "prompt": prompts}
+        columns["text"] = np.array(self.prompts, dtype=object)[prompts]
+        between = BETWEEN if model == "tuned" and self.js is not None else ()
+        for measure in (*self.measures, *between):
+            columns[measure] = self.values(measure, model).ravel()
+        at, text = self._index(model), self.token_text
+        columns["top_token"] = [text[i] for i in self.top_ids[at, :, :, 0].ravel().tolist()]
+        columns["top_probability"] = self.top_probs[at, :, :, 0].ravel()
+        return columns
+
+    def _by_answer(self, model: str) -> dict[str, Any]:
+        assert self.answer_logprobs is not None
+        assert self.answer_ranks is not None
+        at = self._index(model)
+        sizes = [len(answers) for answers in self.answers]
+        prompt, answer = np.repeat(np.arange(len(sizes)), sizes), np.concatenate([np.arange(size) for size in sizes])
+        probabilities = np.exp(self.answer_logprobs[at])[:, prompt, answer]
+        return {
+            "model": model,
+            "block": np.repeat(np.arange(self.depth), len(prompt)),
+            "prompt": np.tile(prompt, self.depth),
+            "answer": [text for answers in self.answers for text in answers] * self.depth,
+            "probability": probabilities.ravel().astype(np.float64),
+            "rank": self.answer_ranks[at][:, prompt, answer].ravel(),
+        }

@@ -17,7 +17,7 @@ from slr_probe.probes.mask.examples import load_examples
 from slr_probe.probes.mask.result import LayerMask
 from slr_probe.probes.mask.weights import read_weights
 from slr_probe.recipe import Recipe
-from slr_probe.result import Result
+from slr_probe.result import Result, limits
 from slr_probe.stats import Interval, difference_interval, mean_interval
 
 if TYPE_CHECKING:
@@ -91,20 +91,10 @@ class MaskRates(Result):
         for what in ("loss", "validity", "diversity"):
             values = np.asarray(getattr(self, what))
             if values.shape[1] > 1:
-                found = self.interval(what)
-                columns |= {what: found.estimate, f"{what}_low": found.low, f"{what}_high": found.high}
+                columns |= limits(what, self.interval(what))
             else:
                 columns[what] = values.mean(axis=1) if values.shape[1] else np.full(len(values), np.nan)
         return pd.DataFrame(columns)
-
-    def __repr__(self) -> str:
-        lines = [f"MaskRates: {self.loss.shape[1]} conversations, {self.validity.shape[1]} CRC prompts"]
-        for row in self.to_dataframe().to_dict(orient="records"):
-            lines.append(
-                f"  {row['rate']:4.0%} {row['kind']:<9} loss {row['loss']:.3f}  validity {row['validity']:.3f}  "
-                f"diversity {row['diversity']:.3f}"
-            )
-        return "\n".join(lines)
 
 
 def score_mask_rates(

@@ -15,11 +15,10 @@ from slr_probe.block_weight import BASE, TUNED, BlockWeight
 from slr_probe.errors import MaskError
 from slr_probe.probes.mask.overlap import FreezeList, Overlap, freeze_list, overlap
 from slr_probe.recipe import Recipe
-from slr_probe.result import Result
+from slr_probe.result import Result, records
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -46,6 +45,7 @@ class LayerMask(Result):
     """
 
     kind: ClassVar[str] = "slr_probe.mask/1"
+    view: ClassVar[str] = "mask"
 
     block: Int[ndarray, " unit"]
     component: tuple[str, ...]
@@ -168,45 +168,22 @@ class LayerMask(Result):
 
         rank = np.empty(len(self.order), dtype=int)
         rank[self.order] = np.arange(1, len(self.order) + 1)
-        return pd.DataFrame(
-            {
-                "unit": self.names,
-                "block": self.block,
-                "component": self.component,
-                "gamma": self.gamma,
-                "rank": rank,
-                "low": self.values.min(axis=0),
-                "high": self.values.max(axis=0),
-                "changed": self.changed,
-                "weights": self.size,
-            }
-        )
+        columns = {
+            "unit": self.names,
+            "block": self.block,
+            "component": self.component,
+            "gamma": self.gamma,
+            "rank": rank,
+            "low": self.values.min(axis=0),
+            "high": self.values.max(axis=0),
+            "changed": self.changed,
+            "weights": self.size,
+        }
+        return pd.DataFrame(columns)
 
     def rows(self) -> list[dict[str, Any]]:
         """Plain data for JSON: a row a unit, with the gamma of each seed and its parameters."""
-        return [
-            {
-                **{str(k): v for k, v in row.items()},
-                "values": self.values[:, i].tolist(),
-                "parameters": self.parameters[i],
-            }
-            for i, row in enumerate(self.to_dataframe().to_dict(orient="records"))
-        ]
-
-    def plot(self) -> Figure:
-        """Heat map of gamma over block and matrix, with each block's mean, and the loss while learning."""
-        from slr_probe.show.mask import plot_mask
-
-        return plot_mask(self)
-
-    def __repr__(self) -> str:
-        lead = ", ".join(f"{self.names[i]} {self.gamma[i]:.2f}" for i in self.order[:5])
-        lines = [
-            f"LayerMask: {len(self.block)} units ({self.granularity}) of {self.depth} blocks, seeds {len(self.seeds)}",
-            f"  loss    base blocks {self.base_loss:.3f}, tuned {self.tuned_loss:.3f}, "
-            f"last steps {self.loss[:, -10:].mean():.3f} at mean gamma {self.gamma[self.changed].mean():.2f}",
-            f"  most    {lead}",
-        ]
-        if len(self.seeds) > 1:
-            lines.append(f"  seeds   top 75 % agree to Jaccard {self.stability().min():.2f} at least")
-        return "\n".join(lines + [f"  note    {note}" for note in self.notes])
+        rows = records(self.to_dataframe())
+        for row, values, parameters in zip(rows, self.values.T.tolist(), self.parameters, strict=True):
+            row |= {"values": values, "parameters": parameters}
+        return rows

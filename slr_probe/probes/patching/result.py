@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -10,12 +11,11 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.errors import SlrProbeError
-from slr_probe.result import Result
+from slr_probe.result import Result, limits, records
 from slr_probe.stats.interval import Interval, mean_interval, ratio_interval
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
 DIRECTIONS = ("base->tuned", "tuned->base")
 """Donor and recipient."""
@@ -47,6 +47,7 @@ class PatchingResult(Result):
     """
 
     kind: ClassVar[str] = "slr_probe.patching/1"
+    view: ClassVar[str] = "patching"
 
     metrics: tuple[str, ...]
     directions: tuple[str, ...]
@@ -139,23 +140,14 @@ class PatchingResult(Result):
         donor minus recipient (NaN where that is undefined), `random_...` the same for the random direction, all means
         over prompts with the limits of their intervals (`_low`, `_high`).
         """
-        from slr_probe.show.patching_table import table
+        import pandas as pd
 
-        return table(self)
+        parts = [pd.DataFrame(self._columns(*at)) for at in product(self.metrics, self.directions, self.components)]
+        return pd.concat(parts, ignore_index=True)
 
     def rows(self) -> list[dict[str, Any]]:
         """Plain data for JSON: a row a metric, direction, component and window; what is undefined is None."""
-        table = self.to_dataframe()
-        return [
-            {str(key): None if isinstance(value, float) and np.isnan(value) else value for key, value in row.items()}
-            for row in table.to_dict(orient="records")
-        ]
-
-    def plot(self, metric: str | None = None) -> Figure:
-        """Effect by block and component in each direction; see `slr_probe.show.patching`."""
-        from slr_probe.show.patching import plot_patching
-
-        return plot_patching(self, metric)
+        return records(self.to_dataframe())
 
     def _at(self, axis: str, name: str) -> int:
         names: tuple[str, ...] = getattr(self, axis)
@@ -176,20 +168,21 @@ class PatchingResult(Result):
             return Interval(mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan), self.confidence)
         return mean_interval(values[:, used], level=self.confidence, seed=self.seed, strata=self._strata(used))
 
-    def __repr__(self) -> str:
-        metric = self.main_metric
-        shape = f"{len(self.components)} components x {len(self.windows)} windows, {len(self.prompts)} prompts"
-        lines = [f"PatchingResult: {', '.join(self.directions)}; {shape}, {self.positions} position(s)"]
-        for direction in self.directions:
-            best = [(self.effect(metric, direction, c), c) for c in self.components]
-            found, component = max(best, key=lambda item: float(np.nanmax(np.abs(item[0].estimate), initial=0)))
-            at = int(np.nanargmax(np.abs(found.estimate)))
-            lines.append(
-                f"  {direction}: largest effect on {metric} is {found.estimate[at]:+.3f} "
-                f"[{found.low[at]:+.3f}, {found.high[at]:+.3f}] by {component} of blocks {self.windows[at]}"
-            )
-            reason = self.undefined(metric, direction)
-            lines += [f"    recovered fractions are undefined: {reason}"] if reason else []
-        if self.self_change is not None:
-            lines.append(f"  patching a model with itself changes its logits by at most {self.self_change.max():.2g}")
-        return "\n".join(lines)
+    def _columns(self, metric: str, direction: str, component: str) -> dict[str, Any]:
+        """The table of one metric, direction and component: a row a window."""
+        donor, recipient = (float(np.nanmean(self.model(metric, name))) for name in direction.split("->"))
+        columns: dict[str, Any] = {
+            "metric": metric,
+            "direction": direction,
+            "component": component,
+            "blocks": list(self.windows),
+            "block": [int(window.split(":")[0]) for window in self.windows],
+            "recipient": recipient,
+            "donor": donor,
+        }
+        columns |= limits("effect", self.effect(metric, direction, component))
+        columns |= limits("recovered", self.recovered(metric, direction, component))
+        if self.random is not None:
+            columns |= limits("random_effect", self.effect(metric, direction, component, "random"))
+            columns |= limits("random_recovered", self.recovered(metric, direction, component, "random"))
+        return columns

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from slr_probe.result import Result
+from slr_probe.result import Result, records
 
 if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Float, Int
-    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -40,6 +39,7 @@ class WeightDelta(Result):
     """
 
     kind: ClassVar[str] = "slr_probe.WeightDelta/1"
+    view: ClassVar[str] = "weights"
 
     base: str
     tuned: str
@@ -117,27 +117,10 @@ class WeightDelta(Result):
 
     def rows(self) -> list[dict[str, Any]]:
         """Plain data for JSON: one row a matrix; `block` and values that are undefined are None."""
-        found = []
-        for shape, row in zip(self.shape, self.to_dataframe().to_dict(orient="records"), strict=True):
-            plain = {str(key): None if _undefined(str(key), value) else value for key, value in row.items()}
-            found.append({**plain, "shape": list(shape)})
-        return found
-
-    def plot(self) -> Figure:
-        """Relative change over depth by group, and by block and component."""
-        from slr_probe.show.weights import plot_weight_delta
-
-        return plot_weight_delta(self)
-
-    def __repr__(self) -> str:
-        blocks = self.to_dataframe("block")
-        ratios = blocks["relative"].fillna(-1.0).to_numpy()
-        delta, base = (float(np.sqrt((blocks[key] ** 2).sum())) for key in ("delta_norm", "base_norm"))
-        most = int(ratios.argmax()) if len(ratios) else -1
-        where = f", most in block {blocks['block'][most]} ({ratios[most]:.2%})" if most >= 0 else ""
-        change = f"{delta / base:.2%}" if base else "undefined"
-        names = f"{self.base} -> {self.tuned}, {len(self.name)} tensors"
-        return f"<WeightDelta: {names}; relative change of matrices in blocks {change}{where}>"
+        rows = records(self.to_dataframe())
+        for row, shape in zip(rows, self.shape, strict=True):
+            row |= {"block": row["block"] if row["block"] >= 0 else None, "shape": list(shape)}
+        return rows
 
 
 def _relative(one: Float[np.ndarray, " tensor"], other: Float[np.ndarray, " tensor"]) -> Float[np.ndarray, " tensor"]:
@@ -150,7 +133,3 @@ def _cosine(
 ) -> Float[np.ndarray, " tensor"]:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.clip((base**2 + tuned**2 - delta**2) / (2 * base * tuned), -1.0, 1.0))
-
-
-def _undefined(key: str, value: Any) -> bool:
-    return (key == "block" and value < 0) or (isinstance(value, float) and not math.isfinite(value))

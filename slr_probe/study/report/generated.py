@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from markupsafe import Markup
 
+from slr_probe.show.format import listed, short
 from slr_probe.show.validation_sentences import endless, state_of
-from slr_probe.show.words import listed, short_task
 from slr_probe.study.report.svg import Scale, around, el, figure, label, path, text, tip
 from slr_probe.study.report.tables import Row, Table
 
@@ -22,7 +22,7 @@ _WIDTH, _NAMES, _COLUMN, _GAP, _ROW = 640.0, 182.0, 216.0, 20.0, 22.0
 def section(report: ValidationReport) -> dict[str, Any]:
     """All that the page says of a validation."""
     pairs = "; ".join(
-        f"{short_task(task)}: {_metric(one).label} and {_metric(other).label}"
+        f"{short(task)}: {_metric(one).label} and {_metric(other).label}"
         for task, (one, other) in zip(report.tasks, report.primary, strict=True)
     )
     return {
@@ -45,7 +45,7 @@ def sentence(report: ValidationReport) -> str:
                       (1, ("of higher quality", "of lower quality", "quality"))):  # fmt: skip
         by: dict[str, list[str]] = {}
         for task, pair in zip(report.tasks, report.primary, strict=True):
-            by.setdefault(state(report, task, model, pair[at]), []).append(short_task(task))
+            by.setdefault(state(report, task, model, pair[at]), []).append(short(task))
         differs = [f"{words[0]} on {listed(by['better'])}"] if "better" in by else []
         differs += [f"{words[1]} on {listed(by['worse'])}"] if "worse" in by else []
         unclear = [*by.get("unclear", []), *by.get("undefined", [])]
@@ -61,7 +61,7 @@ def sentence(report: ValidationReport) -> str:
         said = f"{where} no difference to tuned in diversity or quality is {word} on {listed(unclear_on[0])}."
     else:
         said = f"{where} it is {parts[0]}; it is {parts[1]}."
-    unstopped = [short_task(task) for task, name in endless(report) if name == model]
+    unstopped = [short(task) for task, name in endless(report) if name == model]
     if unstopped:
         said += (
             f" On {listed(unstopped)} it stops by itself less often than tuned, so answers are longer and cost more."
@@ -90,7 +90,7 @@ def forest(report: ValidationReport) -> Markup:
     models = _order(report)
     parts, y = [], 6.0
     for task, pair in zip(report.tasks, report.primary, strict=True):
-        parts.append(text(short_task(task), 0, y + 12, cls="title"))
+        parts.append(text(short(task), 0, y + 12, cls="title"))
         y += 20
         for column, name in enumerate(pair):
             left = _NAMES + column * (_COLUMN + _GAP)

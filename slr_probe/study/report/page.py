@@ -14,8 +14,8 @@ from markupsafe import Markup
 
 from slr_probe.files import write_text
 from slr_probe.rank.choice import Choice
+from slr_probe.show.format import typeset
 from slr_probe.show.sentences import blocks_of, evidence, rivals, sentences
-from slr_probe.show.words import typeset
 from slr_probe.study.folder import Findings
 from slr_probe.study.report.generated import section, sentence
 from slr_probe.study.report.heatmap import heat_map

@@ -1,0 +1,44 @@
+"""A `SweepResult` as text, table and figure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slr_probe.show.format import html_table, html_text
+from slr_probe.show.style import new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from slr_probe.sweep.result import SweepResult
+
+
+def text(result: SweepResult) -> str:
+    """How much was measured, and between what diversities lie."""
+    recipes, prompts, _ = result.answer_logprobs.shape
+    means = result.diversity.mean(1)
+    return (
+        f"SweepResult: {recipes} recipes, {prompts} prompts, mean validity {result.validity.mean():.3f}, diversity "
+        f"{np.nanmin(means):.3f} to {np.nanmax(means):.3f} of log |V|"
+    )
+
+
+def html(result: SweepResult) -> str:
+    """The text and the first rows of the table, for Jupyter."""
+    return html_text(text(result)) + html_table(result.to_dataframe())
+
+
+def figure(result: SweepResult) -> Figure:
+    """Heat maps of mean validity and diversity over start and stop of the restored range."""
+    from slr_probe.show.ranking import draw_map
+    from slr_probe.show.tradeoff import DIVERSITY, VALIDITY
+
+    rows = {recipe.layers: row for row, recipe in enumerate(result.recipes) if recipe.layers is not None}
+    maps = {VALIDITY: result.validity, DIVERSITY: result.diversity}
+    canvas = new_figure(9, 4.1)
+    for axis, (label, values) in zip(canvas.subplots(1, 2), maps.items(), strict=True):
+        means = values.mean(axis=1)[list(rows.values())]
+        draw_map(axis, tuple(rows), means, result.recipes[0].depth, label)
+    return canvas
