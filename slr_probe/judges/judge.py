@@ -1,17 +1,20 @@
-"""`Judge`: anything that gives an output a number; `judge_all` asks it about many."""
+"""`Judge`: anything that gives an output a number. `judge_all` asks it about many; `load` loads a model that scores."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from slr_probe.errors import JudgeError
+from slr_probe.checkpoint import resolve
+from slr_probe.errors import CheckpointError, JudgeError
 from slr_probe.progress import progress_bar
 
 
@@ -45,14 +48,14 @@ def judge_all(
     if workers < 1:
         raise JudgeError(f"workers must be at least 1; got {workers}")
     unique = list(dict.fromkeys(zip(prompts, texts, strict=True)))
-    found: dict[tuple[str, str], float] = {}
+    verdicts: dict[tuple[str, str], float] = {}
     steps = progress_bar(len(unique), "judge", unit=" texts", show=progress)
     with steps as ticker, ThreadPoolExecutor(workers) as pool:
         ask = map if workers == 1 else pool.map
         for pair, verdict in zip(unique, ask(lambda pair: judge(*pair), unique), strict=True):
-            found[pair] = _number(verdict)
+            verdicts[pair] = _number(verdict)
             ticker.update()
-    return np.array([found[pair] for pair in zip(prompts, texts, strict=True)], dtype=np.float64)
+    return np.array([verdicts[pair] for pair in zip(prompts, texts, strict=True)], dtype=np.float64)
 
 
 def _number(verdict: object) -> float:
@@ -62,3 +65,65 @@ def _number(verdict: object) -> float:
         raise JudgeError(f"a judge returns a number, or None for no verdict; got {verdict!r}")
     number = float(verdict)
     return number if math.isfinite(number) else math.nan
+
+
+def find_folder(name: str | os.PathLike[str], what: str, download: bool) -> Path:
+    """The folder of a model.
+
+    Raises:
+        JudgeError: It is absent; the message says what to do.
+    """
+    try:
+        return resolve(name, download=download)
+    except CheckpointError as error:
+        raise JudgeError(f"the {what} {os.fspath(name)!r} cannot be found: {error}") from error
+
+
+def load(auto: str, folder: Path, what: str, device: Any = None, **options: Any) -> tuple[Any, Any]:
+    """Model (in evaluation mode, float32 unless said otherwise) and tokenizer of a folder.
+
+    Args:
+        auto: Which of transformers' auto classes.
+        folder: Where.
+        what: What it is for, in messages.
+        device: Where to; default: CUDA where there is one, else CPU.
+        options: Handed to `from_pretrained`.
+
+    Raises:
+        JudgeError: transformers cannot load it, or weights that it needs are missing.
+    """
+    import torch
+    import transformers
+
+    try:
+        options = {"dtype": torch.float32, **options}
+        model, info = getattr(transformers, auto).from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, output_loading_info=True, **options
+        )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        reason = str(error).partition("\n")[0]
+        raise JudgeError(f"transformers cannot load the {what} from {folder}: {reason}") from error
+    missing = sorted(name for name in info["missing_keys"] if "position_ids" not in name and "pooler" not in name)
+    if missing:
+        raise JudgeError(f"the {what} in {folder} lacks {len(missing)} tensor(s) that it needs, first '{missing[0]}'")
+    return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval(), tokenizer
+
+
+def by_length(lengths: Sequence[int], batch_tokens: int, *, equal: bool = False) -> Iterator[list[int]]:
+    """Indices in batches of similar length, shortest first, within a bound on rows x longest; at least one each.
+
+    Args:
+        lengths: Tokens of each text.
+        batch_tokens: The bound.
+        equal: Put only equal lengths together.
+    """
+    batch: list[int] = []
+    for i in sorted(range(len(lengths)), key=lambda i: lengths[i]):
+        over = (len(batch) + 1) * lengths[i] > batch_tokens
+        if batch and (over or (equal and lengths[i] != lengths[batch[0]])):
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch
