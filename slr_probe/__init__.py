@@ -11,7 +11,7 @@ The flow, from left to right; nothing on the left imports anything on its right:
 
     checkpoints of several stages -> trace_lineage: when diversity was lost, and where
 
-The sweep is `slr_probe.sweep.sweep`; all of it in one go is `slr_probe.study.run_study`. Names load on first use, so
+`run_study` does all of it in one go; the sweep alone is `slr_probe.sweep.sweep`. Names load on first use, so
 `import slr_probe` is light.
 """
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from slr_probe.rank import rank_layers
     from slr_probe.recipe import Recipe
     from slr_probe.restoration import restore, restored, verify_hybrid
+    from slr_probe.study import run_study
     from slr_probe.tasks.crc import CRCTask
     from slr_probe.validation import validate
 
@@ -57,6 +58,7 @@ _HOMES = {
     "trace_lineage": "slr_probe.lineage",
     "lineage_from_scores": "slr_probe.lineage",
     "rank_layers": "slr_probe.rank",
+    "run_study": "slr_probe.study",
     "SlrProbeError": "slr_probe.errors",
 }
 
@@ -75,6 +77,7 @@ __all__ = [
     "record",
     "restore",
     "restored",
+    "run_study",
     "trace_lineage",
     "validate",
     "verify_hybrid",

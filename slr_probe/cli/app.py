@@ -6,9 +6,25 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
+
+from slr_probe.version import __version__
+
+VERBS = ("run", "demo", "inspect", "delta", "lens", "patch", "mask", "rank", "restore", "verify", "validate", "lineage")
+"""In the order in which they are used: all in one go first, then step by step."""
+
+
+class InOrder(TyperGroup):
+    """Verbs are listed in the order in which they are used."""
+
+    def list_commands(self, ctx: object) -> list[str]:
+        """Names of the verbs."""
+        return list(VERBS)
+
 
 app = typer.Typer(
     name="slr-probe",
+    cls=InOrder,
     help="Find where in depth post-training destroyed output diversity, and repair it without training.\n\n"
     "BASE and TUNED are checkpoint folders, hub ids (org/name, from the local cache unless --download), the folder of "
     "a LoRA adapter (TUNED only), or the pair that ships with the package: organism:base, organism:sft, organism:dpo.",
@@ -17,6 +33,21 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"slr-probe {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options of the program itself."""
 
 
 Base = Annotated[str, typer.Argument(help="Pre-trained checkpoint.", show_default=False)]

@@ -1,0 +1,33 @@
+"""The program itself: its verbs, its version, and how quickly it starts."""
+
+import subprocess
+import sys
+
+import pytest
+
+import slr_probe
+from slr_probe.cli.app import VERBS, app
+
+
+def test_verbs_are_listed_in_the_order_in_which_they_are_used(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    assert "BASE and TUNED are checkpoint folders" in out
+    listed = [line.split()[0] for line in out.partition("Commands:")[2].splitlines() if line.strip()]
+    assert listed == list(VERBS)
+    assert {command.callback.__name__ for command in app.registered_commands} == set(VERBS)
+
+
+def test_version(run):
+    assert run("--version") == (0, f"slr-probe {slr_probe.__version__}\n", "")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["rank", "--help"], ["validate", "--help"]])
+def test_help_loads_no_numbers_and_no_models(arguments):
+    program = (
+        "import sys; from slr_probe.cli import main\n"
+        "try: main()\n"
+        "finally: assert not {'torch', 'transformers', 'numpy', 'pandas', 'matplotlib'} & set(sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60)
+    assert found.returncode == 0, found.stderr
