@@ -18,7 +18,7 @@ STUDY = weight_delta entropy_collapse patching crc_heatmaps tradeoff agreement v
 # `make lineage` and `make mask` where they are wanted.
 LONG = $(if $(filter organism:%,$(BASE)),lineage mask)
 
-.PHONY: test lint types docs bench golden figures clean lineage mask $(STUDY)
+.PHONY: test lint types docs bench cases golden figures clean lineage mask $(STUDY)
 .NOTPARALLEL:
 
 test:
@@ -42,6 +42,11 @@ bench:
 	$(PYTHON) benchmarks/generation.py
 	$(PYTHON) benchmarks/mask.py
 	$(PYTHON) benchmarks/diversity.py
+
+# Every script of a folder that exits with 1 where it finds a fault: make cases CASES=folder
+cases:
+	@for script in $(CASES)/*.py; do \
+	    if $(PYTHON) "$$script" >/dev/null 2>&1; then echo "ok     $$script"; else echo "FAULT  $$script"; fi; done
 
 golden:
 	$(PYTHON) -m tests.golden.study
