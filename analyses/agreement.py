@@ -14,13 +14,13 @@ from argparse import ArgumentParser
 from typing import Any
 
 import pandas as pd
+from agreement_figure import plot_agreement
 from common import BASE, Analysis, main, span
+from regret import random_regret, regret_curve, roc_auc, spearman_interval
 
 from slr_probe import ModelPair, organism, rank_layers
-from slr_probe.rank import RangeRanking, roc_auc
-from slr_probe.rank.regret import random_regret, regret_curve, spearman_interval
+from slr_probe.rank import RangeRanking
 from slr_probe.rank.scorers import SCORERS
-from slr_probe.show.agreement import plot_agreement
 from slr_probe.study.context import Context
 from slr_probe.study.stages.prompts import choose
 

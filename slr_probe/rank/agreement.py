@@ -1,4 +1,4 @@
-"""How far two rankings agree, and how well block scores find the blocks that matter."""
+"""How far two rankings agree."""
 
 from __future__ import annotations
 
@@ -53,24 +53,3 @@ def agreement(
     tau = np.nan if flat else float(kendalltau(one, other).statistic)
     k = max(len(top_one), 1)
     return Agreement(rho, tau, len(set(top_one) & set(top_other)) / k, k, len(one))
-
-
-def roc_auc(scores: Float[ndarray, " block"], blocks: Collection[int]) -> float:
-    """Area under the ROC curve: the chance that a block of `blocks` scores above one that is not; ties count half.
-
-    Args:
-        scores: One number a block.
-        blocks: The blocks that should score high, such as those of a planted range; neither none nor all.
-
-    Raises:
-        RankingError: All blocks or none are meant.
-
-    Examples:
-        >>> roc_auc(np.array([0.1, 0.9, 0.8, 0.1]), {1, 2})
-        1.0
-    """
-    inside = np.isin(np.arange(len(scores)), list(blocks))
-    if inside.all() or not inside.any():
-        raise RankingError(f"the ROC curve needs blocks inside and outside; got {sorted(blocks)} of {len(scores)}")
-    above = scores[inside][:, None] - scores[~inside][None]
-    return float((above > 0).mean() + (above == 0).mean() / 2)

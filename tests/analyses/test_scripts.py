@@ -17,7 +17,7 @@ from slr_probe import ModelPair, weight_delta
 from slr_probe.errors import StudyError
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = sorted(path for path in (ROOT / "analyses").glob("*.py") if path.stem != "common")
+SCRIPTS = sorted(path for path in (ROOT / "analyses").glob("*.py") if "__main__" in path.read_text(encoding="utf-8"))
 
 
 def call(script, *args, **more):

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from analyses.regret import roc_auc
 from slr_probe import ModelPair, organism
-from slr_probe.rank import rank_layers, roc_auc
+from slr_probe.rank import rank_layers
 
 
 @pytest.fixture(scope="module", params=organism.PLANTED, ids=str)

@@ -6,7 +6,6 @@ import pytest
 
 from slr_probe import LayerRange
 from slr_probe.errors import LayerRangeError, RankingError
-from slr_probe.rank import roc_auc
 from slr_probe.rank.order import front, order_by
 from slr_probe.rank.scorers import BlockScores
 from slr_probe.stats import mean_interval
@@ -159,18 +158,6 @@ def test_agreement(ranking_of):
     assert np.isnan(one.agreement(ranking_of(3, {}, method="delta", score=[0.0] * 6)).spearman)
     with pytest.raises(RankingError, match="6 and 10 ranges"):
         one.agreement(ranking_of(4, {}, method="delta", score=[0.0] * 10))
-
-
-def test_roc_auc():
-    scores = np.random.default_rng(0).normal(size=12)
-    scores[5] = scores[2]
-    inside = {2, 3, 4}
-    pairs = [(scores[i], scores[j]) for i in inside for j in range(12) if j not in inside]
-    assert roc_auc(scores, inside) == pytest.approx(
-        np.mean([1.0 if a > b else 0.5 if a == b else 0.0 for a, b in pairs])
-    )
-    with pytest.raises(RankingError, match="inside and outside"):
-        roc_auc(scores, range(12))
 
 
 def test_table_and_json(ranking_of):

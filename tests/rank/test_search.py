@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from analyses.regret import roc_auc
 from slr_probe import LayerRange, ModelPair, Recipe, restored
 from slr_probe.errors import RankingError, SweepError, TaskError
-from slr_probe.rank import RangeRanking, rank_layers, roc_auc
+from slr_probe.rank import RangeRanking, rank_layers
 from slr_probe.rank import measure as meter_module
 from slr_probe.rank.attribution import first_order_effects
 from slr_probe.rank.candidates import controls

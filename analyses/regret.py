@@ -1,7 +1,8 @@
-"""How good is a cheap order of ranges, against the exhaustive sweep?"""
+"""How good is a cheap order of ranges against the exhaustive sweep, and do its block scores find planted blocks?"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from math import comb
 from typing import TYPE_CHECKING
 
@@ -46,9 +47,11 @@ def random_regret(exhaustive: RangeRanking) -> Float[ndarray, " range"]:
     worth = np.sort(_worth(exhaustive))[::-1]
     n = len(worth)
     steps = worth[:-1] - worth[1:]  # lost on passing from the i-th best to the next
-    return np.array([
-        sum(step * comb(n - i, k) / comb(n, k) for i, step in enumerate(steps, 1)) for k in range(1, n + 1)
-    ])  # fmt: skip
+    curve = np.zeros(n)
+    for k in range(1, n + 1):
+        missed = [comb(n - i, k) / comb(n, k) for i in range(1, n)]  # chance that none of the i best is among k
+        curve[k - 1] = np.dot(steps, missed)
+    return curve
 
 
 def spearman_interval(exhaustive: RangeRanking, cheap: RangeRanking) -> Interval:
@@ -75,6 +78,27 @@ def spearman_interval(exhaustive: RangeRanking, cheap: RangeRanking) -> Interval
     tail = (1 - exhaustive.level) / 2
     low, high = np.quantile(drawn, (tail, 1 - tail))
     return Interval(estimate, low, high, exhaustive.level)
+
+
+def roc_auc(scores: Float[ndarray, " block"], blocks: Collection[int]) -> float:
+    """Area under the ROC curve: the chance that a block of `blocks` scores above one that is not; ties count half.
+
+    Args:
+        scores: One number a block.
+        blocks: The blocks that should score high, such as those of a planted range; neither none nor all.
+
+    Raises:
+        RankingError: All blocks or none are meant.
+
+    Examples:
+        >>> roc_auc(np.array([0.1, 0.9, 0.8, 0.1]), {1, 2})
+        1.0
+    """
+    inside = np.isin(np.arange(len(scores)), list(blocks))
+    if inside.all() or not inside.any():
+        raise RankingError(f"the ROC curve needs blocks inside and outside; got {sorted(blocks)} of {len(scores)}")
+    above = scores[inside][:, None] - scores[~inside][None]
+    return float((above > 0).mean() + (above == 0).mean() / 2)
 
 
 def _correlations(

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from analyses.regret import random_regret, regret_curve, roc_auc, spearman_interval
 from slr_probe.errors import RankingError
-from slr_probe.rank.regret import random_regret, regret_curve, spearman_interval
+from tests.rank.conftest import ranking_of  # noqa: F401 (a fixture)
 
 SCORES = {
     "0:1": (0.98, 0.3),
@@ -18,21 +19,21 @@ SCORES = {
 WORTH = np.array([0.3, 0.5, 0.2, 0.6, 0.55, 0.2])
 
 
-def test_regret_by_hand(ranking_of):
+def test_regret_by_hand(ranking_of):  # noqa: F811
     found = ranking_of(3, SCORES)
     order = np.array([2, 5, 0, 1, 4, 3])
     np.testing.assert_allclose(regret_curve(found, order), [0.4, 0.4, 0.3, 0.1, 0.05, 0.0], atol=1e-9)
     np.testing.assert_allclose(regret_curve(found, found.order), np.zeros(6), atol=1e-9)
 
 
-def test_random_regret_is_the_mean_over_all_orders(ranking_of):
+def test_random_regret_is_the_mean_over_all_orders(ranking_of):  # noqa: F811
     found = ranking_of(3, SCORES)
     curves = [regret_curve(found, np.array(order)) for order in permutations(range(6))]
     np.testing.assert_allclose(random_regret(found), np.mean(curves, axis=0), atol=1e-9)
     assert random_regret(found)[0] == pytest.approx(0.6 - WORTH.mean())
 
 
-def test_orders_and_rankings_are_checked(ranking_of):
+def test_orders_and_rankings_are_checked(ranking_of):  # noqa: F811
     found = ranking_of(3, SCORES)
     with pytest.raises(RankingError, match="each of the 6 ranges once"):
         regret_curve(found, np.array([0, 0, 1, 2, 3, 4]))
@@ -40,7 +41,7 @@ def test_orders_and_rankings_are_checked(ranking_of):
         random_regret(ranking_of(3, {"0:1": (0.9, 0.5)}, method="delta", score=[1.0] * 6))
 
 
-def test_the_correlation_is_drawn_again_with_the_prompts(ranking_of):
+def test_the_correlation_is_drawn_again_with_the_prompts(ranking_of):  # noqa: F811
     cheap = ranking_of(3, {}, method="delta", score=[1.0, 2.0, 3.0, 5.0, 6.0, 4.0])
     sure = ranking_of(3, SCORES)  # all prompts alike: every resample gives the same order
     found = spearman_interval(sure, cheap)
@@ -52,3 +53,15 @@ def test_the_correlation_is_drawn_again_with_the_prompts(ranking_of):
     assert (noisy.low, noisy.high) == (again.low, again.high)
     flat = spearman_interval(sure, ranking_of(3, {}, method="delta", score=[1.0] * 6))
     assert np.isnan(flat.estimate)
+
+
+def test_roc_auc():
+    scores = np.random.default_rng(0).normal(size=12)
+    scores[5] = scores[2]
+    inside = {2, 3, 4}
+    pairs = [(scores[i], scores[j]) for i in inside for j in range(12) if j not in inside]
+    assert roc_auc(scores, inside) == pytest.approx(
+        np.mean([1.0 if a > b else 0.5 if a == b else 0.0 for a, b in pairs])
+    )
+    with pytest.raises(RankingError, match="inside and outside"):
+        roc_auc(scores, range(12))
