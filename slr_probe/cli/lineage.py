@@ -98,7 +98,9 @@ def lineage(
             from slr_probe.lineage.trace import keep
             from slr_probe.scoring.folder import Folder
 
-            keep(found, Folder(out, {"stages": [list(one) for one in trunk]}))
+            folder = Folder(out)
+            with folder.at_work({"stages": [list(one) for one in trunk]}):
+                keep(found, folder)
     else:
         found = trace_lineage(
             trunk, task_list(tasks), branches=branches, preset="quick" if quick else "full", prompts=prompts,

@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from slr_probe.errors import ResultError, SlrProbeError, TaskError
-from slr_probe.files import read_npz, safe_name, write_npz
+from slr_probe.errors import SlrProbeError, TaskError
+from slr_probe.files import safe_name, write_npz
+from slr_probe.store import find_part
 from slr_probe.tasks.crc import CRCTask, RenderedTask
 
 if TYPE_CHECKING:
@@ -64,11 +65,10 @@ class Depth:
         self.notes += [note for note in notes if note not in self.notes]
         self.categories = asked.categories if isinstance(asked, RenderedTask) else ("",) * len(asked)
         file = None if folder is None else folder / f"{safe_name(stage)}.npz"
-        try:
-            if file is None:
-                raise ResultError("nothing is kept")
-            arrays, plain = read_npz(file, _KIND)
-        except ResultError:
+        kept = None if file is None else find_part(file, _KIND)
+        if kept is not None:
+            arrays, plain = kept
+        else:
             arrays, missing = self._measure(stage, pair, previous, asked, options)
             plain = {"stage": stage, "notes": missing}
             if file is not None:

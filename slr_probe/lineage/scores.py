@@ -126,7 +126,7 @@ def lineage_from_outputs(
             raise LineageError(f"stage '{name}' has outputs on {', '.join(one)}, but base on {', '.join(labels)}")
     scorers = Scorers(vocabulary, embedder, entailment, fluency, judge, tags)
     by_name = {task.name: task for task in known or ()}
-    folder, notes, scored = Folder(None, {}), [], {}
+    folder, notes, scored = Folder(None), [], {}
     for label in labels:
         outputs, more = same_prompts([one[label] for one in found], names, label)
         notes += more

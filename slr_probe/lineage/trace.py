@@ -112,11 +112,12 @@ def trace_lineage(
     sampled = sampling or Sampling(temperature=0.6, top_p=0.95, seed=seed)
     scorers = Scorers(len(pairs[0].tokenizer), embedder, entailment, fluency, judge, tags)
     settings = _settings(names, parents, pairs, asked, sampled, plain_base, scorers)
-    folder = Folder(out, {key: value for key, value in settings.items() if key not in ("scorers", "library")})
+    folder = Folder(out)
+    follows = {key: value for key, value in settings.items() if key not in ("scorers", "library")}
     options = {"batch_tokens": batch_tokens, "backend": backend, "progress": progress}
     outputs: dict[str, list[Outputs]] = {task.name: [] for task in asked}
     where = Depth()
-    with folder.at_work():
+    with folder.at_work(follows):
         for at in range(1, len(names)):
             pair = pairs[at - 1]
             first = {0: PLAIN if plain_base else "base"} if at == 1 else {}

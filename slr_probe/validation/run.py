@@ -129,7 +129,8 @@ def validate(
     sampled = read_sampling(sampling, seed)
     wanted = check_baselines(baselines, QUICK if preset == "quick" else BASELINES)
     low, high = check_unit("temperatures", temperatures, 0, 100), check_unit("min_ps", min_ps, 0, 1)
-    Folder.refuse_foreign(out)
+    folder = Folder(out)
+    folder.refuse_foreign()
     check_backend(pair, backend, out)
     choice = CRC(
         pair, crc, memory=memory, format=format, temperature=crc_temperature, min_p=crc_min_p,
@@ -154,9 +155,9 @@ def validate(
     settings = {**settings_of(pair, sizes, methods, scorers, preset), "format": asked_in, "crc": choice.sampling}
     study = Study(sizes, methods, settings, level, resamples, seed)
     unusual = ["format"] if asked_in != pair.prompts.default_format else []
-    folder = Folder(out, {key: settings[key] for key in ("base", "tuned", "dtype", "tasks", "methods", *unusual)})
+    follows = {key: settings[key] for key in ("base", "tuned", "dtype", "tasks", "methods", *unusual)}
     options = {"format": asked_in, "batch_tokens": batch_tokens, "backend": backend, "progress": progress}
-    with folder.at_work():
+    with folder.at_work(follows):
         if backend == "vllm":
             assert folder.path is not None
             methods = on_disk(pair, methods, folder.path / HYBRIDS, progress)

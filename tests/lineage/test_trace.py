@@ -72,7 +72,7 @@ def test_the_folder_is_complete_and_goes_on(traced, stages, monkeypatch):
     trace_lineage(stages, WRITE, samples=3, out=out, resamples=200, device="cpu")
     assert (out / "lineage.npz").read_bytes() == before
     assert (out / "depth.csv").read_text().count("\n") == 1 + 2 * 4
-    with pytest.raises(OutputError, match="holds another run, with other sampling"):
+    with pytest.raises(OutputError, match=r"holds another run: .*sampling\.temperature was 0.6 and is now 1.0"):
         trace_lineage(stages, WRITE, samples=3, out=out, device="cpu", sampling=Sampling(temperature=1.0))
 
 

@@ -173,7 +173,7 @@ def test_the_format_is_that_of_all_models_but_base_plain(pair, tmp_path):
     assert {model for model, format in made["usual"].items() if format == "plain"} == {"base (plain)"}
     assert set(made["plain"].values()) == {"plain"}
     assert (tmp_path / "usual" / "report.npz").read_bytes() == (tmp_path / "chat" / "report.npz").read_bytes()
-    with pytest.raises(OutputError, match=r"holds another run, with other .*format"):
+    with pytest.raises(OutputError, match=r"holds another run: format was absent and is now 'plain'"):
         validate(pair, "1:2", WRITE, format="plain", out=tmp_path / "usual", **{**asked, "crc": False})
 
 
@@ -203,7 +203,7 @@ def test_a_judge_that_failed_is_asked_again(pair, tmp_path):
 
 def test_another_run_in_the_folder_is_refused(pair, tmp_path):
     validate(pair, "1:2", WRITE, out=tmp_path / "one", **OPTIONS)
-    with pytest.raises(OutputError, match="holds another run, with other methods"):
+    with pytest.raises(OutputError, match=r"holds another run: methods\.1\."):
         validate(pair, "1:3", WRITE, out=tmp_path / "one", **OPTIONS)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("keep")
