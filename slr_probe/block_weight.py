@@ -41,12 +41,12 @@ class BlockWeight:
     overrides: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
-        given = {str(name): check_share(share, f"override {name!r}") for name, share in self.overrides}
+        shares = {str(name): check_share(share, f"override {name!r}") for name, share in self.overrides}
         default = check_share(self.default, "default")
         # Which group a component belongs to is layout knowledge, so a component override is dropped
         # only where no group override could stand between it and the default.
-        any_group = any(name in GROUPS and share != default for name, share in given.items())
-        kept = {n: s for n, s in given.items() if s != default or (n not in GROUPS and any_group)}
+        any_group = any(name in GROUPS and share != default for name, share in shares.items())
+        kept = {n: s for n, s in shares.items() if s != default or (n not in GROUPS and any_group)}
         object.__setattr__(self, "default", default)
         object.__setattr__(self, "overrides", tuple(sorted(kept.items())))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -12,9 +11,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from slr_probe.errors import OutputError
+from slr_probe.files import disk_full
 
 _PLAN = "slr_probe.plan.json"
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -54,7 +53,7 @@ def output_folder(out: Path, key: dict[str, Any], *, needed: int) -> Iterator[Pa
         except BaseException as error:
             shutil.rmtree(work, ignore_errors=True)
             _remove(work, missing)
-            if isinstance(error, OSError) and error.errno in _FULL:
+            if disk_full(error):
                 raise OutputError(f"no space left while writing {out}; nothing was left behind") from error
             raise
 

@@ -24,10 +24,10 @@ def progress_bar(total: int, what: str, *, unit: str = "it", show: bool | None =
     else:
         from tqdm.auto import tqdm
 
-    wanted = not os.environ.get("TQDM_DISABLE") and (sys.stderr.isatty() or _in_notebook())
-    visible = wanted if show is None else show
+    if show is None:
+        show = not os.environ.get("TQDM_DISABLE") and (sys.stderr.isatty() or _in_notebook())
     options: dict[str, Any] = {"unit_scale": True, "unit_divisor": 1024} if bytes else {}
-    return tqdm(total=total, desc=what, unit="B" if bytes else unit, disable=not visible, leave=False, **options)
+    return tqdm(total=total, desc=what, unit="B" if bytes else unit, disable=not show, leave=False, **options)
 
 
 def _in_notebook() -> bool:

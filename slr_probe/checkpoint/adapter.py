@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slr_probe.checkpoint.folder import Checkpoint, read_json
+from slr_probe.checkpoint.folder import Checkpoint, read_object
 from slr_probe.checkpoint.names import foreign_part, is_head
 from slr_probe.checkpoint.shard import Shard, TensorInfo, read_tensor
 from slr_probe.errors import CheckpointError, IncompatiblePairError
@@ -85,9 +85,7 @@ class AdapterCheckpoint:
             IncompatiblePairError: The adapter was made for another base: names or shapes do not fit.
         """
         folder = Path(path)
-        config = read_json(folder / CONFIG)
-        if not isinstance(config, dict):
-            raise CheckpointError(f"{folder / CONFIG} must hold a JSON object")
+        config = read_object(folder / CONFIG)
         _check_kind(folder, config)
         if not (folder / WEIGHTS).is_file():
             raise CheckpointError(f"{folder} has {CONFIG} but no {WEIGHTS}; pickled adapters (.bin) are refused")
@@ -172,11 +170,11 @@ def _check_kind(folder: Path, config: Mapping[str, Any]) -> None:
     if kind != "LORA":
         raise CheckpointError(f"{folder} is a PEFT adapter of type {kind!r}; only LORA is merged here; {_MERGE_HINT}")
     uses = [k for k, v in config.items() if k.startswith("use_") and v and k not in _HARMLESS_USES]
-    other = [k for k in _REFUSED if config.get(k)]
+    unsupported = uses + [k for k in _REFUSED if config.get(k)]
     if config.get("init_lora_weights", True) not in _SAFE_INITS:
-        other.append(f"init_lora_weights={config['init_lora_weights']!r}")
-    if uses or other:
-        raise CheckpointError(f"{folder} is a LoRA adapter with {', '.join(uses + other)}; {_MERGE_HINT}")
+        unsupported.append(f"init_lora_weights={config['init_lora_weights']!r}")
+    if unsupported:
+        raise CheckpointError(f"{folder} is a LoRA adapter with {', '.join(unsupported)}; {_MERGE_HINT}")
 
 
 def _scaling(config: Mapping[str, Any], module: str, rank: int) -> float:
@@ -233,12 +231,12 @@ def _tails(base: Checkpoint) -> dict[str, str]:
 
 
 def _find(name: str, tails: Mapping[str, str], folder: Path, base: Checkpoint) -> str:
-    found = tails.get(name) or tails.get(_tail(name))
-    if found is None:
+    target = tails.get(name) or tails.get(_tail(name))
+    if target is None:
         raise IncompatiblePairError(
             f"adapter {folder} is for another base: it changes '{name}', which {base.path} does not have"
         )
-    return found
+    return target
 
 
 def _check_shape(name: str, shape: tuple[int, ...], base: Checkpoint, folder: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from slr_probe.checkpoint.shard import Shard, TensorInfo, read_tensor
 from slr_probe.errors import CheckpointError
+from slr_probe.files import read_json
 
 if TYPE_CHECKING:
     import torch
@@ -85,10 +85,7 @@ class Checkpoint:
         Raises:
             CheckpointError: There is none, or it is not JSON.
         """
-        data = read_json(self.config_path)
-        if not isinstance(data, dict):
-            raise CheckpointError(f"{self.config_path} must hold a JSON object, found {type(data).__name__}")
-        return data
+        return read_object(self.config_path)
 
     @property
     def config_path(self) -> Path:
@@ -112,26 +109,23 @@ class Checkpoint:
         return digest.hexdigest()
 
 
-def read_json(path: Path) -> object:
-    """Read a JSON file.
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
 
     Raises:
-        CheckpointError: The file is absent or not JSON.
+        CheckpointError: The file is absent, not JSON, or holds something else.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise CheckpointError(f"{path} is not valid JSON: {error}") from error
+    data = read_json(path, CheckpointError)
+    if not isinstance(data, dict):
+        raise CheckpointError(f"{path} must hold a JSON object, found {type(data).__name__}")
+    return data
 
 
 def _read_index(folder: Path) -> dict[str, str] | None:
     if not folder.is_dir():
         raise CheckpointError(f"{folder} is not a folder; expected a checkpoint folder with safetensors weights")
     if (folder / INDEX).is_file():
-        data = read_json(folder / INDEX)
-        weight_map = data.get("weight_map") if isinstance(data, dict) else None
+        weight_map = read_object(folder / INDEX).get("weight_map")
         if not isinstance(weight_map, dict) or not weight_map:
             raise CheckpointError(f"{folder / INDEX} has no weight_map; expected tensor names and their files")
         for file in weight_map.values():
@@ -145,9 +139,9 @@ def _read_index(folder: Path) -> dict[str, str] | None:
         return weight_map
     if (folder / SINGLE).is_file():
         return None
-    found = sorted(p.name for p in folder.glob("*.safetensors"))
-    if found:
-        raise CheckpointError(f"{folder} has {found[:4]} but neither {SINGLE} nor {INDEX}; the index is missing")
+    shards = sorted(p.name for p in folder.glob("*.safetensors"))
+    if shards:
+        raise CheckpointError(f"{folder} has {shards[:4]} but neither {SINGLE} nor {INDEX}; the index is missing")
     pickles = sorted(p.name for pattern in _PICKLES for p in folder.glob(pattern))
     if pickles:
         raise CheckpointError(

@@ -133,12 +133,12 @@ def block_prefix(names: Iterable[str], depth: int) -> str:
     Raises:
         LayoutError: As for `address_tensors`.
     """
-    found: dict[str, set[int]] = defaultdict(set)
+    lists: dict[str, set[int]] = defaultdict(set)
     for name in names:
         match = re.match(r"(.*?)(?<![^.])(\d+)\.", name)
         if match:
-            found[match[1]].add(int(match[2]))
-    text = {p: blocks for p, blocks in found.items() if foreign_part(p) is None}
+            lists[match[1]].add(int(match[2]))
+    text = {p: blocks for p, blocks in lists.items() if foreign_part(p) is None}
     whole = [p for p, blocks in text.items() if set(range(depth)) <= blocks]
     if len(whole) > 1:
         whole = [p for p in whole if "language_model" in p or "text" in p] or whole

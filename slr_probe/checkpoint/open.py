@@ -8,12 +8,13 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from slr_probe.checkpoint.adapter import AdapterCheckpoint, is_adapter
 from slr_probe.checkpoint.folder import Checkpoint
 from slr_probe.errors import CheckpointError
 
+AnyCheckpoint: TypeAlias = Checkpoint | AdapterCheckpoint
 EMBEDDED = "organism:"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _HARMLESS = frozenset({"_name_or_path", "_model_name_or_path", "_commit_hash", "transformers_version"})
@@ -52,7 +53,7 @@ def resolve(source: str | os.PathLike[str], *, download: bool = False, revision:
     return _from_hub(text, download, revision)
 
 
-def open_checkpoint(path: Path, base: Checkpoint | AdapterCheckpoint | None = None) -> Checkpoint | AdapterCheckpoint:
+def open_checkpoint(path: Path, base: AnyCheckpoint | None = None) -> AnyCheckpoint:
     """Open a folder, a LoRA adapter over `base` included.
 
     Raises:
@@ -67,10 +68,10 @@ def open_checkpoint(path: Path, base: Checkpoint | AdapterCheckpoint | None = No
 
 def combined_hash(weights: str, texts: Mapping[str, bytes]) -> str:
     """Hash of a fingerprint of weights and of named texts; their order does not count."""
-    found = hashlib.sha256(weights.encode())
+    combined = hashlib.sha256(weights.encode())
     for name in sorted(texts):
-        found.update(name.encode() + b"\0" + hashlib.sha256(texts[name]).digest())
-    return found.hexdigest()
+        combined.update(name.encode() + b"\0" + hashlib.sha256(texts[name]).digest())
+    return combined.hexdigest()
 
 
 def model_hash(weights: str, config: Mapping[str, Any]) -> str:
@@ -79,7 +80,7 @@ def model_hash(weights: str, config: Mapping[str, Any]) -> str:
     return combined_hash(weights, {"config.json": text.encode()})
 
 
-def identity(checkpoint: Checkpoint | AdapterCheckpoint) -> str:
+def identity(checkpoint: AnyCheckpoint) -> str:
     """Hash of a checkpoint's weights (see `Checkpoint.fingerprint`) and config, which for an adapter is its base's."""
     return model_hash(checkpoint.fingerprint(), checkpoint.config())
 

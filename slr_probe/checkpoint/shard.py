@@ -80,8 +80,8 @@ class TensorInfo:
         """The dtype as torch has it."""
         import torch
 
-        found: torch.dtype = getattr(torch, DTYPES[self.dtype][0])
-        return found
+        dtype: torch.dtype = getattr(torch, DTYPES[self.dtype][0])
+        return dtype
 
 
 @dataclass(frozen=True)

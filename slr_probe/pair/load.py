@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-
 _PIECE = 1 << 20
 
 
@@ -92,8 +91,8 @@ def _merge(adapter: AdapterCheckpoint, side: Side, model: PreTrainedModel) -> No
         for name in [*adapter.low_rank, *adapter.replaced]:
             place = places.get(side.addresses[name].key)
             if place is None:
-                raise CheckpointError(f"adapter {adapter.path} changes '{name}', which has no place of its own in the "
-                                      f"loaded {type(model).__name__}; merge it first with PEFT")  # fmt: skip
+                where = f"which has no place of its own in the loaded {type(model).__name__}"
+                raise CheckpointError(f"adapter {adapter.path} changes '{name}', {where}; merge it first with PEFT")
             place.copy_(adapter.read(name))
 
 
@@ -129,35 +128,35 @@ def find_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
 
     if dtype is None:
         return None
-    found = dtype if isinstance(dtype, torch.dtype) else getattr(torch, dtype, None)
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+    named = dtype if isinstance(dtype, torch.dtype) else getattr(torch, dtype, None)
+    if not isinstance(named, torch.dtype) or not named.is_floating_point:
         raise IncompatiblePairError(f"cannot load weights as dtype {dtype!r}; expected float32, bfloat16 or float16")
-    return found
+    return named
 
 
 def find_device(device: torch.device | str | None, base: Side, tuned: Side) -> torch.device:
-    """The device of models that were given loaded, else the one asked for, else CUDA where there is one.
+    """The device of models in memory, else the requested one, else CUDA where there is one.
 
     Raises:
-        IncompatiblePairError: Loaded models lie on different devices or not on the one asked for, or there is no
+        IncompatiblePairError: Models in memory lie on different devices or not on the requested one, or there is no
             such device.
     """
     import torch
 
-    given = {side.role: next(side.model.parameters()).device for side in (base, tuned) if side.model is not None}
-    if len(set(given.values())) > 1:
-        raise IncompatiblePairError(f"the loaded models are on different devices: {given}; move both to one")
-    default = next(iter(given.values()), torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    loaded = {side.role: next(side.model.parameters()).device for side in (base, tuned) if side.model is not None}
+    if len(set(loaded.values())) > 1:
+        raise IncompatiblePairError(f"the loaded models are on different devices: {loaded}; move both to one")
+    default = next(iter(loaded.values()), torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     try:
-        found = torch.device(device) if device is not None else default
+        requested = torch.device(device) if device is not None else default
     except RuntimeError as error:
         raise IncompatiblePairError(f"unknown device {device!r}: {error}") from error
-    if any(found.type != other.type for other in given.values()):
+    if any(requested.type != other.type for other in loaded.values()):
         raise IncompatiblePairError(
-            f"device={str(found)!r} was asked for, but the loaded models are on {given}; move them"
+            f"device={str(requested)!r} was asked for, but the loaded models are on {loaded}; move them"
         )
-    if given:
+    if loaded:
         return default
-    if found.type == "cuda" and not torch.cuda.is_available():
-        raise IncompatiblePairError(f"device={str(found)!r} was asked for, but torch sees no CUDA device")
-    return found
+    if requested.type == "cuda" and not torch.cuda.is_available():
+        raise IncompatiblePairError(f"device={str(requested)!r} was asked for, but torch sees no CUDA device")
+    return requested

@@ -90,7 +90,7 @@ class ModelPair:
             >>> pair.depth == pair.recipe("2:4").depth
             True
         """
-        one, other, notes = open_sides(
+        base_side, tuned_side, notes = open_sides(
             base,
             tuned,
             download=download,
@@ -99,18 +99,16 @@ class ModelPair:
             tuned_revision=tuned_revision,
         )
         pair = cls(
-            one,
-            other,
+            base_side,
+            tuned_side,
             notes,
             dtype=find_dtype(dtype),
-            device=find_device(device, one, other),
+            device=find_device(device, base_side, tuned_side),
             tokenizer=tokenizer,
             trust_remote_code=trust_remote_code,
         )
         pair.notes += pair._tokenizer_notes()
         return pair
-
-    # -- what it is ----------------------------------------------------------------------------------------------
 
     @property
     def config(self) -> PretrainedConfig:
@@ -135,8 +133,6 @@ class ModelPair:
             RecipeError: The recipe is for another depth.
         """
         return as_recipe(layers, self.depth)
-
-    # -- models --------------------------------------------------------------------------------------------------
 
     @cached_property
     def base(self) -> PreTrainedModel:
@@ -163,8 +159,6 @@ class ModelPair:
         check_finite(model, side)
         return model
 
-    # -- prompts -------------------------------------------------------------------------------------------------
-
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The tuned side's tokenizer, which renders prompts for base, tuned and hybrids alike.
@@ -174,12 +168,12 @@ class ModelPair:
         """
         if self._tokenizer is not None:
             return self._tokenizer
-        found = load_tokenizer(self.tuned_side, self._trust) or load_tokenizer(self.base_side, self._trust)
-        if found is None:
+        tokenizer = load_tokenizer(self.tuned_side, self._trust) or load_tokenizer(self.base_side, self._trust)
+        if tokenizer is None:
             raise CheckpointError(
                 f"no tokenizer for {self.tuned_side}: give tokenizer=..., or put its files into the checkpoint folder"
             )
-        return found
+        return tokenizer
 
     @cached_property
     def prompts(self) -> PromptRenderer:
@@ -191,18 +185,17 @@ class ModelPair:
         return self.prompts(prompt, format)
 
     def _tokenizer_notes(self) -> tuple[str, ...]:
-        sides = (self.base_side, self.tuned_side)
-        one, other = (load_tokenizer(side, self._trust) for side in sides)
-        notes = compare_tokenizers(one, other) if one is not None and other is not None else ()
-        tokenizer = self._tokenizer or other or one
+        base, tuned = (load_tokenizer(side, self._trust) for side in (self.base_side, self.tuned_side))
+        notes = compare_tokenizers(base, tuned) if base is not None and tuned is not None else ()
+        tokenizer = self._tokenizer or tuned or base
         if tokenizer is None:
             return (*notes, "no tokenizer found; prompts cannot be rendered until one is given")
         self._tokenizer = tokenizer
         if not tokenizer.chat_template:
             notes += ("no chat template; prompts are rendered plain",)
         if len(tokenizer) > self._rows:
-            notes += (f"the tokenizer has {len(tokenizer)} tokens but the tuned embedding only {self._rows} rows; "
-                      "prompts with a token beyond them are refused",)  # fmt: skip
+            sizes = f"the tokenizer has {len(tokenizer)} tokens but the tuned embedding only {self._rows} rows"
+            notes += (f"{sizes}; prompts with a token beyond them are refused",)
         return notes
 
     @property
@@ -214,8 +207,6 @@ class ModelPair:
         """Whether the tuned side is a LoRA adapter over base."""
         return isinstance(self.tuned_side.checkpoint, AdapterCheckpoint)
 
-    # -- printing ------------------------------------------------------------------------------------------------
-
     def to_dataframe(self) -> pd.DataFrame:
         """One row a decoder block: its type and its number of parameters, in all and by group."""
         import pandas as pd
@@ -226,7 +217,7 @@ class ModelPair:
             if address.block is not None:
                 key = (address.block, address.group)
                 sizes[key] = sizes.get(key, 0) + math.prod(self.tuned_side.shapes[name])
-        groups = [group for group in GROUPS if any(found == group for _, found in sizes)]
+        groups = [group for group in GROUPS if any(group == of_block for _, of_block in sizes)]
         rows = [{group: sizes.get((block, group), 0) for group in groups} for block in range(self.depth)]
         return pd.DataFrame(
             [{"block": i, "type": types[i], "parameters": sum(row.values()), **row} for i, row in enumerate(rows)]

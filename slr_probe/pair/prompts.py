@@ -151,16 +151,17 @@ def compare_tokenizers(base: Any, tuned: Any) -> tuple[str, ...]:
     Raises:
         PromptError: They give one token different ids, so blocks of one cannot read the other's embeddings.
     """
-    one, other = base.get_vocab(), tuned.get_vocab()
-    if one == other:
+    ids, tuned_ids = base.get_vocab(), tuned.get_vocab()
+    if ids == tuned_ids:
         return ()
-    moved = next((token for token, i in one.items() if token in other and other[token] != i), None)
+    moved = next((token for token, i in ids.items() if tuned_ids.get(token, i) != i), None)
     if moved is not None:
         raise PromptError(
-            f"base and tuned tokenizers disagree: token {moved!r} is {one[moved]} in base and {other[moved]} in tuned"
+            f"base and tuned tokenizers disagree: token {moved!r} is {ids[moved]} in base and {tuned_ids[moved]} in "
+            "tuned"
         )
     notes = []
-    for label, extra in (("tuned", other.keys() - one.keys()), ("base", one.keys() - other.keys())):
+    for label, extra in (("tuned", tuned_ids.keys() - ids.keys()), ("base", ids.keys() - tuned_ids.keys())):
         if extra:
             shown = ", ".join(repr(token) for token in sorted(extra)[:4])
             notes.append(f"{len(extra)} tokens only in the {label} tokenizer: {shown}")

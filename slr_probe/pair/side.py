@@ -10,15 +10,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slr_probe.checkpoint import AdapterCheckpoint, Checkpoint, identity, model_hash, open_checkpoint, resolve
+from slr_probe.checkpoint import AnyCheckpoint, identity, model_hash, open_checkpoint, resolve
 from slr_probe.checkpoint.names import Address, address_tensors
 from slr_probe.errors import IncompatiblePairError, SlrProbeError
 from slr_probe.pair.compat import compare_configs, compare_files, is_tied
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
-
-Source = "str | os.PathLike[str] | PreTrainedModel"
 
 
 @dataclass(frozen=True)
@@ -28,16 +26,16 @@ class Side:
     Attributes:
         role: `"base"` or `"tuned"`.
         label: What the user named.
-        path: Its folder; None for a model that was given already loaded.
-        checkpoint: Its tensors on disk; None for a model that was given already loaded.
-        model: The model, where it was given already loaded.
+        path: Its folder; None for a model in memory.
+        checkpoint: Its tensors on disk; None for a model in memory.
+        model: The model, where the user gave one in memory.
         trust_remote_code: Whether transformers may run Python code that comes with the checkpoint.
     """
 
     role: str
     label: str
     path: Path | None = None
-    checkpoint: Checkpoint | AdapterCheckpoint | None = None
+    checkpoint: AnyCheckpoint | None = None
     model: PreTrainedModel | None = None
     trust_remote_code: bool = False
 
@@ -107,9 +105,10 @@ def open_sides(
         CheckpointError: A side cannot be found or is corrupt.
         IncompatiblePairError: The two are not checkpoints of one architecture.
     """
-    one = _open_side("base", base, None, download, trust_remote_code, base_revision)
-    other = _open_side("tuned", tuned, one, download, trust_remote_code, tuned_revision)
-    return one, other, _compare_configs(one, other) + _compare_tensors(one, other)
+    base_side = _open_side("base", base, None, download, trust_remote_code, base_revision)
+    tuned_side = _open_side("tuned", tuned, base_side, download, trust_remote_code, tuned_revision)
+    notes = _compare_configs(base_side, tuned_side) + _compare_tensors(base_side, tuned_side)
+    return base_side, tuned_side, notes
 
 
 def _open_side(
@@ -150,6 +149,7 @@ def _config(path: Path, trust_remote_code: bool) -> PretrainedConfig:
 
 
 def _compare_tensors(base: Side, tuned: Side) -> tuple[str, ...]:
+    """Notes on tensors outside the blocks that differ; those inside must agree in name and shape."""
     notes: list[str] = []
     problems: list[str] = []
     # Experts lie in a file one by one and in a model as one tensor: then only what both have can be compared.
@@ -157,14 +157,11 @@ def _compare_tensors(base: Side, tuned: Side) -> tuple[str, ...]:
     for name, address in tuned.addresses.items():
         if address.role == "other" or not (named_alike or address.key in base.names):
             continue
-        twin = base.names.get(address.key)
-        inside = address.role == "block"
-        if twin is None:
-            message = f"'{name}' of tuned is not in base"
-            (problems if inside else notes).append(message if inside else f"{message}; the hybrid takes tuned's")
-        elif base.shapes[twin] != tuned.shapes[name]:
-            message = f"'{name}' is {list(base.shapes[twin])} in base and {list(tuned.shapes[name])} in tuned"
-            (problems if inside else notes).append(message if inside else f"{message}; it can only come from tuned")
+        difference, remedy = _difference(base, tuned, name)
+        if difference and address.role == "block":
+            problems.append(difference)
+        elif difference:
+            notes.append(f"{difference}; {remedy}")
     for key, name in base.names.items():
         if named_alike and key[0] == "block" and key not in tuned.names:
             problems.append(f"'{name}' of base is not in tuned")
@@ -174,11 +171,22 @@ def _compare_tensors(base: Side, tuned: Side) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def require_checkpoint(side: Side) -> Checkpoint | AdapterCheckpoint:
+def _difference(base: Side, tuned: Side, name: str) -> tuple[str, str]:
+    """How a tensor of tuned differs from that of base (empty where not), and what a hybrid does about it."""
+    base_name = base.names.get(tuned.addresses[name].key)
+    if base_name is None:
+        return f"'{name}' of tuned is not in base", "the hybrid takes tuned's"
+    shapes = base.shapes[base_name], tuned.shapes[name]
+    if shapes[0] != shapes[1]:
+        return f"'{name}' is {list(shapes[0])} in base and {list(shapes[1])} in tuned", "it can only come from tuned"
+    return "", ""
+
+
+def require_checkpoint(side: Side) -> AnyCheckpoint:
     """The side's checkpoint on disk.
 
     Raises:
-        SlrProbeError: The side is a model that was given already loaded.
+        SlrProbeError: The side is a model in memory.
     """
     if side.checkpoint is None:
         raise SlrProbeError(
@@ -191,18 +199,18 @@ def require_checkpoint(side: Side) -> Checkpoint | AdapterCheckpoint:
 def fingerprint(side: Side) -> str:
     """Hash of a side's weights and config: what every number measured on it depends on.
 
-    Of a model that was given already loaded, up to 1024 elements of every tensor are hashed.
+    Of a model in memory, up to 1024 elements of every tensor are hashed.
     """
     if side.checkpoint is not None:
         return identity(side.checkpoint)
     assert side.model is not None
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, tensor in side.model.state_dict().items():
         flat = tensor.detach().reshape(-1)
         few = flat[:: max(1, flat.numel() // 1024)][:1024].double().cpu().numpy()
-        found.update(f"{name} {list(tensor.shape)} {tensor.dtype}".encode())
-        found.update(few.tobytes())
-    return model_hash(found.hexdigest(), side.config.to_dict())
+        digest.update(f"{name} {list(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(few.tobytes())
+    return model_hash(digest.hexdigest(), side.config.to_dict())
 
 
 def dtypes(side: Side) -> Mapping[str, int]:

@@ -70,20 +70,20 @@ def restore(
     """
     if untouched not in get_args(Untouched):
         raise OutputError(f"untouched={untouched!r} is unknown; expected one of {', '.join(get_args(Untouched))}")
-    one, other, notes = open_sides(base, tuned, download=download, trust_remote_code=trust_remote_code)
-    recipe = as_recipe(recipe, other.depth)
-    target = require_checkpoint(other)
-    plan = plan_hybrid(one, other, recipe)
-    record: dict[str, Any] = {"recipe": recipe.to_dict(), "base": _origin(one), "tuned": _origin(other)}
-    size = sum(shard.path.stat().st_size for shard in target.shards)
+    base_side, tuned_side, notes = open_sides(base, tuned, download=download, trust_remote_code=trust_remote_code)
+    recipe = as_recipe(recipe, tuned_side.depth)
+    shards = require_checkpoint(tuned_side).shards
+    plan = plan_hybrid(base_side, tuned_side, recipe)
+    record = {"recipe": recipe.to_dict(), "base": _origin(base_side), "tuned": _origin(tuned_side)}
+    size = sum(shard.path.stat().st_size for shard in shards)
     key = {**record, "slr_probe": __version__, "untouched": untouched, "check_finite": check_finite}
     out = Path(out).expanduser()
     with output_folder(out, key, needed=0 if untouched == "hardlink" else size) as folder:
         with progress_bar(size, "restoring", show=progress, bytes=True) as steps:
-            for shard in target.shards:
-                _place(shard, folder, plan, one, other, untouched, check_finite, steps)
-        copy_extras(other, folder)
-        write_card(folder, recipe, one, other)
+            for shard in shards:
+                _place(shard, folder, plan, base_side, tuned_side, untouched, check_finite, steps)
+        copy_extras(tuned_side, folder)
+        write_card(folder, recipe, base_side, tuned_side)
         write_record(folder, record, notes)
     return out
 
@@ -104,13 +104,12 @@ def _place(
         part = done.with_suffix(".part")
         part.unlink(missing_ok=True)
         checkpoint = require_checkpoint(tuned)
-        whole = all(plan[t.name].share == 1.0 and checkpoint.is_stored(t.name) for t in shard.tensors)
-        placed = whole and (
-            (untouched == "auto" and clone(shard.path, part)) or (untouched == "hardlink" and link(shard.path, part))
-        )
-        if placed and check_finite:
-            check_shard(shard)
-        if not placed:
+        whole = all(plan[info.name].share == 1.0 and checkpoint.is_stored(info.name) for info in shard.tensors)
+        share_bytes = {"auto": clone, "hardlink": link}.get(untouched)
+        if whole and share_bytes is not None and share_bytes(shard.path, part):
+            if check_finite:
+                check_shard(shard)
+        else:
             write_shard(shard, part, plan, base, tuned, check_finite=check_finite, steps=steps)
         os.replace(part, done)
     if Shard.open(done).tensors[-1].stop != shard.tensors[-1].stop:

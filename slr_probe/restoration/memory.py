@@ -60,14 +60,14 @@ def restored(pair: ModelPair, recipe: Recipe | LayerRange | str) -> Iterator[Pre
 
 def _swaps(pair: ModelPair, recipe: Recipe) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Each tensor of the tuned model that changes, once (tied names share one), with its new data."""
-    ours, theirs = pair.tuned.state_dict(keep_vars=True), pair.base.state_dict(keep_vars=True)
-    sides = [Side(role, role, model=model) for role, model in (("base", pair.base), ("tuned", pair.tuned))]
+    base, tuned = Side("base", "base", model=pair.base), Side("tuned", "tuned", model=pair.tuned)
+    base_state, tuned_state = pair.base.state_dict(keep_vars=True), pair.tuned.state_dict(keep_vars=True)
     swaps: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
-    for step in plan_hybrid(sides[0], sides[1], recipe).values():
-        target = ours[step.name]
+    for step in plan_hybrid(base, tuned, recipe).values():
+        target = tuned_state[step.name]
         if step.base_name is None or id(target) in swaps:
             continue
-        source = theirs[step.base_name]
+        source = base_state[step.base_name]
         if (source.dtype, source.device) != (target.dtype, target.device):
             raise RecipeError(
                 f"'{step.name}' is {source.dtype} on {source.device} in base and {target.dtype} on {target.device} in "

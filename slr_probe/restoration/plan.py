@@ -75,23 +75,24 @@ def _step(name: str, base: Side, tuned: Side, recipe: Recipe) -> Step:
     share = recipe.share(address.block, address.group, address.component)
     if share == 1.0:
         return Step(name, 1.0, None)
-    twin = base.names.get(address.key)
-    if twin is None and address.role == "head" and tuned.tied:
-        twin = _embedding_like(tuned.shapes[name], base)
-    if twin is None:
+    base_name = base.names.get(address.key)
+    if base_name is None and address.role == "head" and tuned.tied:
+        base_name = _embedding_like(tuned.shapes[name], base)
+    if base_name is None:
         raise RecipeError(f"recipe '{recipe}' wants '{name}' from base, but base has no such tensor")
-    if base.shapes[twin] != tuned.shapes[name]:
+    if base.shapes[base_name] != tuned.shapes[name]:
         raise RecipeError(
-            f"recipe '{recipe}' wants '{name}' from base, where it is {list(base.shapes[twin])}, but tuned has "
+            f"recipe '{recipe}' wants '{name}' from base, where it is {list(base.shapes[base_name])}, but tuned has "
             f"{list(tuned.shapes[name])}; keep this part tuned (blocks_only=True for a soup)"
         )
-    return Step(name, share, twin)
+    return Step(name, share, base_name)
 
 
 def _embedding_like(shape: tuple[int, ...], side: Side) -> str | None:
     """The embedding that a tied head shares, where the checkpoint does not store the head as well."""
-    found = [n for n, a in side.addresses.items() if a.role == "embedding" and side.shapes[n] == shape]
-    return found[0] if len(found) == 1 else None
+    embeddings = [name for name, address in side.addresses.items() if address.role == "embedding"]
+    alike = [name for name in embeddings if side.shapes[name] == shape]
+    return alike[0] if len(alike) == 1 else None
 
 
 def check_names(recipe: Recipe, tuned: Side) -> None:
@@ -100,12 +101,12 @@ def check_names(recipe: Recipe, tuned: Side) -> None:
     Raises:
         RecipeError: One is not; groups and components that are there are listed.
     """
-    asked = {name for block in recipe.blocks for name, _ in block.overrides}
-    if not asked:
+    named = {name for block in recipe.blocks for name, _ in block.overrides}
+    if not named:
         return
     blocks = [address for address in tuned.addresses.values() if address.role == "block"]
     groups, components = {a.group for a in blocks}, {a.component for a in blocks}
-    unknown = sorted(asked - groups - components)
+    unknown = sorted(named - groups - components)
     if unknown:
         raise RecipeError(
             f"recipe '{recipe}' names {unknown}, which this model does not have; groups: {', '.join(sorted(groups))}; "

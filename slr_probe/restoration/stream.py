@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slr_probe.checkpoint import AdapterCheckpoint, Checkpoint
+from slr_probe.checkpoint import AnyCheckpoint
 from slr_probe.checkpoint.shard import FLOATING, Bytes, Shard, TensorInfo, read_bytes, read_chunks, read_into
 from slr_probe.errors import CheckpointError, OutputError, RecipeError
 from slr_probe.pair.side import Side, require_checkpoint
@@ -18,7 +18,6 @@ from slr_probe.restoration.plan import Step, mix
 
 if TYPE_CHECKING:
     import torch
-
 
 CHUNK = 2 << 20
 """Bytes that are held at a time while copying."""
@@ -131,35 +130,32 @@ def hybrid_pieces(
         tuned: Tuned side.
         stored: How to read the bytes of a stored tensor; default: freshly opened files.
     """
-    ours, theirs = require_checkpoint(tuned), require_checkpoint(base)
+    checkpoint = require_checkpoint(tuned)
     if step.base_name is None:
-        yield from stored(info) if ours.is_stored(step.name) else _cut(ours.read(step.name))
+        yield from stored(info) if checkpoint.is_stored(step.name) else _cut(checkpoint.read(step.name))
         return
-    twin = theirs.tensors[step.base_name]
-    if step.share == 0.0 and twin.dtype == info.dtype:
-        yield from stored(twin)
+    base_info = require_checkpoint(base).tensors[step.base_name]
+    if step.share == 0.0 and base_info.dtype == info.dtype:
+        yield from stored(base_info)
         return
-    if not {info.dtype, twin.dtype} <= set(FLOATING):
+    if not {info.dtype, base_info.dtype} <= set(FLOATING):
         raise RecipeError(
-            f"'{step.name}' is {twin.dtype} in base and {info.dtype} in tuned; only {', '.join(FLOATING)} tensors can "
-            "be interpolated or converted"
+            f"'{step.name}' is {base_info.dtype} in base and {info.dtype} in tuned; only {', '.join(FLOATING)} "
+            "tensors can be interpolated or converted"
         )
-    for one, other in _aligned(theirs, twin, ours, info):
-        yield _raw(mix(one, other, step.share))
-
-
-def _aligned(
-    theirs: Checkpoint | AdapterCheckpoint, twin: TensorInfo, ours: Checkpoint | AdapterCheckpoint, info: TensorInfo
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Pieces of equal length from both sides, flat, as numbers."""
     elements = CHUNK // 8
-    if not ours.is_stored(info.name):
-        merged = ours.read(info.name).reshape(-1)
-        starts = range(0, len(merged), elements)
-        pieces: Iterator[torch.Tensor] = (merged[start : start + elements] for start in starts)
-    else:
-        pieces = read_chunks(info, elements * info.itemsize)
-    yield from zip(read_chunks(twin, elements * twin.itemsize), pieces, strict=True)
+    base_pieces = read_chunks(base_info, elements * base_info.itemsize)
+    for base_piece, tuned_piece in zip(base_pieces, _numbers(checkpoint, info, elements), strict=True):
+        yield _raw(mix(base_piece, tuned_piece, step.share))
+
+
+def _numbers(checkpoint: AnyCheckpoint, info: TensorInfo, elements: int) -> Iterator[torch.Tensor]:
+    """A tensor as flat pieces of so many elements."""
+    if checkpoint.is_stored(info.name):
+        yield from read_chunks(info, elements * info.itemsize)
+    else:  # an adapter changes it, so it is merged whole
+        merged = checkpoint.read(info.name).reshape(-1)
+        yield from (merged[start : start + elements] for start in range(0, len(merged), elements))
 
 
 def _cut(tensor: torch.Tensor) -> Iterator[Bytes]:

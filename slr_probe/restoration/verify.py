@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from slr_probe.checkpoint import Checkpoint
-from slr_probe.checkpoint.folder import read_json
 from slr_probe.checkpoint.shard import Bytes, read_bytes
 from slr_probe.errors import CheckpointError
+from slr_probe.files import read_json
 from slr_probe.pair.side import Side, open_sides, require_checkpoint
 from slr_probe.progress import progress_bar
 from slr_probe.recipe import Recipe
 from slr_probe.restoration.extras import FORMAT, RECORD
-from slr_probe.restoration.plan import plan_hybrid
+from slr_probe.restoration.plan import Step, plan_hybrid
 from slr_probe.restoration.stream import CHUNK, hybrid_pieces
 
 
@@ -83,36 +83,45 @@ def verify_hybrid(
     path = Path(folder).expanduser()
     record = _record(path)
     recipe = Recipe.from_dict(record["recipe"])
-    one, other, _ = open_sides(
+    base_side, tuned_side, _ = open_sides(
         base or _source(record["base"]),
         tuned or _source(record["tuned"]),
         download=download,
         trust_remote_code=trust_remote_code,
     )
-    problems = [*_changed(record, one, other), *_compare_config(path, other)]
+    problems = [*_changed(record, base_side, tuned_side), *_compare_config(path, tuned_side)]
     hybrid = Checkpoint.open(path)
-    expected = require_checkpoint(other).tensors
-    plan = plan_hybrid(one, other, recipe)
-    problems += [f"tensor '{name}' is missing" for name in expected if name not in hybrid.tensors]
+    plan = plan_hybrid(base_side, tuned_side, recipe)
+    with progress_bar(hybrid.nbytes, "verifying", show=progress, bytes=True) as steps:
+        counts, differing = _compare_tensors(hybrid, base_side, tuned_side, plan, steps)
+    return HybridReport(path, recipe, counts, (*problems, *differing))
+
+
+def _compare_tensors(
+    hybrid: Checkpoint, base: Side, tuned: Side, plan: dict[str, Step], steps: Any
+) -> tuple[dict[str, int], list[str]]:
+    """How many tensors were compared, by origin, and what does not agree."""
+    expected = require_checkpoint(tuned).tensors
+    problems = [f"tensor '{name}' is missing" for name in expected if name not in hybrid.tensors]
     problems += [f"tensor '{name}' should not be there" for name in hybrid.tensors if name not in expected]
     counts: Counter[str] = Counter()
-    with progress_bar(hybrid.nbytes, "verifying", show=progress, bytes=True) as steps:
-        for name in [name for name in expected if name in hybrid.tensors]:  # in the order of the files
-            info, found = expected[name], hybrid.tensors[name]
-            origin = {0.0: "base", 1.0: "tuned"}.get(plan[name].share, "mixed")
-            counts[origin] += 1
-            if (found.dtype, found.shape) != (info.dtype, info.shape):
-                problems.append(f"'{name}' is {found.dtype} {list(found.shape)}, not {info.dtype} {list(info.shape)}")
-            elif not _equal(hybrid_pieces(plan[name], info, one, other), read_bytes(found, CHUNK)):
-                problems.append(f"'{name}' differs from {origin}")
-            steps.update(found.nbytes)
-    return HybridReport(path, recipe, dict(sorted(counts.items())), tuple(problems))
+    for name in [name for name in expected if name in hybrid.tensors]:  # in the order of the files
+        source, stored = expected[name], hybrid.tensors[name]
+        origin = {0.0: "base", 1.0: "tuned"}.get(plan[name].share, "mixed")
+        counts[origin] += 1
+        if (stored.dtype, stored.shape) != (source.dtype, source.shape):
+            actual, right = (f"{info.dtype} {list(info.shape)}" for info in (stored, source))
+            problems.append(f"'{name}' is {actual}, not {right}")
+        elif not _equal(hybrid_pieces(plan[name], source, base, tuned), read_bytes(stored, CHUNK)):
+            problems.append(f"'{name}' differs from {origin}")
+        steps.update(stored.nbytes)
+    return dict(sorted(counts.items())), problems
 
 
 def _record(path: Path) -> dict[str, Any]:
     if not (path / RECORD).is_file():
         raise CheckpointError(f"{path} has no {RECORD}; expected a folder that slr-probe restore wrote")
-    record = read_json(path / RECORD)
+    record = read_json(path / RECORD, CheckpointError)
     if not isinstance(record, dict) or record.get("format") != FORMAT or not _is_whole(record):
         raise CheckpointError(f"{path / RECORD} is not a record of format {FORMAT!r}")
     return record
@@ -138,19 +147,19 @@ def _changed(record: dict[str, Any], base: Side, tuned: Side) -> list[str]:
 
 
 def _compare_config(path: Path, tuned: Side) -> list[str]:
-    same = read_json(path / "config.json") == require_checkpoint(tuned).config()
+    same = read_json(path / "config.json", CheckpointError) == require_checkpoint(tuned).config()
     return [] if same else ["config.json is not tuned's"]
 
 
-def _equal(one: Iterator[Bytes], other: Iterator[Bytes]) -> bool:
+def _equal(left_pieces: Iterator[Bytes], right_pieces: Iterator[Bytes]) -> bool:
     """Whether two streams hold the same bytes, however they are cut."""
     left = right = np.empty(0, dtype=np.uint8)
     while True:
-        left = left if len(left) else next(one, left)
-        right = right if len(right) else next(other, right)
+        left = left if len(left) else next(left_pieces, left)
+        right = right if len(right) else next(right_pieces, right)
         if not len(left) or not len(right):
             return len(left) == len(right)
-        n = min(len(left), len(right))
-        if not np.array_equal(left[:n], right[:n]):
+        both = min(len(left), len(right))
+        if not np.array_equal(left[:both], right[:both]):
             return False
-        left, right = left[n:], right[n:]
+        left, right = left[both:], right[both:]

@@ -8,9 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slr_probe.checkpoint.folder import read_json
-from slr_probe.errors import ValidationError
-from slr_probe.files import safe_name
+from slr_probe.errors import CheckpointError, ValidationError
+from slr_probe.files import read_json, safe_name
 from slr_probe.pair.side import require_checkpoint
 from slr_probe.recipe import Recipe
 from slr_probe.restoration.extras import RECORD
@@ -78,7 +77,7 @@ def _built(pair: ModelPair, recipe: Recipe, folder: Path, progress: bool | None)
 
 def _holds(folder: Path, pair: ModelPair, recipe: Recipe) -> bool:
     """Whether the folder, which is complete if it is there, is this hybrid of this pair."""
-    record: Any = read_json(folder / RECORD)
+    record: Any = read_json(folder / RECORD, CheckpointError)
     sides = (pair.base_side, pair.tuned_side)
     return bool(record["recipe"] == recipe.to_dict()) and all(
         record[side.role]["fingerprint"] == require_checkpoint(side).fingerprint() for side in sides
