@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from slr_probe.errors import GenerationError, ResultError
 from slr_probe.files import append_jsonl, digest, drop_partial_line, read_jsonl, write_json
 from slr_probe.generation.outputs import SETTINGS
+from slr_probe.store import Store, differences
 
 _FORMAT = "slr_probe.outputs/1"
 
@@ -44,7 +47,7 @@ class Journal:
         self.done: dict[tuple[str, int], tuple[str, bool]] = {}
         self.prompts: dict[str, str] = {}
         self.rendered: dict[str, str] = {}
-        _register(folder, self.path, model, made, versions)
+        _register(_store(folder), self.path, model, made, versions)
         if self.path.exists():
             drop_partial_line(self.path)
             for number, row in read_jsonl(self.path):
@@ -101,45 +104,33 @@ def file_stem(model: str) -> str:
     return f"{plain[:80]}-{digest(model.encode('utf-8', 'surrogatepass'))[:6]}"
 
 
-def _register(folder: Path, path: Path, model: str, made: Mapping[str, Any], versions: Mapping[str, str]) -> None:
-    file = folder / SETTINGS
-    data = _load(file)
+def held(out: str | os.PathLike[str] | None) -> AbstractContextManager[None]:
+    """Hold a folder of outputs, so that no second process adds the same samples; without a folder, do nothing.
+
+    Raises:
+        OutputError: Another process holds it, or it cannot be written.
+    """
+    return nullcontext() if out is None else _store(Path(out)).locked()
+
+
+def _store(folder: Path) -> Store:
+    return Store(folder, SETTINGS, what="set of outputs", error=GenerationError)
+
+
+def _register(store: Store, path: Path, model: str, made: Mapping[str, Any], versions: Mapping[str, str]) -> None:
+    """Write down how the outputs of one model are made, or compare it with how those in the folder were made."""
+    data = store.request() or {"format": _FORMAT, "models": {}}
+    if data.get("format") != _FORMAT or not isinstance(data.get("models"), dict):
+        raise GenerationError(f"{store.manifest} is not a settings file of generate(); give another folder")
     entry = {"file": path.name, **json.loads(json.dumps(made))}
     known = data["models"].get(model)
     if known is None and path.exists() and path.stat().st_size:
-        raise GenerationError(f"{path} exists but {file} does not say how it was made; give another folder")
+        raise GenerationError(f"{path} exists but {store.manifest} does not say how it was made; give another folder")
     if known is not None and known != entry:
-        differing = _difference(known, entry)
+        differing = differences(known, entry)
         raise GenerationError(
             f"{path} was made with other settings ({differing}); give another folder, or take the file away"
         )
     data["models"][model] = entry
     data["versions"] = dict(versions)
-    write_json(file, data)
-
-
-def _load(file: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):  # the latter is told when the folder is made
-        return {"format": _FORMAT, "models": {}, "versions": {}}
-    except (OSError, ValueError) as error:
-        raise GenerationError(f"cannot read {file}: {error}; give another folder") from error
-    if not isinstance(data, dict) or data.get("format") != _FORMAT or not isinstance(data.get("models"), dict):
-        raise GenerationError(f"{file} is not a settings file of generate(); give another folder")
-    return data
-
-
-def _difference(known: Mapping[str, Any], made: Mapping[str, Any]) -> str:
-    one, other = _flat(known), _flat(made)
-    for key in {**other, **one}:
-        if key != "file" and one.get(key) != other.get(key):
-            return f"{key} was {one.get(key)!r} and is now {other.get(key)!r}"
-    return "their form has changed"
-
-
-def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in data.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat
+    write_json(store.manifest, data)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from slr_probe.errors import GenerationError
 from slr_probe.files import digest
-from slr_probe.generation.journal import Journal, hash_ids
+from slr_probe.generation.journal import Journal, hash_ids, held
 from slr_probe.generation.outputs import Outputs
 from slr_probe.generation.sampling import Sampling
 from slr_probe.generation.sources import Model, Source, read_sources
@@ -69,7 +69,7 @@ def generate(
         PromptError: A prompt cannot be rendered.
         RecipeError: Something that is no model.
         ResultError: A malformed line in the folder; it is named.
-        OutputError: The folder cannot be written.
+        OutputError: The folder cannot be written, or another process writes into it.
 
     Examples:
         >>> from slr_probe import ModelPair
@@ -88,7 +88,7 @@ def generate(
     call = _Call(pair, dict(prompts), sampling, _ends(pair), batch_tokens, backend)
     outputs: dict[str, Outputs] = {}
     total = len(prompts) * samples
-    with progress_bar(total * len(sources), "generate", unit=" samples", show=progress) as bar:
+    with held(out), progress_bar(total * len(sources), "generate", unit=" samples", show=progress) as bar:
         for source in sources:
             journal = _journal(call, source, out)
             if journal is not None:
