@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.lineage.depth import Depth
 from slr_probe.lineage.result import Lineage
 from slr_probe.lineage.scores import assemble, read_stages, same_prompts
 from slr_probe.pair import ModelPair
+from slr_probe.pair.prompts import PLAIN_BASE
 from slr_probe.scoring.folder import Folder
-from slr_probe.scoring.scoring import Scorers, Tags
+from slr_probe.scoring.record import record_scorers, record_tasks, versions
+from slr_probe.scoring.scoring import Scorers, Scores, Tags
 from slr_probe.scoring.tasks import read_size, read_tasks, resize
 from slr_probe.tasks.thinking import THINK
-from slr_probe.validation.methods import PLAIN
 
 if TYPE_CHECKING:
     from slr_probe.generation import Outputs, Sampling
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 Checkpoint = str | os.PathLike[str]
 SAMPLES = 16
 """Outputs a prompt, as in arXiv 2604.16027."""
+LENS_PROMPTS = 40
+"""Prompts of the tasks, at most, that the lens reads where CRC does not fit the tokenizer."""
 
 
 def trace_lineage(
@@ -104,49 +107,36 @@ def trace_lineage(
     from slr_probe.generation import Sampling
 
     names, parents, given = read_stages(stages, branches)
-    wanted = SAMPLES if samples is None and preset != "quick" else samples
-    size = read_size(preset, prompts, wanted, max_tokens)
     opened = {"dtype": dtype, "device": device, "download": download, "trust_remote_code": trust_remote_code}
     pairs = [ModelPair.load(given[0], one, **opened) for one in given[1:]]  # reads headers only: bad stages fail first
-    asked = [resize(task, size, seed) for task in read_tasks(pairs[0], tasks)]
-    sampled = sampling or Sampling(temperature=0.6, top_p=0.95, seed=seed)
-    scorers = Scorers(len(pairs[0].tokenizer), embedder, entailment, fluency, judge, tags)
-    settings = _settings(names, parents, pairs, asked, sampled, plain_base, scorers)
-    folder = Folder(out)
+    size = read_size(preset, prompts, SAMPLES if samples is None and preset != "quick" else samples, max_tokens)
+    request = _Request(
+        stages=names,
+        parents=parents,
+        pairs=pairs,
+        tasks=[resize(task, size, seed) for task in read_tasks(pairs[0], tasks)],
+        sampling=sampling or Sampling(temperature=0.6, top_p=0.95, seed=seed),
+        scorers=Scorers(len(pairs[0].tokenizer), embedder, entailment, fluency, judge, tags),
+        base=PLAIN_BASE if plain_base else "base",
+        options={"batch_tokens": batch_tokens, "backend": backend, "progress": progress},
+    )
+    settings = request.record()
+    folder, layers = Folder(out), Depth()
     follows = {key: value for key, value in settings.items() if key not in ("scorers", "library")}
-    options = {"batch_tokens": batch_tokens, "backend": backend, "progress": progress}
-    outputs: dict[str, list[Outputs]] = {task.name: [] for task in asked}
-    where = Depth()
     with folder.at_work(follows):
-        for at in range(1, len(names)):
-            pair = pairs[at - 1]
-            first = {0: PLAIN if plain_base else "base"} if at == 1 else {}
-            for task in asked:
-                for place, model in {**first, at: "tuned"}.items():
-                    outputs[task.name].append(_generate(pair, task, names[place], model, sampled, folder, options))
-            if depth:
-                before = None if parents[at] == 0 else pairs[parents[at] - 1].tuned_side.path
-                lens = [item.prompt for task in asked for item in task.items][:40]
-                kept = None if folder.path is None else folder.path / "depth"
-                where.add(names[at], pair, before, lens, kept, {"progress": progress})
-            pairs[at - 1] = _closed(pair)
-        scored = {}
-        for task in asked:
-            same, _ = same_prompts(outputs[task.name], names, task.name)
-            scores = [folder.scores(task, one, scorers, f"{task.name}-{one.model}") for one in same]
-            scored[task.name] = (same[0].ids, scores)
+        outputs = _measure(request, folder, layers if depth else None)
         lineage = assemble(
             names,
             parents,
-            scored,
-            {task.name: task for task in asked},
+            _score(request, folder, outputs),
+            {task.name: task for task in request.tasks},
             metric,
             level=level,
             resamples=resamples,
             seed=seed,
             settings=settings,
-            notes=tuple(where.notes),
-            **where.fields(),
+            notes=tuple(layers.notes),
+            **layers.fields(),
         )
         keep(lineage, folder)
     return lineage
@@ -159,58 +149,102 @@ def keep(lineage: Lineage, folder: Folder) -> None:
         folder.keep_text("depth.csv", lineage.depth_table().to_csv(index=False))
 
 
-def _generate(
-    pair: ModelPair,
-    task: TextTask,
-    name: str,
-    model: str,
-    sampling: Sampling,
-    folder: Folder,
-    options: dict[str, Any],
-) -> Outputs:
+@dataclass(frozen=True)
+class _Request:
+    """What is asked of every stage.
+
+    Attributes:
+        stages: Names, base first.
+        parents: Place of the stage before each; -1 for base.
+        pairs: Base and each stage after it.
+        tasks: In their final size.
+        sampling: How outputs are drawn; each task has its own number of tokens.
+        scorers: What scores them.
+        base: How base is asked: as `"base"`, or with plain prompts.
+        options: Of `generate`.
+    """
+
+    stages: list[str]
+    parents: list[int]
+    pairs: list[ModelPair]
+    tasks: list[TextTask]
+    sampling: Sampling
+    scorers: Scorers
+    base: str
+    options: dict[str, Any]
+
+    def record(self) -> dict[str, Any]:
+        """The request as plain data, by which a later run knows whether it is the same."""
+        from slr_probe.pair.side import fingerprint
+
+        sides = [self.pairs[0].base_side, *(pair.tuned_side for pair in self.pairs)]
+        return {
+            "stages": [
+                {"name": name, "after": parent, "checkpoint": str(side), "fingerprint": fingerprint(side)}
+                for name, parent, side in zip(self.stages, self.parents, sides, strict=True)
+            ],
+            "dtype": str(self.pairs[0].dtype or "as stored"),
+            "tasks": record_tasks(self.tasks),
+            "sampling": {key: value for key, value in self.sampling.to_dict().items() if key != "max_tokens"},
+            "plain_base": self.base == PLAIN_BASE,
+            "library": versions(),
+            "scorers": record_scorers(self.scorers),
+        }
+
+
+def _measure(request: _Request, folder: Folder, layers: Depth | None) -> dict[str, list[Outputs]]:
+    """Outputs of every stage on each task, and what changed in its layers; one stage's models at a time."""
+    outputs: dict[str, list[Outputs]] = {task.name: [] for task in request.tasks}
+    for at, pair in enumerate(request.pairs, 1):
+        models = {0: request.base, at: "tuned"} if at == 1 else {at: "tuned"}
+        for task in request.tasks:
+            outputs[task.name] += [_generate(request, pair, task, *asked, folder) for asked in models.items()]
+        if layers is not None:
+            _measure_layers(request, folder, layers, at)
+        _close(pair)
+    return outputs
+
+
+def _generate(request: _Request, pair: ModelPair, task: TextTask, at: int, model: str, folder: Folder) -> Outputs:
+    """Outputs of one stage on one task; `model` is its side of the pair."""
     from slr_probe.generation import generate
 
+    name = request.stages[at]
     found = generate(
         pair,
         [(item.id, item.prompt) for item in task.items],
         {name: model},
         samples=task.samples,
-        sampling=replace(sampling, max_tokens=task.max_tokens),
+        sampling=replace(request.sampling, max_tokens=task.max_tokens),
         out=folder.outputs(task.name, name),
-        **options,
+        **request.options,
     )
     return found[name]
 
 
-def _closed(pair: ModelPair) -> ModelPair:
-    """The pair without its loaded models, so that only one pair is in memory at a time."""
+def _measure_layers(request: _Request, folder: Folder, layers: Depth, at: int) -> None:
+    """Weights and entropies of one stage, against base and the stage before."""
+    parent = request.parents[at]
+    previous = request.pairs[parent - 1].tuned_side.path if parent else None
+    prompts = [item.prompt for task in request.tasks for item in task.items][:LENS_PROMPTS]
+    kept = None if folder.path is None else folder.path / "depth"
+    options = {"progress": request.options["progress"]}
+    layers.add(request.stages[at], request.pairs[at - 1], previous, prompts, kept, options)
+
+
+def _close(pair: ModelPair) -> None:
+    """Drop the loaded models of a pair, so that only one pair is in memory at a time."""
     for side in ("base", "tuned"):
         vars(pair).pop(side, None)
-    return pair
 
 
-def _settings(
-    names: list[str],
-    parents: list[int],
-    pairs: list[ModelPair],
-    tasks: list[TextTask],
-    sampling: Sampling,
-    plain_base: bool,
-    scorers: Scorers,
-) -> dict[str, Any]:
-    from slr_probe.pair.side import fingerprint
-    from slr_probe.validation.assemble import record_scorers, record_tasks, versions
-
-    sides = [pairs[0].base_side, *(pair.tuned_side for pair in pairs)]
-    return {
-        "stages": [
-            {"name": name, "after": parent, "checkpoint": str(side), "fingerprint": fingerprint(side)}
-            for name, parent, side in zip(names, parents, sides, strict=True)
-        ],
-        "dtype": str(pairs[0].dtype or "as stored"),
-        "tasks": record_tasks(tasks),
-        "sampling": {key: value for key, value in sampling.to_dict().items() if key != "max_tokens"},
-        "plain_base": plain_base,
-        "library": versions(),
-        "scorers": record_scorers(scorers),
-    }
+def _score(
+    request: _Request, folder: Folder, outputs: dict[str, list[Outputs]]
+) -> dict[str, tuple[Sequence[str], Sequence[Scores]]]:
+    """For each task, ids of its prompts and the scores of each stage."""
+    scored: dict[str, tuple[Sequence[str], Sequence[Scores]]] = {}
+    for task in request.tasks:
+        same, _ = same_prompts(outputs[task.name], request.stages, task.name)
+        scores = [folder.scores(task, one, request.scorers, f"{task.name}-{one.model}") for one in same]
+        scored[task.name] = (same[0].ids, scores)
+    return scored

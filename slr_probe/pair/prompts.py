@@ -14,6 +14,8 @@ from slr_probe.errors import PromptError
 
 Format = Literal["chat", "plain"]
 Prompt = str | Sequence[Mapping[str, str]]
+PLAIN_BASE = "base (plain)"
+"""Name of base where it reads plain prompts, while the tuned model reads chat prompts."""
 TODAY = datetime(2024, 7, 26)
 """The day it is for chat templates that ask (our choice): the one that Llama 3.1's names where it is told none."""
 

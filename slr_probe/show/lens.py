@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from slr_probe.pair.prompts import PLAIN_BASE
 from slr_probe.show.format import estimate, estimates, html_table, html_text, numbers
 from slr_probe.show.style import (
     BLACK,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from slr_probe.probes.lens.result import LayerTrace
 
-COLOURS = {"base": BLUE, "tuned": VERMILION, "base (plain)": SKY}
+COLOURS = {"base": BLUE, "tuned": VERMILION, PLAIN_BASE: SKY}
 OTHERS = (GREEN, PURPLE, ORANGE, BLACK)
 LABELS = {
     "entropy": "entropy (nats)",
@@ -60,7 +61,7 @@ def html(trace: LayerTrace) -> str:
 
 def lines(trace: LayerTrace) -> tuple[list[str], list[list[str]]]:
     """A table for the terminal: a row a block with the entropy of each model, the collapse, and what answers tell."""
-    plain = {"base (plain)": "plain"}
+    plain = {PLAIN_BASE: "plain"}
     columns = {f"H {plain.get(name, name)}": _means(trace, "entropy", name) for name in trace.models}
     if _both(trace):
         columns["base - tuned"] = estimates(trace.collapse(), "+.2f")
@@ -109,7 +110,7 @@ def _panel(axis: Axes, trace: LayerTrace, panel: Any) -> None:
         line_with_band(axis, trace.interval("js"), color=BLACK, **_DOTS)
     else:
         for model in trace.models:
-            style = "--" if model == "base (plain)" else "-"
+            style = "--" if model == PLAIN_BASE else "-"
             found = trace.interval(panel, model)
             line_with_band(axis, found, color=_colour(trace, model), label=model, linestyle=style, **_DOTS)
     if panel != "collapse":

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from slr_probe.files import digest
 from slr_probe.recipe import Recipe
 from slr_probe.scoring.metrics import ordered, primary_metrics
+from slr_probe.scoring.record import record_scorers, record_tasks, versions
 from slr_probe.scoring.scoring import Scorers, Scores
 from slr_probe.tasks.text import TextTask
 from slr_probe.validation.crc import CRCScores
@@ -93,37 +92,6 @@ def settings_of(
         "scorers": record_scorers(scorers),
         "library": versions(),
     }
-
-
-def record_tasks(tasks: Sequence[TextTask]) -> list[dict[str, Any]]:
-    """Name, source, size and hash of the items of each task."""
-    return [
-        {
-            "name": task.name,
-            "source": task.source,
-            "prompts": len(task.items),
-            "items": digest([asdict(item) for item in task.items]),
-            "samples": task.samples,
-            "max_tokens": task.max_tokens,
-        }
-        for task in tasks
-    ]
-
-
-def record_scorers(scorers: Scorers) -> dict[str, Any]:
-    """What the metrics depend on, by name."""
-    return {
-        "vocabulary": scorers.vocabulary,
-        "tags": [list(pair) for pair in scorers.tags],
-        **scorers.records,
-    }
-
-
-def versions() -> dict[str, str]:
-    """Versions of what the numbers depend on."""
-    from slr_probe.version import __version__
-
-    return {"slr-probe": __version__} | {name: version(name) for name in ("torch", "transformers", "numpy")}
 
 
 def assemble(study: Study, found: Sequence[Found], crc: CRCScores, notes: Sequence[str]) -> ValidationReport:

@@ -11,6 +11,7 @@ import numpy as np
 
 from slr_probe.errors import ValidationError
 from slr_probe.layers import LayerRange
+from slr_probe.pair.prompts import PLAIN_BASE
 from slr_probe.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ BASELINES = (
 `min_p`, `prompt`: the tuned model sampled or asked otherwise. `hybrid_temperature`: the hybrids at the same
 temperatures, so that both have a curve. `base`, `base_plain`: base on the chat and on the plain prompt."""
 QUICK = ("early", "base_plain")
-PLAIN = "base (plain)"
 DIVERSITY_PROMPT = (
     "{prompt}\n\nThere are many good ways to respond to this. Give one that you would not usually think of first, "
     "and still do exactly what is asked."
@@ -71,7 +71,7 @@ class Method:
             return self.folder
         if self.recipe is not None:
             return "tuned" if self.recipe.is_tuned else self.recipe
-        return PLAIN if self.kind == "base_plain" else "base"
+        return PLAIN_BASE if self.kind == "base_plain" else "base"
 
     @property
     def group(self) -> str:
@@ -118,7 +118,7 @@ def read_recipes(pair: ModelPair, recipes: Any) -> tuple[tuple[str, Recipe], ...
     names = [name for name, _ in found]
     if not found:
         raise ValidationError("no hybrid to validate; give a recipe or a range such as '14:18'")
-    if len(set(names)) < len(names) or set(names) & {"tuned", "base", PLAIN}:
+    if len(set(names)) < len(names) or set(names) & {"tuned", "base", PLAIN_BASE}:
         raise ValidationError(f"each hybrid needs a name of its own, other than tuned and base; got {', '.join(names)}")
     return found
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from slr_probe.pair.prompts import PLAIN_BASE
 from slr_probe.recipe import Recipe
 from slr_probe.scoring.folder import HYBRIDS, SWEEPS, Folder
 from slr_probe.scoring.scoring import Scorers, Tags, distinct_curve
@@ -17,7 +18,6 @@ from slr_probe.validation.assemble import Found, Study, assemble, settings_of
 from slr_probe.validation.crc import CRC
 from slr_probe.validation.methods import (
     BASELINES,
-    PLAIN,
     QUICK,
     Method,
     check_baselines,
@@ -147,7 +147,7 @@ def validate(
         methods += [] if soup is None else [Method(f"soup {soup.blocks[0].default:g}", "soup", soup, sampled)]
         notes += ["no soup: it is chosen on CRC, which could not be asked"] if soup is None else []
     methods += variations(chosen, wanted, sampled, temperatures=low, min_ps=high)
-    for name, kind in (("base", "base"), (PLAIN, "base_plain")):
+    for name, kind in (("base", "base"), (PLAIN_BASE, "base_plain")):
         if kind in wanted:
             methods.append(Method(name, kind, None, sampled))
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from slr_probe.errors import PromptError, SlrProbeError
 from slr_probe.forward.questions import Questions, read_questions
+from slr_probe.pair.prompts import PLAIN_BASE
 from slr_probe.probes.lens.measure import Recorded, read, record_blocks
 from slr_probe.probes.lens.result import LayerTrace
 from slr_probe.progress import progress_bar
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from slr_probe.tasks.crc import CRCTask, RenderedTask
 
 Side = Literal["base", "tuned"]
-PLAIN = "base (plain)"
-"""Name of the trace of base on the prompts in their plain format."""
 
 
 def logit_lens(
@@ -96,7 +95,7 @@ def logit_lens(
     sides = [name for name in get_args(Side) if name in models]
     runs: list[tuple[Recipe | None, list[str]]] = [(None, sides)] if sides else []
     if "base" in sides and asked.plain is not None:
-        runs.append((None, [PLAIN]))
+        runs.append((None, [PLAIN_BASE]))
     runs += [(recipe, [str(recipe)]) for recipe in map(pair.recipe, recipes)]
     traces: list[Recorded] = []
     between: dict[str, Any] = {}
@@ -106,8 +105,8 @@ def logit_lens(
             with nullcontext() if recipe is None else restored(pair, recipe):
                 group = []
                 for name in names:
-                    model = pair.base if name in ("base", PLAIN) else pair.tuned
-                    queries = asked.plain if name == PLAIN and asked.plain else asked.queries
+                    model = pair.base if name in ("base", PLAIN_BASE) else pair.tuned
+                    queries = asked.plain if name == PLAIN_BASE and asked.plain else asked.queries
                     group.append(record_blocks(name, model, queries, asked, batch_size, ticker))
                 between |= read(group, top_k, parse_bytes(memory), ticker)
                 traces += group
