@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from slr_probe.cli.app import Base, Download, JsonFile, Quiet, Trust, Tuned, app
 from slr_probe.cli.output import check_places, print_table
 from slr_probe.files import write_json
+
+if TYPE_CHECKING:
+    from slr_probe.rank.compare import Choice
 
 
 @app.command()
@@ -48,7 +51,7 @@ def rank(
     from slr_probe.files import save_figure
     from slr_probe.pair import ModelPair
     from slr_probe.rank import rank_layers
-    from slr_probe.show import ranking_text as summary
+    from slr_probe.show import ranking as shown
 
     check_places(out, json_file)
     pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)
@@ -58,10 +61,18 @@ def rank(
         progress=False if quiet else None,
     )  # fmt: skip
     print(found)
-    print_table(*summary.lines(found, top))
-    print(f"restore it:  slr-probe restore {base} {tuned} --layers {found.best} --out hybrid")
+    print_table(*shown.lines(found, top))
+    print(_advice(found.choice, base, tuned))
     if json_file is not None:
         write_json(json_file, found.to_dict())
     if out is not None:
         files = [found.save(out / "ranking.npz"), *save_figure(found.plot(), out / "ranking")]
         print("wrote " + ", ".join(map(str, files)))
+
+
+def _advice(choice: Choice, base: str, tuned: str) -> str:
+    """The command that restores what was chosen, or that there is nothing to restore."""
+    if choice.layers is None:
+        return f"nothing to restore: {choice.why}"
+    doubt = "" if choice.confirmed else " (its gain is not confirmed)"
+    return f"restore it{doubt}:  slr-probe restore {base} {tuned} --layers {choice.layers} --out hybrid"

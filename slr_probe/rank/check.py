@@ -21,9 +21,7 @@ def check_floor(floor: Any) -> None:
         RankingError: It is no number above 0 and up to 1.
     """
     if not _is(Real, floor) or not 0 < floor <= 1:
-        raise RankingError(
-            f"validity_floor must lie above 0 and not above 1 (a share of tuned's validity); got {floor!r}"
-        )
+        raise RankingError(f"floor must lie above 0 and not above 1 (a share of tuned's validity); got {floor!r}")
 
 
 def check_numbers(counts: Mapping[str, Any], level: Any, seed: Any) -> None:

@@ -17,8 +17,9 @@ from slr_probe.rank.candidates import Row, controls, ranges, references
 from slr_probe.rank.check import check_engine, check_floor, check_numbers, check_tuned
 from slr_probe.rank.measure import Meter
 from slr_probe.rank.order import order_by
-from slr_probe.rank.ranking import VERIFIED, RangeRanking
+from slr_probe.rank.ranking import RangeRanking
 from slr_probe.rank.scorers import SCORERS, BlockScores, find_scorer
+from slr_probe.rank.scores import VERIFIED
 from slr_probe.rank.weights import changed_blocks
 from slr_probe.recipe import Recipe
 from slr_probe.tasks.crc import CRCTask, RenderedTask
@@ -33,7 +34,7 @@ def rank_layers(
     pair: ModelPair,
     task: Any = None,
     method: str = "sweep",
-    validity_floor: float = 0.9,
+    floor: float = 0.9,
     *,
     scorer: str = "attribution",
     proposals: int = 32,
@@ -54,7 +55,7 @@ def rank_layers(
     """Rank every contiguous range by the diversity that restoring it brings, subject to a floor on validity.
 
     The objective is that of Selective Layer Restoration (arXiv 2602.06665): most diversity among the ranges whose
-    validity is at least `validity_floor` times that of tuned. Choices are made on the selection prompts; the best
+    validity is at least `floor` times that of tuned. Choices are made on the selection prompts; the best
     ranges, references and controls are then scored on held-out prompts. Ranges that restore the same changed blocks
     are one hybrid and tie exactly: the narrowest of them is preferred.
 
@@ -65,7 +66,7 @@ def rank_layers(
         method: `"sweep"` measures every range. `"guided"` measures the best `proposals` of a cheap `scorer`.
             `"patching"`, `"entropy"`, `"delta"`, `"attribution"` and `"mask"` order ranges by the sum of block scores
             and measure only the first.
-        validity_floor: Share of tuned's mean validity that a range must keep, above 0 and up to 1.
+        floor: Share of tuned's mean validity that a range must keep, above 0 and up to 1.
         scorer: Which cheap method proposes, for `"guided"`. The default holds both models and one gradient in memory;
             `"patching"` also works on streamed pairs.
         proposals: How many ranges `"guided"` measures.
@@ -94,13 +95,13 @@ def rank_layers(
 
     Examples:
         >>> ranking = rank_layers(ModelPair.load(base, tuned))  # doctest: +SKIP
-        >>> ranking.best  # doctest: +SKIP
+        >>> ranking.choice.layers  # doctest: +SKIP
         LayerRange('14:18')
     """
     if method not in METHODS:
         raise RankingError(f"unknown method {method!r}; expected one of {', '.join(METHODS)}")
     find_scorer(scorer)
-    check_floor(validity_floor)
+    check_floor(floor)
     check_numbers({"proposals": proposals, "held_out": held_out, "resamples": resamples}, level, seed)
     engine = {"memory": memory, "stream": stream, "dtype": dtype, "temperature": temperature, "min_p": min_p}
     check_engine(engine)
@@ -118,7 +119,7 @@ def rank_layers(
     if min_p > 0:  # else there is always some probability, and tuned is swept with the rest
         check_tuned(meter([Recipe.tuned(pair.depth)])[0][0], min_p)
     scores = None if method == "sweep" else find_scorer(scorer if method == "guided" else method)(meter)
-    proposed, total = _propose(pair, candidates, scores, method, validity_floor, proposals, meter, beside)
+    proposed, total = _propose(pair, candidates, scores, method, floor, proposals, meter, beside)
     meter([*(candidates[i].recipe for i in proposed), *(row.recipe for row in beside)])
     check_tuned(meter([Recipe.tuned(pair.depth)])[0][0], min_p)
 
@@ -146,7 +147,7 @@ def rank_layers(
             changed=np.isin(np.arange(pair.depth), list(changed)),
             recipe_data=tuple(row.recipe.to_dict() for row in rows),
             method=method,
-            floor=float(validity_floor),
+            floor=float(floor),
             categories=_categories(select),
             held_categories=_categories(held),
             level=level,

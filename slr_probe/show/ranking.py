@@ -1,152 +1,145 @@
-"""Figures of a `RangeRanking`: start-by-stop heat maps and the trade-off."""
+"""A `RangeRanking` as text, table and figure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, Float
-from matplotlib.cm import ScalarMappable
-from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
-from numpy import ndarray
 
-from slr_probe.errors import RankingError
-from slr_probe.layers import LayerRange
-from slr_probe.show.marks import mark
-from slr_probe.show.scores import Scores
-from slr_probe.show.style import COLOURS, MAP
-from slr_probe.show.tradeoff import BEST, DIVERSITY, VALIDITY, draw_trade_off
+from slr_probe.rank.compare import estimates
+from slr_probe.rank.scores import VERIFIED
+from slr_probe.show.format import html_table, html_text, number, numbers, with_limits
+from slr_probe.show.sentences import as_text
+from slr_probe.show.style import COLOURS, new_figure, open_frame, whole_numbers
+from slr_probe.stats.compare import State
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from slr_probe.rank.ranking import RangeRanking
 
+GAINS: dict[State, str] = {
+    "more": "confirmed",
+    "more?": "not confirmed",
+    "same": "not shown: the interval holds zero",
+    "less?": "not shown: the interval is below zero",
+    "less": "not shown: the interval is below zero",
+    "undefined": "without an interval",
+}
+"""What is said of a gain over tuned."""
+_SPANS = ("validity", "diversity", "gain")
+_REFERENCES = ("tuned", "base", "full", "early", "late")
 
-def plot_ranking(ranking: RangeRanking) -> Figure:
+
+def text(ranking: RangeRanking) -> str:
+    """A few lines: the scores, beside what, what to restore, and how sure that is."""
+    n = len(ranking.ranges)
+    measured = int(ranking.measured[:n].sum())
+    lines = [
+        f"RangeRanking: {n} ranges of {ranking.depth} blocks by '{ranking.method}', {measured} measured, floor "
+        f"{ranking.required_validity:.3f} ({ranking.floor:g} x tuned)"
+    ]
+    if not ranking.meets_floor:
+        lines.append(f"  FLOOR NOT MET: {_unmet(ranking)}")
+    lines += [*_scores(ranking, held_out=False), *_scores(ranking, held_out=True), *_choice(ranking)]
+    return "\n".join(lines + [f"  note    {note}" for note in ranking.notes])
+
+
+def html(ranking: RangeRanking) -> str:
+    """The text and the first rows of the table, for Jupyter."""
+    columns = ["rank", "kind", "recipe", "validity", "diversity", "gain_low", "gain_high"]
+    columns += ["held_validity", "held_diversity", "p_best", "pareto"]
+    frame = ranking.to_dataframe()
+    shown = frame[(frame["rank"] <= 10) | ~frame["kind"].isin(["range", "soup"])][columns]
+    shown = shown.assign(rank=shown["rank"].astype(str).where(shown["rank"].notna(), ""))
+    return html_text(text(ranking)) + html_table(shown, ".3f", max_rows=None)
+
+
+def lines(ranking: RangeRanking, top: int) -> tuple[list[str], list[list[str]]]:
+    """Header and cells of a table for the terminal: the first ranges, then controls of equal width."""
+    frame = ranking.to_dataframe()
+    shown = frame[(frame["rank"] <= top) | frame["kind"].isin(["early", "late", "random"])]
+    cells = [_cells(row, ranking.depth) for row in shown.to_dict(orient="records")]
+    return ["rank", "blocks", *_SPANS, "held-out val.", "held-out div.", "p(best)"], cells
+
+
+def _cells(row: Any, depth: int) -> list[str]:
+    blocks = str(row["recipe"]).removeprefix("restore ").removesuffix(f" of {depth}")
+    cells = [str(row["rank"]) if row["kind"] == "range" else row["kind"], blocks]
+    cells += [with_limits(row[name], row[f"{name}_low"], row[f"{name}_high"], limits=".2f") for name in _SPANS]
+    return cells + numbers((row[name] for name in ("held_validity", "held_diversity", "p_best")), ".3f")
+
+
+def _unmet(ranking: RangeRanking) -> str:
+    if ranking.method in VERIFIED:
+        return "no measured range keeps that much validity; best is the one that comes nearest"
+    return f"'{ranking.method}' does not measure before it proposes; take method='guided' or 'sweep'"
+
+
+def _choice(ranking: RangeRanking) -> list[str]:
+    choice = ranking.choice
+    if choice.layers is None or choice.gain is None:
+        return [f"  choice  restore nothing: {choice.why}"]
+    gain = choice.gain
+    said = f"gain over tuned {as_text(gain.difference, '+.3f')}, {GAINS[gain.state]}"
+    if isfinite(gain.p):
+        said += f" (adjusted p = {gain.p:.2g})"
+    return [f"  choice  restore {choice.layers}: {choice.why}", f"          {said}"]
+
+
+def _scores(ranking: RangeRanking, *, held_out: bool) -> list[str]:
+    """Header and a line a model; nothing where there are no such prompts."""
+    means = ranking.means("validity", held_out=held_out)
+    shown = {name: row for name, row in _shown(ranking).items() if isfinite(means[row])}
+    if not shown:
+        return []
+    where = f"{ranking.prompts(held_out=held_out)} {'held-out' if held_out else 'selection'} prompts"
+    lines = [f"  {where:<22}{'validity':<22}{'diversity':<22}{'' if held_out else 'p(best)'}"]
+    rows = list(shown.values())
+    validity, diversity = (estimates(ranking, what, rows, held_out=held_out) for what in ("validity", "diversity"))
+    for (name, row), one, other in zip(shown.items(), validity, diversity, strict=True):
+        share = "" if held_out or row >= len(ranking.ranges) else number(ranking.p_best[row], ".2f")
+        lines.append(f"  {name:<22}{as_text(one):<22}{as_text(other):<22}{share}")
+    return [line.rstrip() for line in lines]
+
+
+def _shown(ranking: RangeRanking) -> dict[str, int]:
+    rows = {f"best {ranking.best}": int(ranking.order[0])}
+    rows |= {kind: int(row) for kind in _REFERENCES for row in ranking.rows(kind)[:1]}
+    if ranking.best_soup is not None:
+        rows[f"soup {ranking.recipes[ranking.best_soup].blocks[0].default:g}"] = ranking.best_soup
+    return rows
+
+
+def figure(ranking: RangeRanking) -> Figure:
     """Heat maps of validity and diversity over start and stop, and the trade-off with its Pareto front.
 
     The white line in the maps bounds the ranges that meet the floor; the frame marks the best. For methods that score
     blocks, the maps are replaced by the block scores and the summed score of each range.
     """
-    figure = Figure(figsize=(13.5, 4.6), layout="constrained")
-    first, second, third = figure.subplots(1, 3, width_ratios=(1, 1, 1.25))
+    from slr_probe.show.maps import draw_frame, draw_map, draw_maps
+    from slr_probe.show.tradeoff import draw_trade_off
+
+    canvas = new_figure(13.5, 4.6)
+    first, second, third = canvas.subplots(1, 3, width_ratios=(1, 1, 1.25))
     n = len(ranking.ranges)
     if ranking.measured[:n].all():
-        _maps((first, second), ranking)
+        draw_maps((first, second), ranking)
     else:
         _bars(first, ranking)
         draw_map(second, ranking.ranges, ranking.score[:n], ranking.depth, "summed block score")
-        _frame(second, ranking.best)
+        draw_frame(second, ranking.best)
     points = draw_trade_off(third, ranking)
-    figure.colorbar(points, ax=third, label="blocks restored", shrink=0.85)
-    figure.legend(frameon=False, fontsize="small", loc="outside lower center", ncols=6)
-    figure.suptitle(
+    canvas.colorbar(points, ax=third, label="blocks restored", shrink=0.85)
+    canvas.legend(frameon=False, fontsize="small", loc="outside lower center", ncols=6)
+    canvas.suptitle(
         f"{_name(ranking.settings.get('base'))} to {_name(ranking.settings.get('tuned'))}: method '{ranking.method}', "
         f"{ranking.validity.shape[1]} prompts, best {ranking.best}"
         + ("" if ranking.meets_floor else " (floor not met)")
     )
-    return figure
-
-
-def plot_maps(ranking: RangeRanking) -> Figure:
-    """Heat maps of validity and diversity over start and stop; a line bounds what meets the floor, a frame the best.
-
-    Raises:
-        RankingError: Not every range was measured.
-    """
-    if not ranking.measured[: len(ranking.ranges)].all():
-        raise RankingError(f"method '{ranking.method}' did not measure every range; rank with method='sweep'")
-    figure = Figure(figsize=(9, 4.1), layout="constrained")
-    _maps(figure.subplots(1, 2), ranking)
-    return figure
-
-
-def plot_map(ranking: RangeRanking, what: str, *, chosen: str | None = BEST) -> Figure:
-    """Heat map of one score of every range that was measured.
-
-    Args:
-        ranking: What was measured.
-        what: `"validity"` or `"diversity"`.
-        chosen: The range that is framed: `"best"`, blocks such as `"8:14"`, or None for none.
-    """
-    figure = Figure(figsize=(4.9, 4.6), layout="constrained")
-    _scores(figure.subplots(), Scores.of(ranking), what, chosen)
-    return figure
-
-
-def _maps(axes: Iterable[Axes], ranking: RangeRanking) -> None:
-    scores = Scores.of(ranking)
-    for axis, what in zip(axes, ("validity", "diversity"), strict=True):
-        _scores(axis, scores, what, BEST)
-
-
-def _scores(axis: Axes, scores: Scores, what: str, chosen: str | None) -> None:
-    """The map of one score, its cells marked, with the line of the floor and the frame."""
-    ranking, rows = scores.ranking, scores.rows("range")
-    ranges = [ranking.ranges[row] for row in rows]
-    label = VALIDITY if what == "validity" else DIVERSITY
-    cells = draw_map(axis, ranges, getattr(scores, what)[rows], ranking.depth, label)
-    for cell, row in zip(cells, rows, strict=True):
-        mark(cell, f"{what}-{ranking.ranges[row]}", scores.words(row))
-    _boundary(axis, ranges, ranking.feasible[rows])
-    if chosen:
-        _frame(axis, ranking.best if chosen == BEST else LayerRange(chosen))
-
-
-def draw_map(axis: Axes, ranges: Any, values: Float[ndarray, " range"], depth: int, label: str) -> list[Rectangle]:
-    """A cell a range: the row is its first block, the column its stop; returns the cells."""
-    colours = ScalarMappable(cmap=MAP)
-    colours.set_array(values)
-    colours.autoscale()
-    cells = []
-    for layers, colour in zip(ranges, colours.to_rgba(values), strict=True):
-        corner = (layers.stop - 0.5, layers.start - 0.5)
-        # Smoothed edges would leave thin lines between the cells.
-        cell = Rectangle(corner, 1, 1, facecolor=colour, linewidth=0, antialiased=False, clip_on=False)
-        axis.add_patch(cell)
-        cells.append(cell)
-    axis.set(xlim=(0.5, depth + 0.5), ylim=(depth - 0.5, -0.5), aspect="equal")
-    axis.set(xlabel="stop (first block not restored)", ylabel="start (first restored block)")
-    # No range stops before it starts, so that this corner is free.
-    bar = axis.figure.colorbar(colours, cax=axis.inset_axes((0.03, 0.12, 0.36, 0.03)), orientation="horizontal")
-    bar.ax.set_title(label, fontsize="medium", loc="left")
-    bar.outline.set_visible(False)
-    bar.locator = MaxNLocator(3)
-    for direction in (axis.xaxis, axis.yaxis):
-        direction.set_major_locator(MaxNLocator(integer=True))
-    axis.spines[:].set_visible(False)
-    return cells
-
-
-def _boundary(axis: Axes, ranges: Any, inside: Bool[ndarray, " range"]) -> None:
-    """A line around all cells that are inside."""
-    cells = {(layers.start, layers.stop) for layers, kept in zip(ranges, inside, strict=True) if kept}
-    if len(cells) == len(inside):
-        return
-    lines = []
-    for start, stop in sorted(cells):
-        left, right, top, bottom = stop - 0.5, stop + 0.5, start - 0.5, start + 0.5
-        for neighbour, line in (
-            ((start - 1, stop), [(left, top), (right, top)]),
-            ((start + 1, stop), [(left, bottom), (right, bottom)]),
-            ((start, stop - 1), [(left, top), (left, bottom)]),
-            ((start, stop + 1), [(right, top), (right, bottom)]),
-        ):
-            if neighbour not in cells:
-                lines.append(line)
-    axis.add_collection(LineCollection(lines, colors="black", linewidths=2.6, capstyle="projecting", clip_on=False))
-    axis.add_collection(LineCollection(lines, colors="white", linewidths=1.2, capstyle="projecting", clip_on=False))
-
-
-def _frame(axis: Axes, best: LayerRange) -> None:
-    place = (best.stop - 0.5, best.start - 0.5)
-    for colour, width in (("black", 4.0), (COLOURS["best"], 2.4)):
-        axis.add_patch(Rectangle(place, 1, 1, fill=False, edgecolor=colour, linewidth=width, zorder=4, clip_on=False))
+    return canvas
 
 
 def _bars(axis: Axes, ranking: RangeRanking) -> None:
@@ -156,8 +149,8 @@ def _bars(axis: Axes, ranking: RangeRanking) -> None:
     axis.bar(blocks, ranking.block_gain, color=colours.tolist())
     axis.axhline(0, color="0.4", linewidth=0.8)
     axis.set(xlabel="decoder block", ylabel=f"block score, method '{ranking.settings.get('scorer') or ranking.method}'")
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.spines[["top", "right"]].set_visible(False)
+    whole_numbers(axis.xaxis)
+    open_frame(axis)
 
 
 def _name(label: Any) -> str:

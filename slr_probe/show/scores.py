@@ -46,11 +46,9 @@ class Scores:
     @classmethod
     def of(cls, ranking: RangeRanking, *, held_out: bool = False) -> Scores:
         """Scores on the selection prompts, or on the held-out prompts."""
-        validity, diversity = ranking.validity, ranking.diversity
-        if held_out:
-            validity, diversity = ranking.held_validity, ranking.held_diversity
+        validity, diversity = (ranking.means(what, held_out=held_out) for what in ("validity", "diversity"))
         limits = ranking.interval("validity", held_out=held_out), ranking.interval("diversity", held_out=held_out)
-        return cls(ranking, held_out, validity.mean(axis=1), diversity.mean(axis=1), limits)
+        return cls(ranking, held_out, validity, diversity, limits)
 
     def rows(self, kind: str) -> list[int]:
         """Rows of a kind that were measured."""
@@ -71,7 +69,7 @@ class Scores:
 
     def words(self, row: int) -> str:
         """The name of a row, and under it both scores with intervals and those of tuned."""
-        tuned = int(self.ranking.rows("tuned")[0])
+        tuned = self.ranking.tuned
         lines = [self.name(row)]
         for what, limits in zip(("validity", "diversity"), self.limits, strict=True):
             values = getattr(self, what)

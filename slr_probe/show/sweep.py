@@ -32,7 +32,7 @@ def html(result: SweepResult) -> str:
 
 def figure(result: SweepResult) -> Figure:
     """Heat maps of mean validity and diversity over start and stop of the restored range."""
-    from slr_probe.show.ranking import draw_map
+    from slr_probe.show.maps import draw_map
     from slr_probe.show.tradeoff import DIVERSITY, VALIDITY
 
     rows = {recipe.layers: row for row, recipe in enumerate(result.recipes) if recipe.layers is not None}

@@ -82,7 +82,7 @@ def draw_trade_off(
         style: dict[str, Any] = {"color": COLOURS["best"], "markeredgecolor": "black", "markersize": 13, "zorder": 6}
         _point(axis, scores, star, "*", **style)
         axis.plot([], [], "*", label=label, **style)
-    floor = float(ranking.floor * scores.validity[ranking.rows("tuned")[0]])
+    floor = float(ranking.floor * scores.validity[ranking.tuned])
     axis.axvline(floor, color="0.4", linestyle="--", linewidth=1, label=f"floor, {ranking.floor:g} x tuned")
     axis.set(xlabel=VALIDITY, ylabel=DIVERSITY)
     axis.spines[["top", "right"]].set_visible(False)

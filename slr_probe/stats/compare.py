@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+
+State = Literal["more", "more?", "same", "less?", "less", "undefined"]
+"""What the numbers say of a difference: more or less, either with `?` where it is not confirmed, or not shown."""
 
 _CELLS = 8_000_000  # signs of one temporary array: 64 MB
 
@@ -74,6 +79,38 @@ def holm(p: Float[ndarray, " test"]) -> Float[ndarray, " test"]:
     steps = p[order] * np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return adjusted
+
+
+def is_confirmed(adjusted: float, level: float) -> bool:
+    """Whether an adjusted p-value is small enough: at most `1 - level`, up to rounding; never where it is NaN."""
+    return bool(adjusted <= 1 - level + 1e-12)
+
+
+def difference_state(low: float, high: float, adjusted: float, level: float) -> State:
+    """What interval and test together support of a difference.
+
+    An interval that holds zero shows nothing. One that leaves zero out says more or less, and the adjusted p-value of
+    the test must confirm it.
+
+    Args:
+        low: Lower limit of the difference; NaN where there is none.
+        high: Upper limit.
+        adjusted: P-value of the test, adjusted for the number of comparisons.
+        level: Nominal coverage of the interval; the test is made at `1 - level`.
+
+    Examples:
+        >>> difference_state(0.1, 0.4, 0.02, 0.95), difference_state(0.1, 0.4, 0.2, 0.95)
+        ('more', 'more?')
+        >>> difference_state(-0.4, -0.1, 0.02, 0.95), difference_state(-0.1, 0.4, 0.02, 0.95)
+        ('less', 'same')
+    """
+    if not np.isfinite([low, high]).all():
+        return "undefined"
+    if low <= 0 <= high:
+        return "same"
+    if is_confirmed(adjusted, level):
+        return "more" if low > 0 else "less"
+    return "more?" if low > 0 else "less?"
 
 
 def paired_effect(differences: Float[ndarray, "*condition prompt"]) -> Float[ndarray, "*condition"]:

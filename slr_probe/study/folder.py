@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.errors import StudyError
-from slr_probe.rank.choice import Choice, choose_range
+from slr_probe.rank.compare import Choice
 
 if TYPE_CHECKING:
     from slr_probe.probes.lens.result import LayerTrace
@@ -123,7 +123,8 @@ class Findings:
         if self.ranking is None:
             raise StudyError(f"{self.folder} has no ranking; run the stage 'rank'")
         settings = self.run.get("settings", {}).get("restore", {})
-        return choose_range(self.ranking, settings.get("layers", "") if named is None else named)
+        layers = settings.get("layers", "") if named is None else named
+        return self.ranking.named(layers) if layers else self.ranking.choice
 
     def __repr__(self) -> str:
         lines = [f"Study in {self.folder}"]

@@ -69,7 +69,7 @@ def run_study(
 
     Examples:
         >>> study = run_study("organism:base", "organism:dpo", "study")  # doctest: +SKIP
-        >>> study.ranking.best  # doctest: +SKIP
+        >>> study.choice().layers  # doctest: +SKIP
         LayerRange('3:9')
     """
     context = Context(base, tuned, Path(out).expanduser(), settings or Settings(), device, download,

@@ -20,7 +20,7 @@ def test_rank(run, folders, task, tmp_path):
                        "--json", tmp_path / "ranking.json", "--quiet", "--device", "cpu", "--no-soups")  # fmt: skip
     assert code == 0
     found = RangeRanking.load(tmp_path / "out" / "ranking.npz")
-    assert f"--layers {found.best}" in out
+    assert (f"--layers {found.choice.layers}" in out) == (found.choice.layers is not None)
     assert "best " in out
     data = json.loads((tmp_path / "ranking.json").read_text())
     assert data == json.loads(json.dumps(found.to_dict()))
@@ -36,11 +36,23 @@ def test_rank(run, folders, task, tmp_path):
     assert (tmp_path / "out" / "ranking.png").stat().st_size > 5000
 
 
+def test_two_equal_models_leave_nothing_to_restore(run, folders, task, tmp_path):
+    file = task.save(tmp_path / "task.json")
+    base, _ = folders
+    code, out, _ = run("rank", base, base, "--task", file, "--json", tmp_path / "ranking.json", "--quiet", "--no-soups")
+    assert code == 0
+    choice = json.loads((tmp_path / "ranking.json").read_text())["choice"]
+    assert choice["layers"] is None
+    assert not choice["confirmed"]
+    assert "--layers" not in out
+    assert choice["why"] in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--method", "magic"], "unknown method 'magic'"),
-        (["--floor", "0"], "validity_floor must lie above 0"),
+        (["--floor", "0"], "floor must lie above 0"),
         (["--task", "absent.json"], "cannot read the task file absent.json"),
         (["--memory", "lots"], "memory must be a size"),
         (["--method", "attribution", "--temperature", "-1"], "temperature must be above 0"),

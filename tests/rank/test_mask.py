@@ -36,12 +36,12 @@ def test_method_mask(planted_pair, task):
 
 
 def test_agreement_with_the_exhaustive_sweep(pair, task):
-    sweep_all, found = (rank_layers(pair, task, method=m, soups=False, validity_floor=0.1) for m in ("sweep", "mask"))
+    sweep_all, found = (rank_layers(pair, task, method=m, soups=False, floor=0.1) for m in ("sweep", "mask"))
     how = found.agreement(sweep_all)
     assert how.count == 15
     assert -1 <= how.spearman <= 1
     assert found.agreement(found).spearman == pytest.approx(1)
-    guided = rank_layers(pair, task, method="guided", scorer="mask", proposals=15, soups=False, validity_floor=0.1)
+    guided = rank_layers(pair, task, method="guided", scorer="mask", proposals=15, soups=False, floor=0.1)
     assert guided.best == sweep_all.best  # with every range measured the proposals' order does not matter
 
 

@@ -24,7 +24,7 @@ def test_best_is_the_most_diverse_above_the_floor(ranking_of):
     found = ranking_of(3, SCORES)
     assert found.meets_floor
     assert [str(r) for r in found.top(6)] == ["1:2", "1:3", "0:2", "2:3", "0:1", "0:3"]
-    assert found.bar == pytest.approx(0.9)
+    assert found.required_validity == pytest.approx(0.9)
     assert str(ranking_of(3, SCORES, floor=0.3).best) == "0:3"
     assert str(ranking_of(3, SCORES, floor=0.97).best) == "0:1"
 

@@ -20,12 +20,12 @@ from tests.tasks.exact import answer_distribution, next_token_logits
 
 @pytest.fixture(scope="module")
 def ranking(pair, task):
-    return rank_layers(pair, task, validity_floor=0.8)
+    return rank_layers(pair, task, floor=0.8)
 
 
 @pytest.fixture(scope="module")
 def planted(planted_pair, task):
-    return rank_layers(planted_pair, task, validity_floor=0.5)
+    return rank_layers(planted_pair, task, floor=0.5)
 
 
 def naive(pair, recipe, task):
@@ -122,7 +122,7 @@ def test_controls_are_counted(ranking):
 
 @pytest.mark.parametrize("method", ["delta", "patching", "attribution", "entropy"])
 def test_cheap_methods_find_planted_blocks(planted_pair, task, method):
-    found = rank_layers(planted_pair, task, method=method, validity_floor=0.5, soups=False)
+    found = rank_layers(planted_pair, task, method=method, floor=0.5, soups=False)
     outside = [i for i in range(DEPTH) if i not in range(*PLANTED)]
     assert (found.block_gain[outside] == 0).all()  # blocks that do not differ change exactly nothing
     assert (found.block_gain[list(range(*PLANTED))] != 0).all()
@@ -135,7 +135,7 @@ def test_cheap_methods_find_planted_blocks(planted_pair, task, method):
 
 
 def test_patching_adds_up_to_the_effect_of_restoring_everything(pair, task, ranking):
-    found = rank_layers(pair, task, method="patching", validity_floor=0.8, soups=False)
+    found = rank_layers(pair, task, method="patching", floor=0.8, soups=False)
     full, tuned = found.rows("full")[0], found.rows("tuned")[0]
     assert found.block_gain.sum() == pytest.approx(ranking.mean_diversity[full] - ranking.mean_diversity[tuned])
 
@@ -203,19 +203,19 @@ def test_a_pair_without_any_difference(planted_pair, task):
 
 
 def test_guided_measures_only_what_is_proposed_and_as_the_sweep_does(pair, task, ranking):
-    found = rank_layers(pair, task, method="guided", proposals=4, validity_floor=0.8, soups=False)
+    found = rank_layers(pair, task, method="guided", proposals=4, floor=0.8, soups=False)
     rows = np.flatnonzero(found.measured[: len(found.ranges)])
     assert len(rows) == 4
     np.testing.assert_allclose(found.validity[rows], ranking.validity[rows], rtol=1e-5)
     proposed = set(np.argsort(-found.score[: len(found.ranges)])[:4])  # no two of them are one hybrid
     assert proposed == set(rows)
     assert {found.index(layers) for layers in found.top(4)} == proposed
-    everything = rank_layers(pair, task, method="guided", proposals=99, validity_floor=0.8, soups=False)
+    everything = rank_layers(pair, task, method="guided", proposals=99, floor=0.8, soups=False)
     np.testing.assert_array_equal(everything.order, ranking.order)
 
 
 def test_guided_proposes_no_hybrid_twice(planted_pair, task, planted):
-    found = rank_layers(planted_pair, task, method="guided", proposals=3, validity_floor=0.5, soups=False)
+    found = rank_layers(planted_pair, task, method="guided", proposals=3, floor=0.5, soups=False)
     rows = np.flatnonzero(found.measured[: len(found.ranges)])
     assert {tuple(found.ranges[row]) for row in rows} == {(1,), (2,), (1, 2)}
     assert found.best == planted.best or planted.best == LayerRange(0, 1)
@@ -226,7 +226,7 @@ def test_streamed_and_resident_agree(tmp_path, planted_pair, task, planted):
         getattr(planted_pair, side).save_pretrained(tmp_path / side)
         planted_pair.tokenizer.save_pretrained(tmp_path / side)
     pair = ModelPair.load(tmp_path / "base", tmp_path / "tuned", device="cpu")
-    found = rank_layers(pair, task, validity_floor=0.5, stream=True)
+    found = rank_layers(pair, task, floor=0.5, stream=True)
     assert "tuned" not in vars(pair)  # no model was loaded
     np.testing.assert_allclose(found.validity, planted.validity, rtol=1e-5)
     np.testing.assert_array_equal(found.changed, planted.changed)
@@ -258,12 +258,12 @@ def test_blocks_are_compared_in_the_dtype_that_is_computed_in(tmp_path, planted_
 
 
 def test_the_same_seed_gives_the_same_ranking(pair, task, ranking):
-    again = rank_layers(pair, task, validity_floor=0.8)
+    again = rank_layers(pair, task, floor=0.8)
     assert again.to_dict() == ranking.to_dict()
 
 
 def test_a_killed_search_goes_on(pair, task, ranking, tmp_path, monkeypatch):
-    rank_layers(pair, task, validity_floor=0.8, out=tmp_path)
+    rank_layers(pair, task, floor=0.8, out=tmp_path)
     from slr_probe.sweep import run
 
     def no_more(*args, **kwargs):
@@ -286,7 +286,7 @@ def test_another_seed_or_floor_reuses_the_sweep_of_all_ranges(pair, task, tmp_pa
     first = rank_layers(pair, task, soups=False, out=tmp_path)
     monkeypatch.setattr(run, "_run", lambda pair, ready, recipes, *args: (
         ran.append((args[4], len(recipes))), original(pair, ready, recipes, *args)))  # fmt: skip
-    for change in ({"seed": 1}, {"validity_floor": 0.5}, {"level": 0.8}):
+    for change in ({"seed": 1}, {"floor": 0.5}, {"level": 0.8}):
         again = rank_layers(pair, task, soups=False, out=tmp_path, **change)
         rows = slice(len(first.ranges) + 3)
         np.testing.assert_array_equal(again.validity[rows], first.validity[rows])
@@ -331,7 +331,7 @@ def test_a_single_prompt_has_scores_but_no_intervals(pair):
 @pytest.mark.parametrize("floor", [0, -0.5, 1.01, float("nan"), "0.9", True, None])
 def test_floor_outside_its_range(pair, task, floor):
     with pytest.raises(RankingError, match="above 0 and not above 1"):
-        rank_layers(pair, task, validity_floor=floor)
+        rank_layers(pair, task, floor=floor)
 
 
 def test_other_bad_input(pair, task):

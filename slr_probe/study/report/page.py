@@ -13,9 +13,9 @@ import numpy as np
 from markupsafe import Markup
 
 from slr_probe.files import write_text
-from slr_probe.rank.choice import Choice
+from slr_probe.rank.compare import Choice, evidence
 from slr_probe.show.format import typeset
-from slr_probe.show.sentences import blocks_of, evidence, rivals, sentences
+from slr_probe.show.sentences import as_text, blocks_of, rivals, sentences
 from slr_probe.study.folder import Findings
 from slr_probe.study.report.generated import section, sentence
 from slr_probe.study.report.heatmap import heat_map
@@ -66,7 +66,8 @@ def render(found: Findings, *, prompts: int = 2, samples: int = 4) -> str:
     if found.delta is not None or found.lens is not None or found.patching is not None:
         shown = panels(found)
         depth = int(found.pair.get("depth", 0)) or _depth(found)
-        values |= {"profile": profile(shown, depth, choice.layers), "depth_words": _depth_words(found, choice.layers)}
+        chosen = _named(choice)
+        values |= {"profile": profile(shown, depth, chosen), "depth_words": _depth_words(found, chosen)}
     if found.validation is not None:
         values["validation"] = section(found.validation)
         values["samples"] = side_by_side(found, prompts, samples)
@@ -127,9 +128,9 @@ class _Counter:
 def _ranges(ranking: RangeRanking, choice: Choice) -> dict[str, Any]:
     held = ranking.held_validity.shape[1]
     plain = ranking.settings.get("base_plain")
-    chosen = choice.layers
+    chosen = _named(choice)
     clause = f"Blocks {chosen} of {ranking.depth}: {choice.why}." if chosen else f"None: {choice.why}."
-    against = rivals(ranking, ranking.index(chosen)) if chosen else ""
+    against = rivals(ranking, choice.layers) if choice.layers else ""
     return {
         "prompts": f"{ranking.validity.shape[1]} selection and {held} held-out prompts",
         "figures": _figures(ranking, choice),
@@ -145,6 +146,10 @@ def _ranges(ranking: RangeRanking, choice: Choice) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _named(choice: Choice) -> str | None:
+    return None if choice.layers is None else str(choice.layers)
+
+
 def _figures(ranking: RangeRanking, choice: Choice) -> list[dict[str, str]]:
     if choice.layers is None:
         near = evidence(ranking, int(ranking.order[0]))
@@ -156,17 +161,18 @@ def _figures(ranking: RangeRanking, choice: Choice) -> list[dict[str, str]]:
     found = evidence(ranking, row)
     where = "held out" if found.held_out else "selection prompts"
     before = found.diversity.value - found.gain.value
+    change = as_text(found.gain, "+.2f")
     share = ranking.p_best[row]
     made = [
         {
             "name": "Range set back to base",
-            "value": choice.layers,
+            "value": str(choice.layers),
             "note": f"{blocks_of(ranking.ranges[row])} of {ranking.depth}",
         },
         {
             "name": "Diversity",
             "value": f"{before:.2f} → {found.diversity.value:.2f}",
-            "note": f"change {found.gain.signed(2)}, {where}",
+            "note": f"change {change}, {where}",
         },
         {
             "name": "Validity kept",

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slr_probe.show.sentences import evidence
+from slr_probe.rank.compare import evidence
+from slr_probe.show.sentences import as_text
 
 if TYPE_CHECKING:
     from slr_probe.rank.ranking import RangeRanking
@@ -52,8 +53,8 @@ def score_table(ranking: RangeRanking, chosen: str | None) -> Table:
         select = f"{ranking.mean_validity[i]:.3f}", f"{ranking.mean_diversity[i]:.3f}"
         tested: tuple[str, ...] = ("", "", "")
         if found.held_out:
-            gain = "" if name == "tuned" else found.gain.signed()
-            tested = (str(found.validity), str(found.diversity), gain)
+            gain = "" if name == "tuned" else as_text(found.gain, "+.3f")
+            tested = (as_text(found.validity), as_text(found.diversity), gain)
         share = ranking.p_best[i] if i < n else np.nan
         best = f"{share:.2f}" if np.isfinite(share) else ""
         rows.append(Row((name, *select, *(tested if held else ()), best), cls))

@@ -38,7 +38,9 @@ def trade_off(ranking: RangeRanking, chosen: str | None) -> Markup:
     rows = [i for i in range(len(ranking.kinds)) if ranking.measured[i]]
     barred = [i for i in rows if _kind(ranking, i, chosen) in _BARRED]
     ends = [[float(end) for i in barred for end in (span.low[i], span.high[i])] for span in spans]
-    across = Scale(*around([*(float(x[i]) for i in rows), ranking.bar, *ends[0]], share=0.03), _LEFT, _RIGHT)
+    across = Scale(
+        *around([*(float(x[i]) for i in rows), ranking.required_validity, *ends[0]], share=0.03), _LEFT, _RIGHT
+    )
     up = Scale(*around([*(float(y[i]) for i in rows), *ends[1]], share=0.03), _BOTTOM, _TOP)
     n = len(ranking.ranges)
     points: dict[str, list[str]] = {"below": [], "range": [], "soup": [], "control": [], "named": []}
@@ -138,7 +140,7 @@ def _frame(across: Scale, up: Scale) -> str:
 
 
 def _floor(ranking: RangeRanking, across: Scale) -> str:
-    at = across(ranking.bar)
+    at = across(ranking.required_validity)
     room = el("rect", x=_LEFT, y=_TOP, width=max(at - _LEFT, 0.0), height=_BOTTOM - _TOP, cls="outside")
     line = el("path", d=path([(at, _TOP), (at, _BOTTOM)]), cls="floor")
     return room + line + text(f"floor, {ranking.floor:g} × tuned", at - 6, _BOTTOM - 8, cls="tick end note")

@@ -22,15 +22,16 @@ def restore(context: Context, home: Path) -> str:
     from slr_probe.restoration import restore as restore_on_disk
 
     choice = context.found.choice(context.settings.restore.layers)
-    write_json(home / "choice.json", {"layers": choice.layers, "why": choice.why})
-    if choice.layers is None:
+    layers = None if choice.layers is None else str(choice.layers)
+    write_json(home / "choice.json", {"layers": layers, "why": choice.why})
+    if layers is None:
         raise Skipped(choice.why)
     folder = restore_on_disk(
-        context.pair.base_side.label, context.pair.tuned_side.label, choice.layers, context.folder / HYBRID,
+        context.pair.base_side.label, context.pair.tuned_side.label, layers, context.folder / HYBRID,
         progress=context.progress, **context.options,
     )  # fmt: skip
     size = sum(file.stat().st_size for file in folder.iterdir())
-    return f"{HYBRID}/: blocks {choice.layers} set back to base, {size / (1 << 20):,.1f} MiB"
+    return f"{HYBRID}/: blocks {layers} set back to base, {size / (1 << 20):,.1f} MiB"
 
 
 def verify(context: Context, home: Path) -> str:

@@ -31,15 +31,15 @@ def rank(context: Context, home: Path) -> str:
     write_json(home / "ranking.json", found.to_dict())
     save(found, home, "ranking")
     shutil.rmtree(sweeps, ignore_errors=True)
-    best, tuned = int(found.order[0]), int(found.rows("tuned")[0])
+    best, tuned = int(found.order[0]), found.tuned
     scores = (
         f"diversity {found.mean_diversity[best]:.3f} (tuned {found.mean_diversity[tuned]:.3f}), "
         f"validity {found.mean_validity[best]:.3f} (tuned {found.mean_validity[tuned]:.3f})"
     )
-    if not found.meets_floor:
-        none = f"none keeps {asked.floor:g} of tuned's validity"
-        return f"{len(found.ranges)} ranges, {none}; nearest {found.best}: {scores}"
-    return f"{len(found.ranges)} ranges; best {found.best}: {scores}"
+    if found.choice.layers is None:
+        return f"{len(found.ranges)} ranges, nothing to restore: {found.choice.why}; first {found.best}: {scores}"
+    doubt = "" if found.choice.confirmed else "; the gain is not confirmed"
+    return f"{len(found.ranges)} ranges; best {found.best}: {scores}{doubt}"
 
 
 def mask(context: Context, home: Path) -> str:

@@ -10,7 +10,7 @@ from slr_probe.study.report.heatmap import heat_map
 from slr_probe.study.report.profile import Line, Panel, profile
 from slr_probe.study.report.svg import Scale, around, el, num, path, viridis
 from slr_probe.study.report.tradeoff import legend, trade_off
-from tests.study.report.planted import DEPTH, planted
+from tests.rank.planted import DEPTH, planted
 
 SVG = "{http://www.w3.org/2000/svg}"
 

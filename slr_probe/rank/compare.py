@@ -1,0 +1,221 @@
+"""What a range is worth beside tuned, controls and the best soup, and whether it is to be restored.
+
+Held-out prompts speak where there are any. The choice itself is made on the selection prompts alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from slr_probe.layers import LayerRange
+from slr_probe.rank.order import EQUAL
+from slr_probe.rank.scores import MEASURES, VERIFIED, RangeScores, What
+from slr_probe.stats import difference_interval
+from slr_probe.stats.compare import State, difference_state, holm, sign_flip_test
+
+FloorState = Literal["above", "perhaps above", "perhaps below", "below"]
+"""Where a share of tuned's validity stands: the whole interval above the floor, its estimate above, below, or all."""
+
+Stability = Literal["stable", "moderately stable", "not stable", "unknown"]
+_STABLE, _MODERATE = 0.8, 0.4  # shares of resamples (ours)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its interval; `low` and `high` are NaN where there is none."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 where the whole interval is above or below zero, else 0."""
+        return int(self.low > 0) - int(self.high < 0)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of one row of a ranking, held out where it can be.
+
+    Attributes:
+        held_out: Whether this is from prompts that no choice was made on.
+        prompts: How many prompts.
+        validity: Mean validity.
+        diversity: Mean diversity.
+        gain: Diversity above tuned.
+        kept: Share of tuned's validity.
+        floor: Whether that share is above the floor, and whether that is shown.
+    """
+
+    held_out: bool
+    prompts: int
+    validity: Estimate
+    diversity: Estimate
+    gain: Estimate
+    kept: Estimate
+    floor: FloorState
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A range's diversity above another model's.
+
+    Attributes:
+        kind: The other model: `"tuned"`, `"early"`, `"late"` or `"soup"`.
+        difference: Fraction of log |V|, paired over prompts.
+        p: P-value of the sign-flip test, adjusted by Holm's method for the other gaps of the same range.
+        state: What interval and test together say.
+        kept: Share of tuned's validity that the other model keeps.
+        keeps_floor: Whether that share meets the floor.
+    """
+
+    kind: str
+    difference: Estimate
+    p: float
+    state: State
+    kept: float
+    keeps_floor: bool
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether interval and test agree that there is a difference."""
+        return self.state in ("more", "less")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The range to restore, or why there is none.
+
+    Two choices are equal where they are the same range for the same reason: the gain, which may be from held-out
+    prompts, played no part in them.
+
+    Attributes:
+        layers: The range; None for nothing to restore.
+        why: The reason, as a clause.
+        gain: Its diversity above tuned's; None for nothing to restore.
+    """
+
+    layers: LayerRange | None
+    why: str
+    gain: Gap | None = field(default=None, compare=False)
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether it is confirmed that the range is more diverse than tuned."""
+        return self.gain is not None and self.gain.state == "more"
+
+
+def estimates(scores: RangeScores, what: What, rows: Sequence[int], *, held_out: bool) -> list[Estimate]:
+    """One measure of some rows on one kind of prompts."""
+    limits = scores.interval(what, held_out=held_out, rows=rows)
+    values = scores.means(what, held_out=held_out)[list(rows)]
+    return [Estimate(*map(float, found)) for found in zip(values, limits.low, limits.high, strict=True)]
+
+
+def evidence(scores: RangeScores, row: int) -> Evidence:
+    """Scores of a row: on held-out prompts where it was scored on them, else on those it was chosen on."""
+    held_out = _held_out(scores, row)
+    validity, diversity, gain, kept = (estimates(scores, what, [row], held_out=held_out)[0] for what in MEASURES)
+    prompts = scores.prompts(held_out=held_out)
+    return Evidence(held_out, prompts, validity, diversity, gain, kept, _floor_state(kept, scores.floor))
+
+
+def compare(scores: RangeScores, row: int, other: int) -> Estimate:
+    """Diversity of one row above another's, paired over prompts, held out where both were scored so."""
+    held_out = _held_out(scores, row, other)
+    moved = _differences(scores, row, other)
+    if len(moved) < 2 or not np.isfinite(moved).all():
+        return Estimate(float(moved.mean()) if len(moved) else np.nan, np.nan, np.nan)
+    found = difference_interval(moved[None], np.zeros_like(moved), **scores.bootstrap(held_out=held_out))
+    return Estimate(float(found.estimate[0]), float(found.low[0]), float(found.high[0]))
+
+
+def gaps(scores: RangeScores, row: int) -> tuple[Gap, ...]:
+    """What a range is compared with: tuned, then the controls that are other blocks, and the best soup."""
+    own = own_controls(scores, row)
+    others = [("tuned", scores.tuned)]
+    others += [(kind, int(i)) for kind in ("early", "late") if kind not in own for i in scores.rows(kind)]
+    others += [] if scores.best_soup is None else [("soup", scores.best_soup)]
+    moved = [_differences(scores, row, other) for _, other in others]
+    adjusted = holm(np.array([_test(values, scores.seed) for values in moved]))
+    return tuple(_gap(scores, row, kind, other, float(p)) for (kind, other), p in zip(others, adjusted, strict=True))
+
+
+def own_controls(scores: RangeScores, row: int) -> Sequence[str]:
+    """Kinds of controls that are the very blocks of the range: it is itself the first blocks, or the last."""
+    blocks = scores.recipes[row].restored_blocks
+    return [
+        kind for kind in ("early", "late") for i in scores.rows(kind) if scores.recipes[i].restored_blocks == blocks
+    ]
+
+
+def choose(scores: RangeScores) -> Choice:
+    """The best range of a ranking, where it keeps the floor and gains anything.
+
+    Both are judged on the selection prompts alone, so that held-out prompts play no part in any choice.
+    """
+    best = int(scores.order[0])
+    if not scores.feasible[best]:
+        return Choice(None, _reason(scores, "unmet"))
+    if not scores.mean_diversity[best] > scores.mean_diversity[scores.tuned] + EQUAL:
+        return Choice(None, _reason(scores, "no gain"))
+    return Choice(scores.ranges[best], _reason(scores, "best"), gaps(scores, best)[0])
+
+
+def stability(share: float) -> Stability:
+    """How firm a choice is that is made again in this share of resamples; unknown where it was not drawn again."""
+    if not np.isfinite(share):
+        return "unknown"
+    return "stable" if share >= _STABLE else "moderately stable" if share >= _MODERATE else "not stable"
+
+
+def _reason(scores: RangeScores, outcome: Literal["unmet", "no gain", "best"]) -> str:
+    first, floor = scores.ranges[int(scores.order[0])], f"at least {scores.floor:g} of tuned's validity"
+    if scores.method in VERIFIED:
+        allowed = int(scores.feasible[: len(scores.ranges)].sum())
+        return {
+            "unmet": f"no range keeps {floor}; {first} comes nearest",
+            "no gain": f"no range that keeps {floor} is more diverse than tuned",
+            "best": f"the most diverse of the {allowed} ranges that keep {floor}",
+        }[outcome]
+    only = f"{first} is the only range that '{scores.method}' measures"
+    return {
+        "unmet": f"{only}, and it does not keep {floor}",
+        "no gain": f"{only}; it keeps {floor} and is not more diverse than tuned",
+        "best": f"the first by '{scores.method}', and it keeps {floor}",
+    }[outcome]
+
+
+def _gap(scores: RangeScores, row: int, kind: str, other: int, adjusted: float) -> Gap:
+    difference = compare(scores, row, other)
+    state = difference_state(difference.low, difference.high, adjusted, scores.level)
+    kept = float(scores.means("kept", held_out=_held_out(scores, other))[other])
+    return Gap(kind, difference, adjusted, state, kept, bool(kept >= scores.floor))
+
+
+def _held_out(scores: RangeScores, *rows: int) -> bool:
+    """Whether there are held-out prompts on which all these rows were scored."""
+    held = scores.held_diversity[list(rows)]
+    return bool(held.shape[1]) and bool(np.isfinite(held).all())
+
+
+def _differences(scores: RangeScores, row: int, other: int) -> np.ndarray:
+    values = scores.held_diversity if _held_out(scores, row, other) else scores.diversity
+    return np.asarray(values[row] - values[other])
+
+
+def _test(moved: np.ndarray, seed: int) -> float:
+    return float(sign_flip_test(moved, seed=seed)) if len(moved) and np.isfinite(moved).all() else np.nan
+
+
+def _floor_state(kept: Estimate, floor: float) -> FloorState:
+    if kept.low >= floor:
+        return "above"
+    if kept.value >= floor:
+        return "perhaps above"
+    return "perhaps below" if kept.high >= floor else "below"
