@@ -56,6 +56,7 @@ def mask(
     from slr_probe.pair import ModelPair
     from slr_probe.probes.mask.examples import hold_back, read_conversations
     from slr_probe.probes.mask.learn import learn_layer_mask, sample_conversations
+    from slr_probe.show import mask as view
 
     check_places(out, json_file)
     pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)
@@ -69,7 +70,7 @@ def mask(
     )  # fmt: skip
     found = replace(found, settings={**found.settings, "data": str(data) if data else "sampled"})
     recipe, frozen = found.recipe(keep), found.freeze_list(freeze)  # before anything is printed: they check the shares
-    show(found, _lines(found), json_file, out, "mask")
+    show(found, view.lines(found), json_file, out, "mask")
     print(f"layers_to_transform for PEFT: {list(frozen.layers_to_transform)}")
     if rates:
         from slr_probe.probes.mask.rates import score_mask_rates
@@ -85,14 +86,3 @@ def mask(
             lines = (json.dumps({"messages": messages}) + "\n" for messages in given)
             write_text(out / "conversations.jsonl", "".join(lines))
         print(f"restore it:  slr-probe restore {base} {tuned} --recipe {out / 'recipe.json'} --out hybrid")
-
-
-def _lines(found: Any) -> tuple[list[str], list[list[str]]]:
-    """Header and cells of the table: a row a block, a column a component."""
-    components = list(dict.fromkeys(found.component))
-    cells = {(b, c): f"{g:.2f}" for b, c, g in zip(found.block.tolist(), found.component, found.gamma, strict=True)}
-    rows = [
-        [str(block), f"{mean:.2f}", *(cells.get((block, c), "") for c in components)]
-        for block, mean in enumerate(found.blocks())
-    ]
-    return ["block", "gamma", *components], rows

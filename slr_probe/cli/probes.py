@@ -43,19 +43,13 @@ def delta(
     """
     from slr_probe.files import save_figure
     from slr_probe.probes.weights.measure import weight_delta
+    from slr_probe.show.weights import lines
 
     check_places(out, json_file)
     found = weight_delta(base, tuned, spectral="auto" if spectral else "none", download=download,
                          trust_remote_code=trust, progress=False if quiet else None)  # fmt: skip
-    groups = found.to_dataframe(by="group")
-    table = found.to_dataframe(by="block").rename(columns={"spectral_norm": "spectral"})
-    for group in ("attention", "mlp"):
-        ratio = groups[groups["group"] == group].set_index("block")["relative"]
-        table[group] = table["block"].map(ratio)
-    columns = ["delta_norm", "base_norm", "relative", "attention", "mlp", "spectral", "changed"]
     print(found)
-    print_table(["block", *columns], [[int(row["block"]), *(f"{row[key]:.4g}" for key in columns)]
-                                       for row in table.to_dict(orient="records")])  # fmt: skip
+    print_table(*lines(found))
     for note in found.notes:
         print(f"note: {note}")
     if json_file is not None:

@@ -62,47 +62,51 @@ def changes(
         resamples: Bootstrap resamples.
         seed: Seed of the bootstrap.
     """
-    tasks, stages = values.shape[:2]
-    shape = (tasks, stages - 1)
-    found = {name: np.full((3, *shape), np.nan) for name in ("loss", "retained")}
-    prompts = np.zeros(tasks, dtype=np.int64)
-    pooled: dict[str, list[Any]] = {"loss": [], "retained": [], "reference": [], "strata": []}
+    tasks, later = len(values), values.shape[1] - 1
     options: dict[str, Any] = {"level": level, "resamples": resamples, "seed": seed}
-    for t in range(tasks):
-        used = np.isfinite(values[t]).all(axis=0)
-        rows, prompts[t] = values[t][:, used], used.sum()
-        if not len(rows.T) or (rows[0] < 0).any() or rows[0].mean() <= 0:
+    found = {name: np.full((3, tasks, later), np.nan) for name in ("loss", "retained")}
+    prompts = np.zeros(tasks, dtype=np.int64)
+    parts: dict[str, list[Any]] = {"loss": [], "retained": []}
+    bases, strata = [], []
+    for t, rows in enumerate(values):
+        used = np.isfinite(rows).all(axis=0)
+        rows, prompts[t] = rows[:, used], used.sum()
+        base = rows[0]
+        if not used.any() or (base < 0).any() or base.mean() <= 0:
             continue
-        labels = [kind for kind, keep in zip(kinds[t], used, strict=False) if keep]
-        parts = {"loss": 100 * (rows[1:] - rows[list(parents[1:])]), "retained": 100 * rows[1:]}
-        strata = labels or None
-        for name, part in parts.items():
-            if rows.shape[1] >= 2:
-                limits = ratio_interval(part, rows[0], strata=strata, **options)
-                found[name][:, t] = limits.estimate, limits.low, limits.high
-            else:
-                found[name][0, t] = part[:, 0] / rows[0, 0]
-            pooled[name].append(part)
-        pooled["reference"].append(rows[0])
-        pooled["strata"].append(strata)
-    means = {name: _mean(pooled[name], pooled["reference"], pooled["strata"], stages - 1, options) for name in found}
+        labels = [kind for kind, keep in zip(kinds[t], used, strict=False) if keep] or None
+        percents = {"loss": 100 * (rows[1:] - rows[list(parents[1:])]), "retained": 100 * rows[1:]}
+        for name, part in percents.items():
+            found[name][:, t] = _shares(part, base, labels, options)
+            parts[name].append(part)
+        bases.append(base)
+        strata.append(labels)
     return Change(
-        loss=Interval(found["loss"][0], found["loss"][1], found["loss"][2], level),
-        retained=Interval(found["retained"][0], found["retained"][1], found["retained"][2], level),
-        mean_loss=means["loss"],
-        mean_retained=means["retained"],
+        loss=Interval(*found["loss"], level),
+        retained=Interval(*found["retained"], level),
+        mean_loss=_mean(parts["loss"], bases, strata, later, options),
+        mean_retained=_mean(parts["retained"], bases, strata, later, options),
         prompts=prompts,
     )
 
 
-def _mean(
-    values: list[Any], references: list[Any], strata: list[Any], stages: int, options: dict[str, Any]
-) -> Interval:
-    """Mean over tasks; without limits where a task has a single value."""
+def _shares(
+    part: Float[ndarray, "stage prompt"], base: Float[ndarray, " prompt"], strata: Any, options: dict[str, Any]
+) -> Float[ndarray, "3 stage"]:
+    """Ratio of means to that of base with its limits; without limits for a single prompt."""
+    if len(base) < 2:
+        nothing = np.full(len(part), np.nan)
+        return np.stack([part[:, 0] / base[0], nothing, nothing])
+    limits = ratio_interval(part, base, strata=strata, **options)
+    return np.stack([limits.estimate, limits.low, limits.high])
+
+
+def _mean(parts: list[Any], bases: list[Any], strata: list[Any], stages: int, options: dict[str, Any]) -> Interval:
+    """Mean of the ratios over tasks; without limits where a task has a single prompt."""
     nothing = np.full(stages, np.nan)
-    if not values:
+    if not parts:
         return Interval(nothing, nothing, nothing, options["level"])
-    if min(len(reference) for reference in references) >= 2:
-        return mean_of_ratios_interval(values, references, strata=strata, **options)
-    ratios = [part.mean(axis=1) / reference.mean() for part, reference in zip(values, references, strict=True)]
+    if min(map(len, bases)) >= 2:
+        return mean_of_ratios_interval(parts, bases, strata=strata, **options)
+    ratios = [part.mean(axis=1) / base.mean() for part, base in zip(parts, bases, strict=True)]
     return Interval(np.mean(ratios, axis=0), nothing, nothing, options["level"])

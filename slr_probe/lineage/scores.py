@@ -55,17 +55,12 @@ def lineage_from_scores(table: pd.DataFrame, metric: str = "diversity") -> Linea
         values = table.to_numpy(dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise LineageError(f"the table must hold numbers only: {error}") from error
-    bad = np.argwhere(~np.isfinite(values))
-    if len(bad):
-        t, s = bad[0]
-        raise LineageError(
-            f"the value of stage {stages[s]!r} on task {tasks[t]!r} is {values[t, s]}; expected a number"
-        )
-    for task, base in zip(tasks, values[:, 0], strict=True):
-        if base <= 0:
-            raise LineageError(
-                f"base ('{stages[0]}') has {base:g} on task {task!r}: losses are percents of it, so it must be above 0"
-            )
+    for t, s in np.argwhere(~np.isfinite(values))[:1]:
+        where = f"stage {stages[s]!r} on task {tasks[t]!r}"
+        raise LineageError(f"the value of {where} is {values[t, s]}; expected a number")
+    for t in np.flatnonzero(values[:, 0] <= 0)[:1]:
+        base = f"base ('{stages[0]}') has {values[t, 0]:g} on task {tasks[t]!r}"
+        raise LineageError(f"{base}: losses are percents of it, so it must be above 0")
     return Lineage(
         stages=tuple(stages),
         parents=tuple(range(-1, len(stages) - 1)),

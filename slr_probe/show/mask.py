@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slr_probe.show.format import html_table, html_text
+from slr_probe.show.format import html_table, html_text, number
 from slr_probe.show.style import COLOURS, MAP, by_block, in_order, new_figure, open_frame
 
 if TYPE_CHECKING:
@@ -41,6 +41,17 @@ def text(mask: LayerMask) -> str:
 def html(mask: LayerMask) -> str:
     """The text and the first rows of the table, for Jupyter."""
     return html_text(text(mask)) + html_table(mask.to_dataframe())
+
+
+def lines(mask: LayerMask) -> tuple[list[str], list[list[str]]]:
+    """A table for the terminal: a row a block, a column a component."""
+    components = list(dict.fromkeys(mask.component))
+    gamma = dict(zip(zip(mask.block.tolist(), mask.component, strict=True), mask.gamma.tolist(), strict=True))
+    rows = []
+    for block, mean in enumerate(mask.blocks()):
+        cells = [number(gamma.get((block, component)), ".2f") for component in components]
+        rows.append([str(block), number(mean, ".2f"), *cells])
+    return ["block", "gamma", *components], rows
 
 
 def figure(mask: LayerMask) -> Figure:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slr_probe.show.format import html_table, html_text, number
+from slr_probe.show.format import html_table, html_text, number, numbers
 from slr_probe.show.style import BLUE, GREEN, MAP, VERMILION, by_block, in_order, new_figure, open_frame, percent
 
 if TYPE_CHECKING:
@@ -38,6 +38,18 @@ def text(delta: WeightDelta) -> str:
 def html(delta: WeightDelta) -> str:
     """The text and the first rows of the table, for Jupyter."""
     return html_text(text(delta)) + html_table(delta.to_dataframe())
+
+
+def lines(delta: WeightDelta) -> tuple[list[str], list[list[str]]]:
+    """A table for the terminal: a row a block, with the relative change of its groups."""
+    table = delta.to_dataframe(by="block").rename(columns={"spectral_norm": "spectral"})
+    groups = delta.to_dataframe(by="group")
+    for group in ("attention", "mlp"):
+        ratios = groups[groups["group"] == group].set_index("block")["relative"]
+        table[group] = table["block"].map(ratios)
+    columns = ["delta_norm", "base_norm", "relative", "attention", "mlp", "spectral", "changed"]
+    cells = [numbers(row, ".4g") for row in table[columns].to_numpy()]
+    return ["block", *columns], [[str(block), *row] for block, row in zip(table["block"], cells, strict=True)]
 
 
 def figure(delta: WeightDelta) -> Figure:

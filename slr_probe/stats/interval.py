@@ -132,6 +132,25 @@ def interval_where_defined(values: Float[ndarray, "row prompt"], kinds: Sequence
     return Interval(mean, low, high, options.get("level", 0.95))
 
 
+def interval_where_all_defined(
+    values: Float[ndarray, "row prompt"], kinds: Sequence[str] = (), **options: Any
+) -> Interval:
+    """Mean of each row over the prompts where every row is defined, with its interval; NaN limits below 2 prompts.
+
+    Args:
+        values: One number for each row and prompt, NaN where undefined.
+        kinds: Kind of each prompt, within which prompts are drawn; empty where there are none.
+        options: As for `mean_interval`.
+    """
+    used = np.isfinite(values).all(axis=0)
+    if used.sum() >= 2:
+        strata = [kind for kind, keep in zip(kinds, used, strict=True) if keep] if kinds else None
+        return mean_interval(values[:, used], strata=strata, **options)
+    nothing = np.full(len(values), np.nan)
+    mean = values[:, used].mean(axis=1) if used.any() else nothing
+    return Interval(mean, nothing, nothing, options.get("level", 0.95))
+
+
 def defined_alike(
     values: Float[ndarray, "row prompt"],
 ) -> Iterator[tuple[Int[ndarray, " member"], Bool[ndarray, " prompt"]]]:

@@ -12,7 +12,7 @@ from numpy import ndarray
 from slr_probe.errors import SlrProbeError
 from slr_probe.result import Result, limits, records
 from slr_probe.stats.entropy import conditional_entropy, normalised_diversity, validity
-from slr_probe.stats.interval import Interval, mean_interval
+from slr_probe.stats.interval import Interval, interval_where_all_defined
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,12 +161,7 @@ class LayerTrace(Result):
         return self.models.index(model)
 
     def _interval(self, values: Float[ndarray, "block prompt"]) -> Interval:
-        used = np.isfinite(values).all(axis=0)  # prompts on which the measure is defined
-        if used.sum() < 2:
-            mean = values[:, used].mean(axis=1) if used.any() else np.full(len(values), np.nan)
-            return Interval(mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan), self.confidence)
-        strata = [c for c, keep in zip(self.categories, used, strict=True) if keep] if self.categories else None
-        return mean_interval(values[:, used], level=self.confidence, seed=self.seed, strata=strata)
+        return interval_where_all_defined(values, self.categories, level=self.confidence, seed=self.seed)
 
     # -- columns of one model's tables ---------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from slr_probe.errors import SlrProbeError
 from slr_probe.result import Result, limits, records
-from slr_probe.stats.interval import Interval, mean_interval, ratio_interval
+from slr_probe.stats.interval import Interval, interval_where_all_defined, ratio_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,14 +124,14 @@ class PatchingResult(Result):
         nothing = np.full(len(effect), np.nan)
         if self.undefined(metric, direction):
             return Interval(nothing, nothing, nothing, self.confidence)
-        used = self._used(np.vstack([effect, gap]))
+        used = np.isfinite(effect).all(axis=0) & np.isfinite(gap)
         effect, gap = effect[:, used], gap[used]
         if used.sum() < 2:
             return Interval(effect.mean(axis=1) / gap.mean(), nothing, nothing, self.confidence)
+        strata = [c for c, keep in zip(self.categories, used, strict=True) if keep] if self.categories else None
+        options: dict[str, Any] = {"level": self.confidence, "seed": self.seed, "strata": strata}
         sign = np.sign(gap.mean())
-        return ratio_interval(
-            sign * effect, sign * gap, level=self.confidence, seed=self.seed, strata=self._strata(used), signed=True
-        )
+        return ratio_interval(sign * effect, sign * gap, signed=True, **options)
 
     def to_dataframe(self) -> pd.DataFrame:
         """A row for each metric, direction, component and window.
@@ -155,18 +155,8 @@ class PatchingResult(Result):
             raise SlrProbeError(f"no {name!r} among the {axis} of this result: {', '.join(names)}")
         return names.index(name)
 
-    def _used(self, values: Float[ndarray, "row prompt"]) -> Float[ndarray, " prompt"]:
-        return np.asarray(np.isfinite(values).all(axis=0))  # prompts on which a metric is undefined count nowhere
-
-    def _strata(self, used: Float[ndarray, " prompt"]) -> list[str] | None:
-        return [c for c, keep in zip(self.categories, used, strict=True) if keep] if self.categories else None
-
     def _interval(self, values: Float[ndarray, "row prompt"]) -> Interval:
-        used = self._used(values)
-        if used.sum() < 2:
-            mean = values[:, used].mean(axis=1) if used.any() else np.full(len(values), np.nan)
-            return Interval(mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan), self.confidence)
-        return mean_interval(values[:, used], level=self.confidence, seed=self.seed, strata=self._strata(used))
+        return interval_where_all_defined(values, self.categories, level=self.confidence, seed=self.seed)
 
     def _columns(self, metric: str, direction: str, component: str) -> dict[str, Any]:
         """The table of one metric, direction and component: a row a window."""
