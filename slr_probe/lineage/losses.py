@@ -82,12 +82,17 @@ def changes(
         bases.append(base)
         strata.append(labels)
     return Change(
-        loss=Interval(*found["loss"], level),
-        retained=Interval(*found["retained"], level),
+        loss=_interval(found["loss"], level),
+        retained=_interval(found["retained"], level),
         mean_loss=_mean(parts["loss"], bases, strata, later, options),
         mean_retained=_mean(parts["retained"], bases, strata, later, options),
         prompts=prompts,
     )
+
+
+def _interval(rows: Float[ndarray, "3 task stage"], level: float) -> Interval:
+    estimate, low, high = rows
+    return Interval(estimate, low, high, level)
 
 
 def _shares(

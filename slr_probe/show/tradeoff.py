@@ -96,7 +96,8 @@ def _ranges(axis: Axes, scores: Scores, star: int | None) -> ScalarMappable:
     style: dict[str, Any] = {"markersize": 3.8, "markeredgecolor": "0.5", "markeredgewidth": 0.4, "zorder": 2}
     for row in scores.rows("range"):
         if row != star:
-            _point(axis, scores, row, "o", color=colours.cmap(colours.norm(ranking.ranges[row].width)), **style)
+            width = np.array(ranking.ranges[row].width)
+            _point(axis, scores, row, "o", color=colours.to_rgba(width), **style)
     axis.plot([], [], "o", label="ranges", color=colours.cmap(0.5), **style)
     return colours
 
