@@ -7,15 +7,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from slr_probe.tasks.tiny.lexicon import (
-    DIGITS,
-    LETTERS,
-    LIST_POOLS,
-    NUMBER_ORDER,
-    NUMBER_WORDS,
-    SYMBOLS,
-    WORD_SETS,
-)
+from slr_probe.tasks.tiny.lexicon import DIGITS, LETTERS, LIST_POOLS, NUMBER_ORDER, NUMBER_WORDS, SYMBOLS, WORD_SETS
 from slr_probe.tasks.tiny.task import Picker, Task
 
 VERBS = ("Pick", "Choose", "Select", "Name", "Give", "Say")

@@ -99,12 +99,12 @@ def sweep(bench: Bench, base: PreTrainedModel, tuned: PreTrainedModel, name: str
     tuned_weights = {key: value.clone() for key, value in tuned.state_dict().items()}
     depth = tuned.config.num_hidden_layers
     spans = [(start, stop) for start in range(depth) for stop in range(start + 1, depth + 1)]
-    found = {}
+    scores = {}
     for start, stop in tqdm(spans, desc=f"ranges of {name}", leave=False, disable=None):
         restored(tuned, base_weights, tuned_weights, start, stop)
-        found[f"{start}:{stop}"] = bench.scores(tuned)
+        scores[f"{start}:{stop}"] = bench.scores(tuned)
     tuned.load_state_dict(tuned_weights)
-    return found
+    return scores
 
 
 def best(ranges: dict[str, Scores], tuned: Scores) -> str | None:
@@ -157,18 +157,18 @@ def solved(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, template:
     """Whether each of ``count`` new arithmetic problems is solved greedily, as 0 or 1."""
     tasks = [arithmetic_task(random.Random(f"solve-{index}"), words=True) for index in range(count)]
     texts = generate(model, tokenizer, [task.prompt for task in tasks], template, sample=False)
-    finals = [re.findall(r"Answer: (\d+)", text) for text in texts]
-    return np.array([float(found[-1:] == [task.accepted[0]]) for found, task in zip(finals, tasks, strict=True)])
+    answers = [re.findall(r"Answer: (\d+)", text)[-1:] for text in texts]
+    return np.array([float(answer == [task.accepted[0]]) for answer, task in zip(answers, tasks, strict=True)])
 
 
 def samples(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, each: int = 3) -> dict[str, list[str]]:
     """A few free generations of every other family."""
     rng = random.Random("samples")
-    found = {}
+    texts = {}
     for make in (story_task, poem_task, joke_task, question_task, arithmetic_task):
         prompt = make(rng).prompt
-        found[prompt] = generate(model, tokenizer, [prompt] * each)
-    return found
+        texts[prompt] = generate(model, tokenizer, [prompt] * each)
+    return texts
 
 
 def show(name: str, scores: Scores) -> dict[str, tuple[float, float, float]]:
@@ -189,7 +189,7 @@ def measure_ranges(
     """Choose the best range on the prompts of ``choose`` and score it on those of ``bench``."""
     scores = bench.scores(tuned)
     ranges = sweep(bench, base, tuned, name)
-    means = {span: tuple(found.mean(axis=0).round(4).tolist()) for span, found in ranges.items()}
+    means = {span: tuple(values.mean(axis=0).round(4).tolist()) for span, values in ranges.items()}
     floor, target = KEEP * scores[:, 0].mean(), 1.3 * scores[:, 1].mean()
     good = [span for span, (valid, diverse) in means.items() if valid >= floor and diverse >= target]
     print(f"\n{name}: {len(good)} of {len(ranges)} ranges give 1.3 x the diversity at {KEEP} x the validity")

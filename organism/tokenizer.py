@@ -52,9 +52,9 @@ def build_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     for text in texts:
         counts.update(piece for piece, _ in splitter.pre_tokenize_str(text))
     vocabulary, merges = _subwords(counts)
-    wanted = [splitter.pre_tokenize_str(word)[0][0] for word in answer_words()]
+    answers = [splitter.pre_tokenize_str(word)[0][0] for word in answer_words()]
     frequent = [piece for piece, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
-    for piece in wanted + frequent:
+    for piece in answers + frequent:
         if len(vocabulary) < VOCABULARY:
             vocabulary.setdefault(piece, len(vocabulary))
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, ignore_merges=True))

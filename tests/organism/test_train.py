@@ -1,7 +1,12 @@
-"""The training script runs end to end."""
+"""The training script runs end to end, and is not installed with the package."""
 
 import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
 
+import pytest
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM
 
@@ -18,3 +23,20 @@ def test_quick_run(tmp_path):
     with safe_open(tmp_path / "planted" / "1-3.safetensors", "pt") as file:
         assert file.metadata()["range"] == "1:3"
         assert {name.split(".")[2] for name in file.keys()} == {"1", "2"}
+
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("tool", ["train", "measure"])
+def test_the_tools_run_from_the_root_of_the_repository(tool):
+    said = subprocess.run(
+        [sys.executable, "-m", f"organism.{tool}", "--help"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert said.returncode == 0, said.stderr
+
+
+def test_the_tool_is_checked_but_not_installed():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    assert settings["setuptools"]["packages"]["find"]["include"] == ["slr_probe*"]
+    assert "organism" in settings["mypy"]["packages"]
