@@ -93,11 +93,11 @@ def _ranges(axis: Axes, scores: Scores, star: int | None) -> ScalarMappable:
     """A point a range, coloured by the number of blocks that it restores."""
     ranking = scores.ranking
     colours = ScalarMappable(Normalize(1, ranking.depth), "cividis")
+    shades = colours.to_rgba(np.array([layers.width for layers in ranking.ranges]))
     style: dict[str, Any] = {"markersize": 3.8, "markeredgecolor": "0.5", "markeredgewidth": 0.4, "zorder": 2}
     for row in scores.rows("range"):
         if row != star:
-            width = np.array(ranking.ranges[row].width)
-            _point(axis, scores, row, "o", color=colours.to_rgba(width), **style)
+            _point(axis, scores, row, "o", color=shades[row], **style)
     axis.plot([], [], "o", label="ranges", color=colours.cmap(0.5), **style)
     return colours
 
