@@ -17,12 +17,10 @@ from slr_probe.rank.compare import Choice, evidence
 from slr_probe.show.format import typeset
 from slr_probe.show.sentences import as_text, blocks_of, rivals, sentences
 from slr_probe.study.folder import Findings
+from slr_probe.study.report.figures import heat_maps, profile, trade_off
 from slr_probe.study.report.generated import section, sentence
-from slr_probe.study.report.heatmap import heat_map
-from slr_probe.study.report.profile import panels, profile
 from slr_probe.study.report.samples import side_by_side
 from slr_probe.study.report.tables import provenance, score_table
-from slr_probe.study.report.tradeoff import legend, trade_off
 from slr_probe.version import __version__
 
 if TYPE_CHECKING:
@@ -63,11 +61,8 @@ def render(found: Findings, *, prompts: int = 2, samples: int = 4) -> str:
     if found.ranking is not None:
         choice = found.choice()
         values |= _ranges(found.ranking, choice)
-    if found.delta is not None or found.lens is not None or found.patching is not None:
-        shown = panels(found)
-        depth = int(found.pair.get("depth", 0)) or _depth(found)
-        chosen = _named(choice)
-        values |= {"profile": profile(shown, depth, chosen), "depth_words": _depth_words(found, chosen)}
+    chosen = _named(choice)
+    values |= {"profile": profile(found, chosen), "depth_words": _depth_words(found, chosen)}
     if found.validation is not None:
         values["validation"] = section(found.validation)
         values["samples"] = side_by_side(found, prompts, samples)
@@ -136,9 +131,8 @@ def _ranges(ranking: RangeRanking, choice: Choice) -> dict[str, Any]:
         "figures": _figures(ranking, choice),
         "why": " ".join(part for part in (clause, _WHERE[held > 0], against) if part),
         "scores": score_table(ranking, chosen),
-        "maps": [heat_map(ranking, what, chosen) for what in ("validity", "diversity")],
+        "maps": heat_maps(ranking, chosen),
         "tradeoff": trade_off(ranking, chosen),
-        "legend": legend(ranking, chosen),
         "selection": ranking.validity.shape[1],
         "floor": f"{ranking.floor:g}",
         "chosen": chosen,
@@ -220,10 +214,6 @@ def _sections(values: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     found = [(id, name) for id, name, key in known if values.get(key)]
     return [*found, ("provenance", "Provenance")]
-
-
-def _depth(found: Findings) -> int:
-    return int(found.ranking.depth if found.ranking is not None else found.delta.depth if found.delta else 1)
 
 
 def _short(source: str) -> str:

@@ -1,112 +1,80 @@
+// Hover text, touch and keys for the figures. Without scripts, browsers show the titles of the marks themselves.
 (function () {
   "use strict";
-  var box = document.getElementById("tip"), lit = [], current = new Map();
+  const box = document.getElementById("tip"), last = new Map(), marks = [];
+  const ways = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-  // Titles become our own tooltips; without scripts the browser shows them itself.
-  document.querySelectorAll("svg.plot title").forEach(function (title) {
-    var mark = title.parentNode;
-    mark.setAttribute("data-tip", title.textContent);
+  document.querySelectorAll("svg.plot title").forEach((title) => {
+    const mark = title.parentNode, blocks = mark.id.match(/(\d+):(\d+)$/);
+    mark.classList.add("mark");
     mark.setAttribute("role", "img");
     mark.setAttribute("aria-label", title.textContent);
     title.remove();
+    marks.push({ mark, svg: mark.ownerSVGElement, start: Number(blocks && blocks[1]), stop: Number(blocks && blocks[2]) });
   });
 
-  function centre(mark) {
-    var r = mark.getBoundingClientRect();
+  // The same range in every figure, and all blocks of it in the profile.
+  function alike(one, other) {
+    const inside = one.start <= other.start && other.stop <= one.stop && other.svg.classList.contains("profile");
+    return one === other || (one.stop && other.stop && (inside || (one.start === other.start && one.stop === other.stop)));
+  }
+
+  function middle(one) {
+    const r = one.mark.getBoundingClientRect();
     return [r.left + r.width / 2, r.top + r.height / 2];
   }
 
+  // The mark of a figure for whose offset from a place the cost is least.
+  function nearest(svg, [x, y], cost) {
+    const costs = marks.filter((one) => one.svg === svg).map((one) => [cost(middle(one)[0] - x, middle(one)[1] - y), one]);
+    return costs.reduce((best, one) => (one[0] < best[0] ? one : best), [Infinity, null])[1];
+  }
+
   function clear() {
-    lit.forEach(function (mark) { mark.classList.remove("lit"); });
-    lit = [];
+    marks.forEach((one) => one.mark.classList.remove("lit"));
     box.hidden = true;
-    document.querySelectorAll(".ghost.on").forEach(function (g) { g.classList.remove("on"); });
   }
 
-  function light(mark) {
-    mark.classList.add("lit");
-    lit.push(mark);
-  }
-
-  function outline(range) {
-    var ends = range.split(":").map(Number);
-    document.querySelectorAll(".ghost").forEach(function (ghost) {
-      var left = Number(ghost.dataset.left), step = Number(ghost.dataset.step);
-      ghost.setAttribute("x", left + ends[0] * step);
-      ghost.setAttribute("width", (ends[1] - ends[0]) * step);
-      ghost.classList.add("on");
-    });
-  }
-
-  function show(mark, at) {
+  function show(one, [x, y]) {
     clear();
-    light(mark);
-    var range = mark.dataset.range;
-    if (range) {
-      document.querySelectorAll('[data-range="' + range + '"]').forEach(light);
-      outline(range);
-    }
-    box.textContent = mark.dataset.tip;
+    marks.forEach((other) => other.mark.classList.toggle("lit", alike(one, other)));
+    last.set(one.svg, one);
+    box.textContent = one.mark.getAttribute("aria-label");
     box.hidden = false;
-    var spot = at || centre(mark), w = box.offsetWidth, h = box.offsetHeight;
-    var wide = document.documentElement.clientWidth;
-    var x = Math.min(Math.max(spot[0] + 14, 6), wide - w - 6);
-    var y = spot[1] - h - 14;
-    if (y < 6) { y = spot[1] + 18; }
-    box.style.transform = "translate(" + Math.round(x) + "px," + Math.round(y) + "px)";
-    current.set(mark.ownerSVGElement, mark);
+    const left = Math.min(x + 14, document.documentElement.clientWidth - box.offsetWidth - 6);
+    const top = y - box.offsetHeight - 14;
+    box.style.transform = `translate(${Math.max(left, 6)}px,${top < 6 ? y + 18 : top}px)`;
   }
 
-  function nearest(svg, x, y, reach, ahead) {
-    var best = null, least = Infinity;
-    svg.querySelectorAll("[data-tip]").forEach(function (mark) {
-      var c = centre(mark), dx = c[0] - x, dy = c[1] - y, d = Math.hypot(dx, dy);
-      if (ahead) {
-        var along = dx * ahead[0] + dy * ahead[1], side = Math.abs(dx * ahead[1]) + Math.abs(dy * ahead[0]);
-        if (along < 0.5) { return; }
-        d = along + 2.5 * side;
-      }
-      if (d < least && d <= reach) { least = d; best = mark; }
-    });
-    return best;
-  }
-
-  document.querySelectorAll("svg.plot").forEach(function (svg) {
-    var touched = false;
+  document.querySelectorAll("svg.plot").forEach((svg) => {
+    const current = () => last.get(svg) || marks.find((one) => one.svg === svg);
     function point(event) {
-      var mark = event.target.closest("[data-tip]");
-      if (!mark && svg.classList.contains("near")) { mark = nearest(svg, event.clientX, event.clientY, 18); }
-      if (mark && mark.classList.contains("shade")) { mark = null; }
-      if (mark) { show(mark, [event.clientX, event.clientY]); } else { clear(); }
+      const at = [event.clientX, event.clientY], close = (dx, dy) => (Math.hypot(dx, dy) < 18 ? Math.hypot(dx, dy) : Infinity);
+      const found = marks.find((one) => one.mark === event.target.closest(".mark")) || nearest(svg, at, close);
+      if (found) { show(found, at); } else { clear(); }
     }
-    svg.addEventListener("pointermove", function (event) { if (event.pointerType !== "touch") { point(event); } });
-    svg.addEventListener("pointerdown", function (event) { touched = true; point(event); });
-    svg.addEventListener("pointerleave", function (event) { if (event.pointerType !== "touch") { clear(); } });
-    svg.addEventListener("focus", function () {
-      if (!touched) {
-        var first = current.get(svg) || svg.querySelector(".pt.chosen") || svg.querySelector("[data-tip]:not(.shade)");
-        if (first) { show(first); }
-      }
-      touched = false;
-    });
+    svg.addEventListener("pointermove", (event) => { if (event.pointerType !== "touch") { point(event); } });
+    svg.addEventListener("pointerdown", point);
+    svg.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") { clear(); } });
+    svg.addEventListener("focus", () => { if (svg.matches(":focus-visible")) { show(current(), middle(current())); } });
     svg.addEventListener("blur", clear);
-    svg.addEventListener("keydown", function (event) {
-      var ways = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    svg.addEventListener("keydown", (event) => {
+      const way = ways[event.key];
       if (event.key === "Escape") { clear(); }
-      if (!(event.key in ways)) { return; }
+      if (!way) { return; }
       event.preventDefault();
-      var from = current.get(svg) || svg.querySelector("[data-tip]:not(.shade)");
-      var c = centre(from), next = nearest(svg, c[0], c[1], Infinity, ways[event.key]);
-      show(next || from);
+      const next = nearest(svg, middle(current()), (dx, dy) => {
+        const along = dx * way[0] + dy * way[1], aside = Math.abs(dx * way[1]) + Math.abs(dy * way[0]);
+        return along < 0.5 ? Infinity : along + 2.5 * aside;
+      });
+      show(next || current(), middle(next || current()));
     });
   });
 
-  window.addEventListener("beforeprint", function () {
+  window.addEventListener("beforeprint", () => {
     clear();
-    document.querySelectorAll("details").forEach(function (one) { one.open = true; });
+    document.querySelectorAll("details").forEach((one) => { one.open = true; });
   });
   document.addEventListener("scroll", clear, { passive: true });
-  document.addEventListener("pointerdown", function (event) {
-    if (!event.target.closest("svg.plot")) { clear(); }
-  });
+  document.addEventListener("pointerdown", (event) => { if (!event.target.closest("svg.plot")) { clear(); } });
 })();

@@ -1,0 +1,55 @@
+"""The figures of the page: those of the library, with a name for those who do not see them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from slr_probe.show.forest import plot_differences
+from slr_probe.show.profile import plot_profile
+from slr_probe.show.ranking import plot_map
+from slr_probe.show.tradeoff import plot_trade_off
+from slr_probe.study.report.inline import inline
+
+if TYPE_CHECKING:
+    from slr_probe.rank.ranking import RangeRanking
+    from slr_probe.study.folder import Findings
+    from slr_probe.validation.result import ValidationReport
+
+
+def heat_maps(ranking: RangeRanking, chosen: str | None) -> list[Markup]:
+    """Validity and diversity of every range on the selection prompts, the chosen range framed."""
+    return [
+        inline(
+            plot_map(ranking, what, chosen=chosen),
+            f"heat {what}",
+            f"Heat map of {what}: rows are the first restored block, columns the first block not restored",
+        )
+        for what in ("validity", "diversity")
+    ]
+
+
+def trade_off(ranking: RangeRanking, chosen: str | None) -> Markup:
+    """Every row of a ranking on the selection prompts, the chosen range with a star."""
+    figure = plot_trade_off(ranking, held_out=False, chosen=chosen)
+    label = "Trade-off between validity and diversity of every range, references and controls"
+    return inline(figure, "trade", label)
+
+
+def profile(found: Findings, chosen: str | None) -> Markup | None:
+    """What was measured over depth, the chosen range shaded; None where nothing was."""
+    lens = found.lens
+    if lens is not None and not {"base", "tuned"} <= set(lens.models):
+        lens = None
+    measured = {"delta": found.delta, "lens": lens, "patching": found.patching, "mask": found.mask}
+    if all(result is None for result in measured.values()):
+        return None
+    figure = plot_profile(**measured, layers=chosen)
+    titles = [axis.get_title(loc="left") for axis in figure.axes]
+    return inline(figure, "profile", f"Profile over depth: {'; '.join(titles)}")
+
+
+def forest(report: ValidationReport) -> Markup:
+    """Differences to tuned of every model, on the diversity and the quality measure of each task."""
+    return inline(plot_differences(report), "forest", "Differences to tuned with intervals, by task")
