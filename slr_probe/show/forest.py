@@ -6,18 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
 
 from slr_probe.scoring.metrics import metric
-from slr_probe.show.marks import mark
-from slr_probe.show.style import COLOURS
-from slr_probe.show.validation_sentences import state_of
 from slr_probe.show.format import short
+from slr_probe.show.marks import mark
+from slr_probe.show.style import COLOURS, grid, new_figure
+from slr_probe.show.validation_sentences import state_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from slr_probe.validation.result import ValidationReport
 
@@ -34,7 +32,7 @@ def plot_differences(report: ValidationReport) -> Figure:
     baselines = [model for model in report.models if model != "tuned" and model not in report.hybrids]
     models = [*report.hybrids, *baselines]
     height = (0.75 + 0.26 * len(models)) * len(report.tasks)
-    figure = Figure(figsize=(5.8, 0.3 + height))
+    figure = new_figure(5.8, 0.3 + height)
     figure.set_layout_engine("constrained", h_pad=0.08, w_pad=0.08)
     axes = figure.subplots(len(report.tasks), 2, sharey=True, squeeze=False)
     for row, task in zip(axes, report.tasks, strict=True):
@@ -62,12 +60,8 @@ def _panel(axis: Axes, report: ValidationReport, task: str, name: str, models: S
         axis.plot([found.low[at], found.high[at]], [i, i], color=colour, linewidth=1.8)
         axis.plot(found.estimate[at], i, "o", color=colour, markersize=size)
     axis.axvline(0, color="0.6", linewidth=0.8, zorder=0)
-    axis.grid(axis="x", color="0.9", linewidth=0.6)
-    axis.set_axisbelow(True)
+    grid(axis, "x")
     axis.set_xlabel(metric(name).label)
-    axis.xaxis.set_major_locator(MaxNLocator(4))
-    axis.tick_params(length=0)
-    axis.spines[:].set_visible(False)
     _mark_rows(axis, report, task, name, models)
 
 
@@ -82,6 +76,8 @@ def _compared(report: ValidationReport, task: str, model: str, name: str) -> str
 
 def _mark_rows(axis: Axes, report: ValidationReport, task: str, name: str, models: Sequence[str]) -> None:
     """An invisible bar over each row, which says the values there."""
+    from matplotlib.patches import Rectangle
+
     low, high = axis.get_xlim()
     found, t, column = report.comparisons, report.task(task), report.metrics.index(name)
     side = report.primary[t].index(name)

@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
 from numpy import ndarray
 
 from slr_probe.layers import LayerRange
 from slr_probe.show.marks import mark
-from slr_probe.show.style import COLOURS
+from slr_probe.show.style import BLACK, BLUE, COLOURS, VERMILION, by_block, grid, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from slr_probe.probes.lens.result import LayerTrace
     from slr_probe.probes.mask.result import LayerMask
@@ -26,8 +24,8 @@ if TYPE_CHECKING:
     from slr_probe.probes.weights.result import WeightDelta
     from slr_probe.stats.interval import Interval
 
-_GROUPS = {"attention": COLOURS["base"], "mlp": COLOURS["tuned"]}
-_COMPONENTS = {"resid": ("residual", "#000000"), "attn": ("attention", "#0072b2"), "mlp": ("mlp", "#d55e00")}
+_GROUPS = {"attention": BLUE, "mlp": VERMILION}
+_COMPONENTS = {"resid": ("residual", BLACK), "attn": ("attention", BLUE), "mlp": ("mlp", VERMILION)}
 _DIRECTIONS = {"base->tuned": "base into tuned", "tuned->base": "tuned into base"}
 
 
@@ -90,7 +88,7 @@ def plot_profile(
     if not shown:
         raise ValueError("a profile needs at least one of delta, lens (of base and tuned), patching and mask")
     depth = max(blocks.stop for panel in shown for line in panel.lines for blocks in line.blocks)
-    figure = Figure(figsize=(5.2, 0.5 + 1.35 * len(shown)))
+    figure = new_figure(5.2, 0.5 + 1.35 * len(shown))
     figure.set_layout_engine("constrained", h_pad=0.08)
     axes = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
     for axis, panel in zip(axes, shown, strict=True):
@@ -98,8 +96,8 @@ def plot_profile(
         if layers is not None:
             inside = LayerRange(layers)
             axis.axvspan(inside.start - 0.5, inside.stop - 0.5, color=COLOURS["best"], alpha=0.14, linewidth=0)
-    axes[-1].set(xlabel="decoder block", xlim=(-0.5, depth - 0.5))
-    axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes[-1].set_xlim(-0.5, depth - 0.5)
+    by_block(axes[-1])
     return figure
 
 
@@ -110,11 +108,7 @@ def _draw(axis: Axes, panel: Panel) -> None:
             axis.fill_between(line.middles, *line.limits, color=line.colour, alpha=0.18, linewidth=0)
         axis.plot(line.middles, line.values, color=line.colour, marker="o", markersize=2.8, markerfacecolor="white")
     axis.axhline(0, color="0.6", linewidth=0.8, zorder=0)
-    axis.grid(axis="y", color="0.9", linewidth=0.6)
-    axis.set_axisbelow(True)
-    axis.yaxis.set_major_locator(MaxNLocator(4))
-    axis.tick_params(length=0)
-    axis.spines[:].set_visible(False)
+    grid(axis, "y")
     _name_lines(axis, panel.lines)
     _mark_blocks(axis, panel)
 
@@ -139,6 +133,8 @@ def _last(line: Line) -> float:
 
 def _mark_blocks(axis: Axes, panel: Panel) -> None:
     """An invisible bar over each block, which says the values of all curves there."""
+    from matplotlib.patches import Rectangle
+
     low, high = axis.get_ylim()
     said: dict[LayerRange, list[str]] = {}
     for line in panel.lines:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
     from slr_probe.stats.interval import Interval
@@ -81,6 +82,22 @@ def percent(direction: Any) -> None:
 def open_frame(axis: Axes) -> None:
     """No lines above and on the right."""
     axis.spines[["top", "right"]].set_visible(False)
+
+
+def grid(axis: Axes, direction: Literal["x", "y"]) -> None:
+    """Faint lines at a few values along one axis, in place of a frame."""
+    axis.locator_params(axis=direction, nbins=4)
+    axis.grid(axis=direction, color="0.9", linewidth=0.6)
+    axis.set_axisbelow(True)
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
+
+
+def in_steps(colours: ScalarMappable) -> ScalarMappable:
+    """The same colours in 48 steps, for a colour bar of shapes: from 50 steps on, matplotlib makes an image of it."""
+    from matplotlib.cm import ScalarMappable
+
+    return ScalarMappable(colours.norm, colours.cmap.resampled(48))
 
 
 def line_with_band(axis: Axes, found: Interval, places: Any = None, *, alpha: float = 0.2, **style: Any) -> None:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from slr_probe.show.marks import mark
 from slr_probe.show.scores import NAMES, Scores
-from slr_probe.show.style import COLOURS
+from slr_probe.show.style import COLOURS, in_steps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,12 +94,12 @@ def _ranges(axis: Axes, scores: Scores, star: int | None) -> ScalarMappable:
     ranking = scores.ranking
     colours = ScalarMappable(Normalize(1, ranking.depth), "cividis")
     shades = colours.to_rgba(np.array([layers.width for layers in ranking.ranges]))
-    style: dict[str, Any] = {"markersize": 3.8, "markeredgecolor": "0.5", "markeredgewidth": 0.4, "zorder": 2}
+    style: dict[str, Any] = {"markersize": 3.8, "markeredgecolor": "0.5", "markeredgewidth": 0.6, "zorder": 2}
     for row in scores.rows("range"):
         if row != star:
             _point(axis, scores, row, "o", color=shades[row], **style)
     axis.plot([], [], "o", label="ranges", color=colours.cmap(0.5), **style)
-    return colours
+    return in_steps(colours)
 
 
 def _soups(axis: Axes, scores: Scores, bars: Sequence[str]) -> None:

@@ -47,12 +47,14 @@ def read_document(path: Path) -> Any:
 
 
 def settled(data: Any) -> Any:
-    """Plain data without paths, times, versions and hashes of folders."""
+    """Plain data without paths, times, versions, hashes of folders and sizes of files."""
     if isinstance(data, dict):
         return {key: settled(value) for key, value in data.items() if key not in _CHANGING}
     if isinstance(data, list):
         return [settled(value) for value in data]
-    return "<path>" if isinstance(data, str) and data.startswith("/") else data
+    if isinstance(data, str):
+        return "<path>" if data.startswith("/") else re.sub(r"[\d,.]+ KiB", "<size> KiB", data)
+    return data
 
 
 def differences(found: Any, kept: Any, where: str = "") -> list[str]:

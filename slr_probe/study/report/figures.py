@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from slr_probe.show.forest import plot_differences
+from slr_probe.show.maps import plot_map
 from slr_probe.show.profile import plot_profile
-from slr_probe.show.ranking import plot_map
 from slr_probe.show.tradeoff import plot_trade_off
 from slr_probe.study.report.inline import inline
 
@@ -42,7 +42,7 @@ def profile(found: Findings, chosen: str | None) -> Markup | None:
     lens = found.lens
     if lens is not None and not {"base", "tuned"} <= set(lens.models):
         lens = None
-    measured = {"delta": found.delta, "lens": lens, "patching": found.patching, "mask": found.mask}
+    measured: dict[str, Any] = {"delta": found.delta, "lens": lens, "patching": found.patching, "mask": found.mask}
     if all(result is None for result in measured.values()):
         return None
     figure = plot_profile(**measured, layers=chosen)

@@ -71,7 +71,7 @@ def _shapes(group: Element, words: Mapping[str, str]) -> Iterator[Element]:
     """All that is drawn in a group, without groups that do nothing."""
     for node in group:
         if node.tag == f"{_SVG}g":
-            inner, name = list(_shapes(node, words)), node.get("id")
+            inner, name = list(_shapes(node, words)), node.get("id", "")
             if name in words:
                 yield _marked(inner, name, words[name])
             elif node.get("clip-path"):
@@ -85,9 +85,9 @@ def _shapes(group: Element, words: Mapping[str, str]) -> Iterator[Element]:
 def _marked(shapes: list[Element], name: str, words: str) -> Element:
     """What a mark draws as one element with its name; invisible bars can be pointed at as well."""
     found = shapes[0] if len(shapes) == 1 else _grouped(shapes, {})
-    found.set("id", name)
     if _is_invisible(found):
         found.set("pointer-events", "all")
+    found.set("id", name)
     title = Element("title")
     title.text = words
     found.insert(0, title)
@@ -101,6 +101,7 @@ def _grouped(shapes: list[Element], attributes: dict[str, str]) -> Element:
 
 
 def _is_invisible(shape: Element) -> bool:
+    """A shape without fill, stroke and name."""
     return shape.tag == "path" and shape.get("fill") == "none" and shape.get("stroke") is None and not shape.get("id")
 
 

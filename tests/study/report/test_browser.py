@@ -77,16 +77,17 @@ def test_pointing_at_a_cell_shows_its_values_and_lights_the_range_up_elsewhere(p
     browser = page(1400)
     ranking = Findings(done).ranking
     layers = str(ranking.ranges[12])
-    browser.move(*middle(browser, f'.heat [data-range="{layers}"]'))
+    browser.move(*middle(browser, f'[id="validity-{layers}"]'))
     tip = browser.run("document.getElementById('tip').hidden ? '' : document.getElementById('tip').textContent")
     assert tip.startswith(f"blocks {layers}")
     assert f"validity {ranking.mean_validity[12]:.3f}" in tip
     assert f"diversity {ranking.mean_diversity[12]:.3f}" in tip
-    lit = browser.run(
-        "[...document.querySelectorAll('.lit')].map(m => [m.dataset.range, m.closest('svg').classList[1]])"
-    )
-    assert {tuple(one) for one in lit} == {(layers, "heat"), (layers, "trade")}
-    assert browser.run("document.querySelectorAll('.ghost.on').length") == 1
+    lit = set(browser.run("[...document.querySelectorAll('.lit')].map(m => m.id)"))
+    assert {f"validity-{layers}", f"diversity-{layers}", f"trade-off-{layers}"} <= lit
+    start, stop = map(int, layers.split(":"))
+    blocks = {f"weights-{block}:{block + 1}" for block in range(start, stop)}  # of the range, in the profile
+    assert {name for name in lit if name.startswith("weights")} == blocks
+    assert {name.rsplit("-", 1)[1] for name in lit} <= {layers, *(name.split("-")[1] for name in blocks)}
     box = browser.run("(() => { const r = document.getElementById('tip').getBoundingClientRect(); "
                       "return [r.left, r.right, r.top]; })()")  # fmt: skip
     assert box[0] >= 0
@@ -98,7 +99,7 @@ def test_pointing_at_a_cell_shows_its_values_and_lights_the_range_up_elsewhere(p
 
 def test_touching_a_point_shows_its_values(page):
     browser = page(390, touch=True)
-    browser.tap(*middle(browser, ".pt.tuned"))
+    browser.tap(*middle(browser, "[id^='trade-off-tuned']"))
     tip = browser.run("document.getElementById('tip').textContent")
     assert re.match(r"tuned\nvalidity 0\.\d+ \[", tip)
     assert not browser.run("document.getElementById('tip').hidden")

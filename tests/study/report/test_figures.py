@@ -1,104 +1,112 @@
+"""Figures of the library in the page: nothing is lost but what other pages would need."""
+
 import re
-from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree
 
-import matplotlib
-import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from slr_probe.study.report.heatmap import heat_map
-from slr_probe.study.report.profile import Line, Panel, profile
-from slr_probe.study.report.svg import Scale, around, el, num, path, viridis
-from slr_probe.study.report.tradeoff import legend, trade_off
-from tests.rank.planted import DEPTH, planted
+from slr_probe.show.maps import plot_map
+from slr_probe.show.marks import mark, marks
+from slr_probe.show.style import COLOURS
+from slr_probe.study.folder import Findings
+from slr_probe.study.report import inline as module
+from slr_probe.study.report.figures import heat_maps, profile, trade_off
+from slr_probe.study.report.inline import inline
+from tests.rank.planted import planted
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def parsed(figure):
-    return ElementTree.fromstring(str(figure))
+def parsed(drawing):
+    return ElementTree.fromstring(str(drawing))
 
 
-def titles(figure):
-    return [node.text for node in parsed(figure).iter(f"{SVG}title")]
+def titles(drawing):
+    """What each mark says, by its name."""
+    return {
+        node.get("id"): node.find(f"{SVG}title").text
+        for node in parsed(drawing).iter()
+        if node.find(f"{SVG}title") is not None
+    }
 
 
-def test_the_colours_are_matplotlibs():
-    exact = matplotlib.colormaps["viridis"]
-    for share in np.linspace(0, 1, 57):
-        ours = [int(viridis(float(share))[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        np.testing.assert_allclose(ours, exact(float(share))[:3], atol=0.02)
+@pytest.fixture
+def figure():
+    figure = Figure(figsize=(3, 2))
+    axis = figure.subplots()
+    (line,) = axis.plot([0, 1], [0.2, 0.4], color=COLOURS["base"])
+    mark(line, "line-0:2", "base\n0.2 & <more>")
+    axis.fill_between([0, 1], [0, 0], [0.5, 0.6], color="black", alpha=0.2)
+    axis.axvline(0.5, color="0.6")
+    axis.text(0.1, 0.1, "bold", fontweight="bold", color="0.4")
+    bar = axis.axvspan(0, 1, fill=False, linewidth=0)
+    mark(bar, "bar", "a bar that nobody sees")
+    return figure
 
 
-def test_ticks_are_round_and_inside():
-    for low, high in ((0.03, 0.98), (-4.2, 17.0), (1e-6, 3e-6), (0.5, 0.5)):
-        scale = Scale(low, high, 0, 100)
-        ticks = scale.ticks(5)
-        assert 2 <= len(ticks) <= 11
-        assert all(scale.low - 1e-9 <= tick <= scale.high + 1e-9 for tick in ticks)
-        steps = np.diff(ticks)
-        np.testing.assert_allclose(steps, steps[0], rtol=1e-6)
+def test_marks_have_their_names_and_say_what_they_show(figure):
+    drawing = inline(figure, "plain", "A plain figure of one line")
+    assert titles(drawing) == marks(figure) == {"line-0:2": "base\n0.2 & <more>", "bar": "a bar that nobody sees"}
+    root = parsed(drawing)
+    assert root.get("aria-label") == "A plain figure of one line"
+    assert root.get("tabindex") == "0"
+    assert root.get("class").split() == ["plot", "plain"]
+    bar = next(node for node in root.iter() if node.get("id") == "bar")
+    assert bar.get("pointer-events") == "all"  # or pointing at it would find nothing
 
 
-def test_attributes_and_text_are_escaped():
-    assert el("text", x=1.0, aria_label='"<&') == '<text x="1" aria-label="&quot;&lt;&amp;"/>'
-    assert num(10.0) == "10"
-    assert num(-0.004) in ("-0", "0")
+def test_colours_follow_the_page(figure):
+    drawing = str(inline(figure, "plain", "label"))
+    line = next(node for node in parsed(drawing).iter() if node.get("id") == "line-0:2")
+    assert line.get("stroke") == "var(--base)"
+    assert 'stroke="var(--grey-4)"' in drawing
+    assert 'fill="var(--grey-6)"' in drawing
+    assert 'fill-opacity="0.2"' in drawing
+    assert not re.search(r'(style|fill|stroke)="(#000000|#ffffff|[^"]*font-family)', drawing)
 
 
-def test_a_path_breaks_where_a_value_is_missing():
-    assert path([(0, 0), (1, 1), (2, float("nan")), (3, 3)]) == "M0 0L1 1M3 3"
-    assert around([float("nan")]) == (0.0, 1.0)
+def test_the_style_sheet_sets_every_colour_for_light_and_dark():
+    style = (Path(module.__file__).parent / "templates" / "report.css").read_text()
+    for name in set(re.findall(r"var\(--([\w-]+)\)", " ".join(module._THEME.values()))):
+        assert len(re.findall(rf"--{name}:#", style)) == 3, name  # light, dark and print
+    assert len(re.findall(r"--grey-[1-9]:color-mix\(in srgb,var\(--ink\) [1-9]0%,var\(--paper\)\)", style)) == 9
 
 
-@pytest.mark.parametrize("what", ["validity", "diversity"])
-def test_a_heat_map_has_a_cell_for_each_range_in_its_place(what):
+def test_shapes_of_different_figures_have_different_ids():
+    ids = [
+        node.get("id") for drawing in heat_maps(planted(), "1:3") for node in parsed(drawing).iter() if node.get("id")
+    ]
+    assert len(set(ids)) == len(ids)
+
+
+def test_every_shape_that_is_used_is_defined():
+    for drawing in (*heat_maps(planted(), "1:3"), trade_off(planted(), "1:3")):
+        root = parsed(drawing)
+        ids = {node.get("id") for node in root.iter()}
+        assert {node.get("href")[1:] for node in root.iter(f"{SVG}use")} <= ids
+        assert set(re.findall(r"url\(#(\w+)\)", str(drawing))) <= ids
+
+
+def test_the_same_figure_gives_the_same_text():
+    one, other = (str(inline(plot_map(planted(), "validity"), "heat", "a map of all ranges")) for _ in range(2))
+    assert one == other
+
+
+def test_heat_maps_and_trade_off_have_a_mark_for_each_row():
     ranking = planted()
-    cells = [node for node in parsed(heat_map(ranking, what, "1:3")).iter(f"{SVG}rect") if node.get("class") == "cell"]
-    assert [cell.get("data-range") for cell in cells] == [str(layers) for layers in ranking.ranges]
-    values = ranking.mean_validity if what == "validity" else ranking.mean_diversity
-    for cell, layers, value in zip(cells, ranking.ranges, values, strict=False):
-        assert f"{what} {value:.3f} [" in cell[0].text
-        size = float(cell.get("width"))
-        assert float(cell.get("x")) == pytest.approx(46 + (layers.stop - 1) * size, abs=0.02)
-        assert float(cell.get("y")) == pytest.approx(8 + layers.start * size, abs=0.02)
-    brightest = max(range(len(cells)), key=lambda i: values[i])
-    assert cells[brightest].get("fill") == viridis(1.0)
+    names = [str(layers) for layers in ranking.ranges]
+    for what, drawing in zip(("validity", "diversity"), heat_maps(ranking, "1:3"), strict=True):
+        assert list(titles(drawing)) == [f"{what}-{name}" for name in names]
+    said = titles(trade_off(ranking, "1:3"))
+    assert len(said) == len(ranking.kinds)
+    assert sum(words.startswith("tuned\nvalidity 0.800 [") for words in said.values()) == 1
 
 
-def test_the_floor_line_goes_around_the_ranges_that_keep_it():
-    ranking = planted()
-    assert ranking.feasible[: len(ranking.ranges)].sum() == 1  # one cell: four sides
-    line = next(n for n in parsed(heat_map(ranking, "validity", "1:3")).iter(f"{SVG}path")
-                if n.get("class") == "floor-in")  # fmt: skip
-    assert len(re.findall("M", line.get("d"))) == 4
-
-
-def test_the_trade_off_shows_every_row_once():
-    ranking = planted()
-    found = titles(trade_off(ranking, "1:3"))
-    assert len(found) == len(ranking.kinds)
-    assert any(title.startswith("tuned\nvalidity 0.800 [") for title in found)
-    names = [name for _, name in legend(ranking, "1:3")]
-    assert names[:3] == ["ranges below the floor", "chosen range, 1:3", "tuned"]
-    assert "uniform soups" not in names
-
-
-def test_rows_that_were_not_measured_are_left_out():
-    ranking = planted()
-    validity = ranking.validity.copy()
-    validity[0] = np.nan
-    some = replace(ranking, validity=validity)
-    assert len(titles(trade_off(some, None))) == len(ranking.kinds) - 1
-    assert len(titles(heat_map(some, "validity", None))) == len(ranking.ranges) - 1
-
-
-def test_the_profile_shades_the_range_and_says_the_values():
-    line = Line("mlp", "two", [0, 1, 2, 3], np.array([0.1, 0.2, np.nan, 0.4]), np.full(4, 0.05), np.full(4, 0.5))
-    drawing = parsed(profile([Panel("one", [line]), Panel("two", [line])], DEPTH, "1:3"))
-    shade = next(node for node in drawing.iter(f"{SVG}rect") if node.get("class") == "shade")
-    assert float(shade.get("x")) == pytest.approx(62 + (534 - 62) / 4)
-    assert float(shade.get("width")) == pytest.approx((534 - 62) / 2)
-    said = [node.text for node in drawing.iter(f"{SVG}title")]
-    assert said.count("block 1\nmlp 0.2 [0.05, 0.5]") == 2
-    assert not [text for text in said if text.startswith("block 2")]
+def test_the_profile_is_left_out_where_nothing_was_measured(done):
+    found = Findings(done)
+    assert "Weight change" in profile(found, "0:1")
+    found = Findings(done)
+    found.run["stages"] = {}
+    assert profile(found, None) is None

@@ -1,14 +1,10 @@
-from xml.etree import ElementTree
-
 import numpy as np
 import pytest
 
 from slr_probe.generation import read_outputs
 from slr_probe.study.folder import Findings
-from slr_probe.study.report.generated import forest, section, sentence, state
+from slr_probe.study.report.generated import section, sentence, state
 from slr_probe.study.report.samples import side_by_side
-
-SVG = "{http://www.w3.org/2000/svg}"
 
 
 def compact(text):
@@ -18,23 +14,6 @@ def compact(text):
 @pytest.fixture(scope="module")
 def found(done):
     return Findings(done)
-
-
-def test_the_forest_says_every_difference(found):
-    report = found.validation
-    drawing = ElementTree.fromstring(str(forest(report)))
-    said = [node.text for node in drawing.iter(f"{SVG}title")]
-    others = [model for model in report.models if model != "tuned"]
-    assert len(said) == 2 * len(report.tasks) * len(others)
-    table = report.to_dataframe().set_index(["task", "model", "metric"])
-    for task, pair in zip(report.tasks, report.primary, strict=True):
-        for model in others:
-            for name in pair:
-                row = table.loc[(task, model, name)]
-                wanted = (
-                    f"difference {row['difference']:+.3g} [{row['difference_low']:.3g}, {row['difference_high']:.3g}]"
-                )
-                assert any(text.startswith(f"{model}, {task}\n") and wanted in text for text in said)
 
 
 def test_a_difference_is_claimed_only_where_the_interval_leaves_out_zero(found):

@@ -1,0 +1,3 @@
+from tests.study.conftest import done
+
+__all__ = ["done"]
