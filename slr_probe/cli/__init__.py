@@ -17,7 +17,7 @@ def main() -> None:
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        app()
+        app(prog_name="slr-probe")
     except SlrProbeError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None

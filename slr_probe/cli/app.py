@@ -1,8 +1,7 @@
-"""The application object, and the options that several verbs share."""
+"""The application object and the order of its verbs."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -48,18 +47,3 @@ def _program(
     ] = False,
 ) -> None:
     """Options of the program itself."""
-
-
-Base = Annotated[str, typer.Argument(help="Pre-trained checkpoint.", show_default=False)]
-Tuned = Annotated[str, typer.Argument(help="Post-trained checkpoint of the same architecture.", show_default=False)]
-Download = Annotated[bool, typer.Option("--download", help="Let hub ids be fetched over the network.")]
-Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Let a checkpoint's own Python code run.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
-JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the result to this JSON file.")]
-
-Prompts = Annotated[Path | None, typer.Option(help="Prompts of your own: JSON list, or a text a line.")]
-TaskFile = Annotated[str, typer.Option(help="crc (built in), or a JSON file of such prompts with answer sets.")]
-Answers = Annotated[list[str] | None, typer.Option(help="With --prompts: an answer to follow; give it for each.")]
-Dtype = Annotated[str | None, typer.Option(help="Dtype to compute in.", show_default="as stored")]
-Device = Annotated[str | None, typer.Option(help="Device.", show_default="CUDA if there is one")]
-Seed = Annotated[int, typer.Option(help="Seed of bootstrap and random controls.")]

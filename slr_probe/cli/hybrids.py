@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slr_probe.cli.app import Base, Download, JsonFile, Quiet, Trust, Tuned, app
-from slr_probe.cli.output import print_table
+from slr_probe.cli.app import app
+from slr_probe.cli.options import RESTORE, VERIFY, Base, Download, JsonFile, Quiet, Trust, Tuned, like, takes
+from slr_probe.cli.output import check_places, print_table, write_data
 from slr_probe.errors import RecipeError
-from slr_probe.files import write_json
 
-Untouched = Literal["auto", "hardlink", "copy"]
+if TYPE_CHECKING:
+    from slr_probe.recipe import Recipe
 
 
 @app.command()
-def inspect(base: Base, tuned: Tuned, download: Download = False, trust: Trust = False, out: JsonFile = None) -> None:
+def inspect(
+    base: Base, tuned: Tuned, json_file: JsonFile = None, download: Download = False, trust: Trust = False
+) -> None:
     """Compare two checkpoints: do they fit, how do their configs differ, what are their blocks?
 
     Reads configs, tokenizers and tensor headers; no weights.
@@ -26,17 +29,20 @@ def inspect(base: Base, tuned: Tuned, download: Download = False, trust: Trust =
     """
     from slr_probe.pair import ModelPair
 
+    check_places(None, json_file)
     pair = ModelPair.load(base, tuned, device="cpu", download=download, trust_remote_code=trust)
-    table = pair.to_dataframe()
+    blocks = pair.to_dataframe().astype(object)
+    rows = []
+    for block in blocks.values.tolist():
+        rows.append([f"{value:,}" if isinstance(value, int) else value for value in block])
     print(pair)
-    print_table(table.columns.tolist(), [[f"{v:,}" if isinstance(v, int) else v for v in row]
-                                          for row in table.astype(object).values.tolist()])  # fmt: skip
-    if out is not None:
-        data = {"base": base, "tuned": tuned, "depth": pair.depth, "notes": list(pair.notes)}
-        write_json(out, {**data, "blocks": table.to_dict(orient="records")})
+    print_table(blocks.columns.tolist(), rows)
+    data = {"base": base, "tuned": tuned, "depth": pair.depth, "notes": list(pair.notes)}
+    write_data({**data, "blocks": blocks.to_dict(orient="records")}, json_file)
 
 
 @app.command()
+@takes(RESTORE, "untouched check_finite")
 def restore(
     base: Base,
     tuned: Tuned,
@@ -48,14 +54,10 @@ def restore(
         list[str] | None, typer.Option("--only", help="Only this part of those blocks: attention, mlp, q, down, ...")
     ] = None,
     recipe: Annotated[Path | None, typer.Option("--recipe", help="A recipe file (JSON) instead of --layers.")] = None,
-    untouched: Annotated[
-        Untouched,
-        typer.Option("--untouched", help="Shards with only tuned tensors: auto (clone or copy), hardlink, copy."),
-    ] = "auto",
-    check_finite: Annotated[bool, typer.Option(help="Check all weights for NaN and infinity on the way.")] = True,
     download: Download = False,
     trust: Trust = False,
     quiet: Quiet = False,
+    **options: Any,
 ) -> None:
     """Write the hybrid: the tuned model with a range of blocks set back to base weights. No training, no GPU.
 
@@ -65,31 +67,19 @@ def restore(
     Example: slr-probe restore organism:base organism:dpo --layers 2:4 --out hybrid
     """
     from slr_probe.pair.side import open_sides
+    from slr_probe.recipe import Recipe
     from slr_probe.restoration import restore as restore_on_disk
 
     if (layers is None) == (recipe is None):
         raise RecipeError("give either --layers START:STOP or --recipe FILE")
     if recipe is not None and only:
         raise RecipeError("--only narrows --layers; a recipe file says itself which parts it restores")
-    chosen: Any = layers
-    if recipe is not None:
-        chosen = _read_recipe(recipe)
-    elif only:
-        from slr_probe.recipe import Recipe
-
+    chosen: Recipe | str = _read_recipe(recipe) if recipe is not None else layers or ""
+    if only:
         depth = open_sides(base, tuned, download=download, trust_remote_code=trust)[1].depth
         chosen = Recipe.restore(layers or "", depth, only=only)
-    folder = restore_on_disk(
-        base,
-        tuned,
-        chosen,
-        out,
-        untouched=untouched,
-        check_finite=check_finite,
-        download=download,
-        trust_remote_code=trust,
-        progress=False if quiet else None,
-    )
+    options |= {"download": download, "trust_remote_code": trust, "progress": False if quiet else None}
+    folder = restore_on_disk(base, tuned, chosen, out, **options)
     print(f"{folder}: {json.loads((folder / 'recipe.json').read_text())['recipe']['name']}")
     print(f"check it:  slr-probe verify {folder}")
 
@@ -97,8 +87,8 @@ def restore(
 @app.command()
 def verify(
     folder: Annotated[Path, typer.Argument(help="A folder that slr-probe restore wrote.", show_default=False)],
-    base: Annotated[str | None, typer.Option(help="Where base is now, if it was moved.")] = None,
-    tuned: Annotated[str | None, typer.Option(help="Where tuned is now, if it was moved.")] = None,
+    base: Annotated[str | None, like(VERIFY, "base")] = None,
+    tuned: Annotated[str | None, like(VERIFY, "tuned")] = None,
     download: Download = False,
     trust: Trust = False,
     quiet: Quiet = False,
@@ -117,7 +107,7 @@ def verify(
     raise typer.Exit(0 if report.ok else 1)
 
 
-def _read_recipe(path: Path) -> Any:
+def _read_recipe(path: Path) -> Recipe:
     from slr_probe.recipe import Recipe
 
     try:

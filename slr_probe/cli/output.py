@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from slr_probe.errors import OutputError
-from slr_probe.files import save_figure, write_json
 
 
 def check_places(out: Path | None, json_file: Path | None) -> None:
@@ -26,13 +25,18 @@ def check_places(out: Path | None, json_file: Path | None) -> None:
             raise OutputError(f"cannot write {path}: {above} is a file")
 
 
-def show(found: Any, table: tuple[list[str], list[list[str]]], json_file: Path | None, out: Path | None,
-          name: str) -> None:  # fmt: skip
-    """Print a result and its table, and write it where the user asked."""
-    print(found)
-    print_table(*table)
+def write_data(data: Any, json_file: Path | None) -> None:
+    """Write plain data to the JSON file that the user named, if any."""
+    from slr_probe.files import write_json
+
     if json_file is not None:
-        write_json(json_file, found.rows())
+        write_json(json_file, data)
+
+
+def write_result(found: Any, out: Path | None, name: str) -> None:
+    """Write a result and its figure into the folder that the user named, if any."""
+    from slr_probe.files import save_figure
+
     if out is not None:
         files = [found.save(out / f"{name}.npz"), *save_figure(found.plot(), out / name)]
         print("wrote " + ", ".join(map(str, files)))

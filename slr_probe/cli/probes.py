@@ -7,32 +7,34 @@ from typing import Annotated, Any
 
 import typer
 
-from slr_probe.cli.app import (
+from slr_probe.cli.app import app
+from slr_probe.cli.options import (
+    LENS,
+    PATCH,
     Answers,
     Base,
     Device,
     Download,
     Dtype,
-    Prompts,
+    Out,
+    PromptFile,
     Quiet,
-    Seed,
     TaskFile,
     Trust,
     Tuned,
-    app,
+    takes,
 )
-from slr_probe.cli.output import check_places, print_table, show
+from slr_probe.cli.output import check_places, print_table, write_data, write_result
 from slr_probe.errors import PromptError
-from slr_probe.files import write_json
 
 
 @app.command()
 def delta(
     base: Base,
     tuned: Tuned,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the result and its figure.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Also write one row a matrix to this file.")] = None,
     spectral: Annotated[bool, typer.Option(help="Compute spectral norms and stable ranks.")] = True,
+    out: Out = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write one row a matrix to this file.")] = None,
     download: Download = False,
     trust: Trust = False,
     quiet: Quiet = False,
@@ -41,40 +43,43 @@ def delta(
 
     Example: slr-probe delta organism:base organism:dpo
     """
-    from slr_probe.files import save_figure
     from slr_probe.probes.weights.measure import weight_delta
     from slr_probe.show.weights import lines
 
     check_places(out, json_file)
-    found = weight_delta(base, tuned, spectral="auto" if spectral else "none", download=download,
-                         trust_remote_code=trust, progress=False if quiet else None)  # fmt: skip
+    found = weight_delta(
+        base,
+        tuned,
+        spectral="auto" if spectral else "none",
+        download=download,
+        trust_remote_code=trust,
+        progress=False if quiet else None,
+    )
     print(found)
     print_table(*lines(found))
     for note in found.notes:
         print(f"note: {note}")
-    if json_file is not None:
-        write_json(json_file, found.rows())
-    if out is not None:
-        files = [found.save(out / "weight_delta.npz"), *save_figure(found.plot(), out / "weight_delta")]
-        print("wrote " + ", ".join(map(str, files)))
+    write_data(found.rows(), json_file)
+    write_result(found, out, "weight_delta")
 
 
 @app.command()
+@takes(LENS, "seed")
 def lens(
     base: Base,
     tuned: Tuned,
-    prompts: Prompts = None,
+    prompts: PromptFile = None,
     task: TaskFile = "crc",
     answer: Answers = None,
     hybrid: Annotated[list[str] | None, typer.Option(help="Also read this hybrid: START:STOP set to base.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the result and its figure.")] = None,
+    out: Out = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write a row a model and block here.")] = None,
     dtype: Dtype = None,
     device: Device = None,
-    seed: Seed = 0,
     download: Download = False,
     trust: Trust = False,
     quiet: Quiet = False,
+    **options: Any,
 ) -> None:
     """Read what every block already believes (logit lens): entropy over depth, and where it collapses.
 
@@ -86,34 +91,31 @@ def lens(
 
     check_places(out, json_file)
     pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)
-    found = logit_lens(pair, asked(prompts, task), answers=answer, recipes=hybrid or (), seed=seed,
-                       progress=False if quiet else None)  # fmt: skip
-    show(found, lines(found), json_file, out, "lens")
+    questions = read_questions(prompts, task)
+    progress = False if quiet else None
+    found = logit_lens(pair, questions, answers=answer, recipes=hybrid or (), progress=progress, **options)
+    print(found)
+    print_table(*lines(found))
+    write_data(found.rows(), json_file)
+    write_result(found, out, "lens")
 
 
 @app.command()
+@takes(PATCH, "direction components blocks window positions controls seed", components="--component")
 def patch(
     base: Base,
     tuned: Tuned,
-    prompts: Prompts = None,
+    prompts: PromptFile = None,
     task: TaskFile = "crc",
     answer: Answers = None,
-    direction: Annotated[str, typer.Option(help="both, base->tuned (restores diversity) or tuned->base.")] = "both",
-    component: Annotated[list[str] | None, typer.Option(help="resid, attn or mlp.", show_default="all")] = None,
-    blocks: Annotated[
-        list[str] | None, typer.Option(help="Only this block or START:STOP.", show_default="each")
-    ] = None,
-    window: Annotated[int, typer.Option(help="Width of the windows of blocks that are patched together.")] = 1,
-    positions: Annotated[str, typer.Option(help="answer or all.")] = "answer",
-    controls: Annotated[bool, typer.Option(help="Also patch random directions, and models with themselves.")] = True,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the result and its figure.")] = None,
+    out: Out = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write a row a patch and metric here.")] = None,
     dtype: Dtype = None,
     device: Device = None,
-    seed: Seed = 0,
     download: Download = False,
     trust: Trust = False,
     quiet: Quiet = False,
+    **options: Any,
 ) -> None:
     """Patch activations of one model into the other: which blocks restore diversity, and which collapse it.
 
@@ -125,15 +127,15 @@ def patch(
 
     check_places(out, json_file)
     pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)
-    found = patch_activations(
-        pair, asked(prompts, task), answers=answer, direction=direction,  # type: ignore[arg-type]
-        components=component or ("resid", "attn", "mlp"), blocks=blocks, window=window,  # type: ignore[arg-type]
-        positions=positions, controls=controls, seed=seed, progress=False if quiet else None,  # type: ignore[arg-type]
-    )  # fmt: skip
-    show(found, lines(found), json_file, out, "patching")
+    questions = read_questions(prompts, task)
+    found = patch_activations(pair, questions, answers=answer, progress=False if quiet else None, **options)
+    print(found)
+    print_table(*lines(found))
+    write_data(found.rows(), json_file)
+    write_result(found, out, "patching")
 
 
-def asked(prompts: Path | None, task: str) -> Any:
+def read_questions(prompts: Path | None, task: str) -> Any:
     """Prompts of a file, or the part of a task on which ranges are chosen."""
     from slr_probe.forward.questions import read_prompts
     from slr_probe.tasks.crc import CRCTask

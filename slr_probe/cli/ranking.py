@@ -3,71 +3,53 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from slr_probe.cli.app import Base, Download, JsonFile, Quiet, Trust, Tuned, app
-from slr_probe.cli.output import check_places, print_table
-from slr_probe.files import write_json
+from slr_probe.cli.app import app
+from slr_probe.cli.options import RANK, Base, Device, Download, Dtype, JsonFile, Quiet, Trust, Tuned, takes
+from slr_probe.cli.output import check_places, print_table, write_data, write_result
 
 if TYPE_CHECKING:
     from slr_probe.rank.compare import Choice
 
+_TAKEN = "method floor scorer proposals soups temperature min_p memory stream seed"
+
 
 @app.command()
+@takes(RANK, _TAKEN)
 def rank(
     base: Base,
     tuned: Tuned,
-    method: Annotated[
-        str,
-        typer.Option(
-            help="sweep measures every range; guided, patching, attribution, entropy, delta, mask are cheaper."
-        ),
-    ] = "sweep",
-    floor: Annotated[float, typer.Option(help="Share of tuned's validity that a range must keep.")] = 0.9,
     task: Annotated[Path | None, typer.Option(help="Prompts of your own (JSON) instead of the built-in ones.")] = None,
-    scorer: Annotated[str, typer.Option(help="Which cheap method proposes, for guided.")] = "attribution",
-    proposals: Annotated[int, typer.Option(help="How many ranges guided measures.")] = 32,
-    soups: Annotated[bool, typer.Option(help="Also measure the 21 uniform interpolations.")] = True,
-    temperature: Annotated[float, typer.Option(help="Temperature of the distributions.")] = 1.0,
-    min_p: Annotated[float, typer.Option(help="Min-p of the distributions.")] = 0.0,
-    memory: Annotated[str, typer.Option(help="What the sweep may use.")] = "4GB",
-    stream: Annotated[bool | None, typer.Option(help="Read weights block by block.", show_default="if needed")] = None,
-    dtype: Annotated[str | None, typer.Option(help="Dtype to compute in.", show_default="as stored")] = None,
-    device: Annotated[str | None, typer.Option(help="Device.", show_default="CUDA if there is one")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of bootstrap and random controls.")] = 0,
     top: Annotated[int, typer.Option(min=1, help="How many ranges to print.")] = 10,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for result, figure and restart.")] = None,
     json_file: JsonFile = None,
+    dtype: Dtype = None,
+    device: Device = None,
     download: Download = False,
     trust: Trust = False,
     quiet: Quiet = False,
+    **options: Any,
 ) -> None:
     """Propose the range of blocks to restore: most diversity among those that keep enough validity.
 
     Example: slr-probe rank organism:base organism:dpo
     """
-    from slr_probe.files import save_figure
     from slr_probe.pair import ModelPair
     from slr_probe.rank import rank_layers
     from slr_probe.show import ranking as shown
 
     check_places(out, json_file)
     pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)
-    found = rank_layers(
-        pair, task, method, floor, scorer=scorer, proposals=proposals, soups=soups, temperature=temperature,
-        min_p=min_p, memory=memory, stream=stream, seed=seed, out=None if out is None else out / "sweeps",
-        progress=False if quiet else None,
-    )  # fmt: skip
+    sweeps = None if out is None else out / "sweeps"
+    found = rank_layers(pair, task, out=sweeps, progress=False if quiet else None, **options)
     print(found)
     print_table(*shown.lines(found, top))
     print(_advice(found.choice, base, tuned))
-    if json_file is not None:
-        write_json(json_file, found.to_dict())
-    if out is not None:
-        files = [found.save(out / "ranking.npz"), *save_figure(found.plot(), out / "ranking")]
-        print("wrote " + ", ".join(map(str, files)))
+    write_data(found.to_dict(), json_file)
+    write_result(found, out, "ranking")
 
 
 def _advice(choice: Choice, base: str, tuned: str) -> str:

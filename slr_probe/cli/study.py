@@ -7,14 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from slr_probe.cli.app import Base, Device, Download, Quiet, Trust, Tuned, app
+from slr_probe.cli.app import app
+from slr_probe.cli.options import STUDY, Base, Device, Download, Quiet, Trust, Tuned, takes
 from slr_probe.errors import StudyError
 
-Only = Annotated[str | None, typer.Option("--only", help="Run this stage alone, again if it was done.")]
-From = Annotated[str | None, typer.Option("--from", help="Run this stage and all after it again.")]
-Force = Annotated[bool, typer.Option("--force", help="Run again what was done.")]
+Folder = Annotated[Path, typer.Option("--out", "-o", help="Folder of the study.")]
 SettingsFile = Annotated[Path | None, typer.Option("--settings", help="Settings (TOML); see settings.toml of any run.")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="One setting, such as rank.floor=0.8; repeatable.")]
+Change = Annotated[list[str] | None, typer.Option("--set", help="One setting, such as rank.floor=0.8; repeatable.")]
 
 _STAGES = (
     "Stages: inspect, delta, lens, patching, rank, restore, verify, validate, report. Each keeps its result (npz, csv, "
@@ -32,28 +31,27 @@ _STAGES = (
     "settings: --set rank.floor=0.8, or a TOML file with --settings; DIR/settings.toml shows them all.\n\n"
     "Example: slr-probe run google/gemma-3-270m google/gemma-3-270m-it --quick --out study",
 )
+@takes(STUDY, "only start force", start="--from", force="--force")
 def run(
     base: Base,
     tuned: Tuned,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the study.", show_default=False)],
+    out: Folder,
     quick: Annotated[bool, typer.Option("--quick", help="A first look: fewer prompts, little text.")] = False,
     full: Annotated[bool, typer.Option("--full", help="All prompts, all baselines.")] = False,
     settings: SettingsFile = None,
-    set_: Set = None,
-    only: Only = None,
-    start: From = None,
-    force: Force = False,
+    change: Change = None,
     device: Device = None,
     download: Download = False,
     trust: Trust = False,
     quiet: Quiet = False,
+    **options: Any,
 ) -> None:
     """See the help above."""
     if quick and full:
         raise StudyError("give --quick or --full, not both")
     preset = "quick" if quick else "full" if full else None
-    _study(base, tuned, out, preset, settings, set_, only=only, start=start, force=force, device=device,
-           download=download, trust_remote_code=trust, progress=False if quiet else None)  # fmt: skip
+    opened = {"device": device, "download": download, "trust_remote_code": trust}
+    _study(base, tuned, out, _settings(preset, settings, change or []), quiet, **opened, **options)
 
 
 @app.command(
@@ -61,28 +59,24 @@ def run(
     help="The whole investigation on the tiny pair that ships with the package: no download, no GPU, under two "
     f"minutes.\n\n{_STAGES}\n\nExample: slr-probe demo --out demo",
 )
+@takes(STUDY, "only start force", start="--from", force="--force")
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the study.")] = Path("slr-probe-demo"),
+    out: Folder = Path("slr-probe-demo"),
     tuned: Annotated[str, typer.Option(help="organism:dpo or organism:sft.")] = "organism:dpo",
     settings: SettingsFile = None,
-    set_: Set = None,
-    only: Only = None,
-    start: From = None,
-    force: Force = False,
+    change: Change = None,
     quiet: Quiet = False,
+    **options: Any,
 ) -> None:
     """See the help above."""
-    _study("organism:base", tuned, out, "demo", settings, set_, only=only, start=start, force=force,
-           progress=False if quiet else None)  # fmt: skip
+    _study("organism:base", tuned, out, _settings("demo", settings, change or []), quiet, **options)
 
 
-def _study(base: str, tuned: str, out: Path, preset: str | None, file: Path | None, single: list[str] | None,
-           **options: Any) -> None:  # fmt: skip
+def _study(base: str, tuned: str, out: Path, settings: Any, quiet: bool, **options: Any) -> None:
     import time
 
     from slr_probe.study import run_study
 
-    chosen = _settings(preset, file, single or [])
     _silence()
     began = time.perf_counter()
     heading = [f"{base} and {tuned}, into {out}"]
@@ -92,7 +86,7 @@ def _study(base: str, tuned: str, out: Path, preset: str | None, file: Path | No
             print(heading.pop())
         print(line, flush=True)
 
-    found = run_study(base, tuned, out, chosen, say=say, **options)
+    found = run_study(base, tuned, out, settings, say=say, progress=False if quiet else None, **options)
     _summary(found, time.perf_counter() - began)
 
 
@@ -103,21 +97,17 @@ def _silence() -> None:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
-def _settings(preset: str | None, file: Path | None, single: list[str]) -> Any:
+def _settings(preset: str | None, file: Path | None, changes: list[str]) -> Any:
     """Preset, then file, then single settings; each overrules what stands before it."""
     from slr_probe.study import Settings
-    from slr_probe.study.toml import read_toml, read_value
+    from slr_probe.study.toml import read_change, read_toml
 
     data = read_toml(file) if file is not None else {}
     named = data.pop("preset", None)
-    chosen = Settings.preset(preset or str(named or "standard")).override(data)
-    for text in single:
-        name, equals, value = text.partition("=")
-        table, dot, key = name.strip().partition(".")
-        if not equals or not dot:
-            raise StudyError(f"--set {text!r} is not TABLE.KEY=VALUE, such as rank.floor=0.8")
-        chosen = chosen.override({table: {key: read_value(value)}})
-    return chosen
+    settings = Settings.preset(preset or str(named or "standard")).override(data)
+    for change in changes:
+        settings = settings.override(read_change(change))
+    return settings
 
 
 def _summary(found: Any, seconds: float) -> None:

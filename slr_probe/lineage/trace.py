@@ -69,9 +69,9 @@ def trace_lineage(
         tasks: `TextTask`s, names of built-in ones, or files of prompts; default: writing, qa and reasoning.
         branches: Further stages after base: name of a branch, and its stages. They are called `branch/stage`.
         preset: `"full"`, or `"quick"`: 8 prompts, 8 samples, 48 tokens.
-        prompts: Prompts a task.
-        samples: Outputs a prompt.
-        max_tokens: Tokens an output may have.
+        prompts: Prompts a task; default: all.
+        samples: Outputs a prompt; default: 16.
+        max_tokens: Tokens an output may have; default: by task.
         sampling: How outputs are drawn.
         metric: The metric of `stage_loss`; default: embedding distance with an embedder, else EAD.
         plain_base: Ask base with the plain prompt, as a chat template is off-distribution for it (ours).
@@ -87,7 +87,7 @@ def trace_lineage(
         download: Let hub ids be fetched over the network.
         trust_remote_code: Let a checkpoint's own Python code run.
         batch_tokens: Tokens in one batch of generation.
-        backend: `"hf"` or `"vllm"`.
+        backend: `"hf"`, or `"vllm"` (an extra).
         level: Nominal coverage of the intervals.
         resamples: Bootstrap resamples over prompts.
         seed: Seed of prompts, sampling and bootstrap.

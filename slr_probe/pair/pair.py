@@ -72,8 +72,8 @@ class ModelPair:
         Args:
             base: Pre-trained side: local folder, hub id (`"org/name"`), `"organism:base"`, or a loaded model.
             tuned: Post-trained side: the same, or the folder of a LoRA adapter over `base`.
-            dtype: Load both models in this dtype (`torch.float32` or `"float32"`); default: as stored.
-            device: Where to; default: CUDA where there is one, else CPU.
+            dtype: Dtype to load both models in and to compute in, such as `"float32"`; default: as stored.
+            device: Where the models run; default: CUDA where there is one, else CPU.
             tokenizer: Needed for prompts when `tuned` is a loaded model; otherwise read from the checkpoint.
             download: Let hub ids be fetched over the network; otherwise only the local cache is read.
             trust_remote_code: Let transformers run Python code that comes with a checkpoint.

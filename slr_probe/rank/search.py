@@ -80,7 +80,7 @@ def rank_layers(
         resamples: Bootstrap resamples over prompts.
         seed: Seed of the bootstrap and of the random controls.
         memory: What the sweep may use.
-        stream: Read weights block by block from the checkpoints; None where they would not fit.
+        stream: Read weights block by block from the checkpoints; default: where they would not fit.
         dtype: Dtype to compute in; default: the pair's.
         out: Folder for results as they come; the same call goes on there after a kill, and one with
             another seed or floor takes from there what does not depend on it.

@@ -69,7 +69,7 @@ def verify_hybrid(
     Args:
         folder: A folder that `restore` wrote.
         base: Where the base checkpoint is now; default: where `recipe.json` says.
-        tuned: Where the tuned checkpoint is now.
+        tuned: The same of the tuned checkpoint; default: likewise.
         download: Let hub ids be fetched over the network.
         trust_remote_code: Let transformers run Python code that comes with a checkpoint (its config).
         progress: Show a progress bar; default: on a terminal and in Jupyter.

@@ -1,45 +1,51 @@
-"""What a study measures and how much of it: one frozen dataclass a stage, and presets."""
+"""What a study measures and how much of it: one frozen dataclass a stage, and presets.
+
+A setting that a function takes as well has its name, its default and its explanation there.
+"""
 
 from __future__ import annotations
 
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Literal
 
+from slr_probe.defaults import MIN_P
 from slr_probe.errors import StudyError
+from slr_probe.signature import parameters
+
+_DELTA = parameters("probes.weights.measure:weight_delta")
+_PATCHING = parameters("probes.patching.patch:patch_activations")
+_RANK = parameters("rank.search:rank_layers")
+_REPORT = parameters("study.report.page:write_report")
 
 
 @dataclass(frozen=True)
 class Common:
-    """What all stages share.
+    """What all stages share: `seed`, `level` and `memory` of `rank_layers` and of every other stage.
 
     Attributes:
-        seed: Seed of bootstraps, random controls, subsets of prompts and sampling.
         dtype: Dtype that models are loaded in; empty for each checkpoint's own.
         format: `"chat"`, `"plain"`, or empty for chat where there is a chat template.
-        level: Nominal coverage of the intervals.
-        memory: What the sweep may use.
     """
 
-    seed: int = 0
-    dtype: str = ""
-    format: str = ""
-    level: float = 0.95
-    memory: str = "4GB"
+    seed: int = _RANK["seed"].default
+    dtype: Literal["", "float32", "bfloat16", "float16"] = ""
+    format: Literal["", "chat", "plain"] = ""
+    level: float = _RANK["level"].default
+    memory: str = _RANK["memory"].default
 
 
 @dataclass(frozen=True)
 class DeltaSettings:
-    """Weight change.
+    """Weight change: what `weight_delta` takes.
 
     Attributes:
         enabled: Whether to measure it.
-        spectral: `"auto"`, `"all"` or `"none"`: for which matrices spectral norms are computed.
     """
 
     enabled: bool = True
-    spectral: str = "auto"
+    spectral: Literal["auto", "all", "none"] = _DELTA["spectral"].default
 
 
 @dataclass(frozen=True)
@@ -57,57 +63,46 @@ class LensSettings:
 
 @dataclass(frozen=True)
 class PatchingSettings:
-    """Cross-model activation patching; holds both models in memory.
+    """Cross-model activation patching, which holds both models in memory: what `patch_activations` takes.
 
     Attributes:
         enabled: Whether to patch.
         prompts: Selection prompts a category; 0 for all.
-        components: Some of `"resid"`, `"attn"`, `"mlp"`.
-        window: Blocks that are patched together.
-        positions: `"answer"` or `"all"`.
-        controls: Also patch random directions and models with themselves.
     """
 
     enabled: bool = True
     prompts: int = 10
-    components: tuple[str, ...] = ("resid", "attn", "mlp")
-    window: int = 1
-    positions: str = "answer"
-    controls: bool = True
+    components: tuple[Literal["resid", "attn", "mlp"], ...] = _PATCHING["components"].default
+    window: int = _PATCHING["window"].default
+    positions: Literal["answer", "all"] = _PATCHING["positions"].default
+    controls: bool = _PATCHING["controls"].default
 
 
 @dataclass(frozen=True)
 class RankSettings:
-    """The exhaustive sweep and the choice of the range.
+    """The exhaustive sweep and the choice of the range: what `rank_layers` takes.
 
     Attributes:
         task: JSON file of prompts with answer sets; empty for the built-in CRC task.
         prompts: Prompts a category and split; 0 for all.
-        floor: Share of tuned's validity that a range must keep.
-        held_out: How many of the best ranges are scored on held-out prompts.
-        soups: Also measure the 21 uniform interpolations.
-        temperature: Temperature of the distributions.
-        min_p: Min-p of the distributions.
-        resamples: Bootstrap resamples.
     """
 
     task: str = ""
     prompts: int = 0
-    floor: float = 0.9
-    held_out: int = 10
-    soups: bool = True
-    temperature: float = 1.0
-    min_p: float = 0.0
-    resamples: int = 2000
+    floor: float = _RANK["floor"].default
+    held_out: int = _RANK["held_out"].default
+    soups: bool = _RANK["soups"].default
+    temperature: float = _RANK["temperature"].default
+    min_p: float = _RANK["min_p"].default
+    resamples: int = _RANK["resamples"].default
 
 
 @dataclass(frozen=True)
 class MaskSettings:
-    """The learned layer mask.
+    """The learned layer mask: fewer `steps` than `learn_layer_mask` takes by itself.
 
     Attributes:
         enabled: Whether to learn one.
-        steps: Gradient steps.
     """
 
     enabled: bool = False
@@ -127,18 +122,14 @@ class RestoreSettings:
 
 @dataclass(frozen=True)
 class ValidateSettings:
-    """Generation on task families, hybrid against tuned and baselines.
+    """Generation on task families, hybrid against tuned and baselines: what `validate` and its `Sampling` take.
 
     Attributes:
         enabled: Whether to generate at all.
         families: Some of `"writing"`, `"qa"`, `"reasoning"`, and files of prompts.
         prompts: Prompts a family; 0 for all.
-        samples: Samples a prompt; 0 for what each family asks for.
-        max_tokens: Most tokens of a sample; 0 for what each family asks for.
-        baselines: Some of `slr_probe.validation.BASELINES`, or `"all"` or `"none"`.
-        temperatures: Temperatures of the curves of tuned and hybrid.
-        temperature: Sampling temperature.
-        min_p: Sampling min-p.
+        samples: Outputs a prompt; 0 for what each family asks for.
+        max_tokens: Tokens an output may have; 0 for what each family asks for.
         embedder: Sentence encoder (name or folder), which adds embedding distance; empty for none.
     """
 
@@ -150,21 +141,16 @@ class ValidateSettings:
     baselines: tuple[str, ...] = ("early", "late", "soup", "temperature", "hybrid_temperature", "base_plain")
     temperatures: tuple[float, ...] = (1.5,)
     temperature: float = 1.0
-    min_p: float = 0.1
+    min_p: float = MIN_P
     embedder: str = ""
 
 
 @dataclass(frozen=True)
 class ReportSettings:
-    """The report.
+    """The report: what `write_report` takes."""
 
-    Attributes:
-        prompts: Prompts a task whose samples are shown side by side.
-        samples: Samples a model and prompt that are shown.
-    """
-
-    prompts: int = 2
-    samples: int = 4
+    prompts: int = _REPORT["prompts"].default
+    samples: int = _REPORT["samples"].default
 
 
 @dataclass(frozen=True)
@@ -251,13 +237,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 }
 """What each preset changes of the defaults, which are `"standard"`."""
 
-_ALLOWED: dict[str, tuple[str, ...]] = {
-    "common.dtype": ("", "float32", "bfloat16", "float16"),
-    "common.format": ("", "chat", "plain"),
-    "delta.spectral": ("auto", "all", "none"),
-    "patching.components": ("resid", "attn", "mlp"),
-    "patching.positions": ("answer", "all"),
-}
+_KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 _LEAST = {"rank.held_out": 1, "rank.resamples": 100, "patching.window": 1, "report.samples": 1}
 
 
@@ -269,34 +249,37 @@ def _override(section: Any, table: str, values: Mapping[str, Any]) -> Any:
     return replace(section, **{key: _read(f"{table}.{key}", value, hints[key]) for key, value in values.items()})
 
 
-def _read(name: str, value: Any, wanted: Any) -> Any:
-    """A value of the wanted type; lists become tuples, whole numbers floats."""
-    if typing.get_origin(wanted) is tuple and isinstance(value, (list, tuple)):
-        found: Any = tuple(_read(name, item, typing.get_args(wanted)[0]) for item in value)
-        if not found:
-            raise StudyError(f"{name} must not be empty")
-        return found
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+def _read(name: str, value: Any, kind: Any) -> Any:
+    """A value of the kind that a setting has; lists become tuples, whole numbers floats."""
+    if typing.get_origin(kind) is tuple and isinstance(value, (list, tuple)):
+        return _read_list(name, value, typing.get_args(kind)[0])
+    if typing.get_origin(kind) is Literal:
+        return _read_choice(name, value, typing.get_args(kind))
+    if kind is float and type(value) is int:
         value = float(value)
-    if (
-        not isinstance(wanted, type)
-        or not isinstance(value, wanted)
-        or (isinstance(value, bool) and wanted is not bool)
-    ):
-        kind = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}.get(wanted, "a list")
-        raise StudyError(f"{name} must be {kind}; got {value!r}")
-    return _check(name, value)
+    if type(value) is not kind:
+        raise StudyError(f"{name} must be {_KINDS.get(kind, 'a list')}; got {value!r}")
+    _check_limits(name, value)
+    return value
 
 
-def _check(name: str, value: Any) -> Any:
-    """A value of the right type that is one of those allowed."""
-    if name in _ALLOWED and value not in _ALLOWED[name]:
-        choices = ", ".join(repr(choice) for choice in _ALLOWED[name])
-        raise StudyError(f"{name} must be one of {choices}; got {value!r}")
-    if type(value) is int and value < _LEAST.get(name, 0):
-        raise StudyError(f"{name} must be at least {_LEAST.get(name, 0)}; got {value}")
+def _read_list(name: str, values: Sequence[Any], kind: Any) -> tuple[Any, ...]:
+    if not values:
+        raise StudyError(f"{name} must not be empty")
+    return tuple(_read(name, value, kind) for value in values)
+
+
+def _read_choice(name: str, value: Any, choices: tuple[str, ...]) -> Any:
+    if value not in choices:
+        raise StudyError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}")
+    return value
+
+
+def _check_limits(name: str, value: Any) -> None:
+    least = _LEAST.get(name, 0)
+    if type(value) is int and value < least:
+        raise StudyError(f"{name} must be at least {least}; got {value}")
     if name == "common.level" and not 0 < value < 1:
         raise StudyError(f"{name} must lie between 0 and 1; got {value}")
     if name == "rank.floor" and not 0 < value <= 1:
         raise StudyError(f"{name} must lie above 0 and not above 1; got {value}")
-    return value

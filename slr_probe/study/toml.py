@@ -27,6 +27,23 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise StudyError(f"the settings file {path} is not TOML: {error}") from error
 
 
+def read_change(text: str) -> dict[str, dict[str, Any]]:
+    """One setting as the command line spells it.
+
+    Raises:
+        StudyError: It is not `TABLE.KEY=VALUE`.
+
+    Examples:
+        >>> read_change("rank.floor=0.8")
+        {'rank': {'floor': 0.8}}
+    """
+    name, equals, value = text.partition("=")
+    table, dot, key = name.strip().partition(".")
+    if not equals or not dot:
+        raise StudyError(f"--set {text!r} is not TABLE.KEY=VALUE, such as rank.floor=0.8")
+    return {table: {key: read_value(value)}}
+
+
 def read_value(text: str) -> Any:
     """One value as TOML spells it; bare words are text.
 

@@ -78,14 +78,16 @@ def validate(
         preset: `"full"`: all prompts, the samples that each task names, all baselines. `"quick"`: 8 prompts, 8
             samples, 48 tokens where a task asks for more than 96, and as baselines only the early range of equal width
             and base on the plain prompt.
-        prompts: Prompts a task, drawn in the shares of the kinds.
-        samples: Outputs a prompt.
-        max_tokens: Tokens an output may have.
+        prompts: Prompts a task, drawn in the shares of the kinds; default: all.
+        samples: Outputs a prompt; default: by task.
+        max_tokens: Tokens an output may have; default: by task.
         sampling: How outputs are drawn; default: temperature 1 and min-p 0.1 (arXiv 2602.06665). Its `max_tokens` is
             replaced by each task's.
         format: Prompt format of all models but `"base (plain)"`, of tasks and CRC; default: chat where there is a chat
             template.
-        baselines: `"all"`, `"none"`, or some of `slr_probe.validation.methods.BASELINES`.
+        baselines: `"all"`, `"none"`, or some of `"early"`, `"late"`, `"random"`, `"soup"`, `"temperature"`, `"min_p"`,
+            `"prompt"`, `"hybrid_temperature"`, `"base"`, `"base_plain"`; default: all, and with `"quick"` early and
+            base_plain.
         temperatures: Temperatures of the curves of tuned and of the hybrids.
         min_ps: Values of min-p of the curve of tuned.
         random_ranges: How many random ranges of equal width.
@@ -103,7 +105,7 @@ def validate(
         out: Folder for outputs, scores, report and figures. A killed run goes on there; nothing is generated or
             scored twice.
         batch_tokens: Tokens in one batch of generation.
-        backend: `"hf"`, or `"vllm"`: needs `out`, in whose folder `hybrids` each hybrid is first restored on disk.
+        backend: `"hf"`, or `"vllm"` (an extra): needs `out`, in whose folder `hybrids` each hybrid is first restored.
         memory: What the CRC sweep may use.
         level: Nominal coverage of the intervals.
         resamples: Bootstrap resamples over prompts.

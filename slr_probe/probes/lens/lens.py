@@ -57,7 +57,7 @@ def logit_lens(
         pair: Base and tuned.
         prompts: Texts or conversations, a task such as CRC, or queries that are rendered already.
         answers: Answers of one token each whose rank and probability are followed, the same for all prompts or a list
-            for each; the distribution is also renormalised over them. Tasks and queries bring their own.
+            for each. The distribution is also renormalised over them. Tasks and queries bring their own.
         models: Which of the two to read; entropy collapse and divergences need both.
         recipes: Hybrids to read as well, built in memory one at a time.
         format: `"chat"`, `"plain"`, or the pair's default.

@@ -99,7 +99,7 @@ def learn_layer_mask(
         granularity: `"matrix"` (every linear module of the blocks, the paper's) or `"block"`.
         steps: Gradient steps.
         batch_size: Conversations a step, drawn without replacement until all were used.
-        learning_rate: Step of s.
+        learning_rate: Step of s, where gamma = sigmoid(s / temperature).
         init: Gamma at the start.
         temperature: Divides s; lower is closer to a yes or no.
         sparsity: Price of gamma, relative: at 1, having all units at 1 costs as much as base's blocks lose against

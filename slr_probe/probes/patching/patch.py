@@ -64,11 +64,12 @@ def patch_activations(
         prompts: A task such as CRC, queries that are rendered already, or texts or conversations.
         answers: For texts: answers of one token each, the same for all prompts or a list for each; with them validity
             and conditional entropy are measured. Tasks and queries bring their own.
-        direction: `"base->tuned"` patches base activations into tuned, `"tuned->base"` the reverse.
+        direction: `"base->tuned"` patches base activations into tuned (restores diversity), `"tuned->base"` the
+            reverse.
         components: `"resid"`: the residual stream after a block; `"attn"`, `"mlp"`: what attention or MLP adds to it.
-        blocks: Block numbers and ranges, each one window; None for all windows of `window` blocks. A component is
+        blocks: Block numbers and ranges, each one window; default: all windows of `window` blocks. A component is
             patched in every block of its window at once (for the residual stream only the last block matters).
-        window: Width of the windows where `blocks` is None.
+        window: Width of the windows where no blocks are named.
         positions: Patch the answer position, or `"all"` positions of the prompt.
         metric: A function from the logits of one prompt `[vocab]` to a number, or several by name.
         controls: Also patch the recipient's own activation plus a random direction as long as the donor's difference,

@@ -1,0 +1,104 @@
+"""Options of the command line: named, typed and explained as the functions say that they are for."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import typer
+
+from slr_probe.signature import Parameter, parameters, plain
+
+Verb = TypeVar("Verb", bound=Callable[..., None])
+
+PAIR = "pair.pair:ModelPair.load"
+LENS = "probes.lens.lens:logit_lens"
+PATCH = "probes.patching.patch:patch_activations"
+MASK = "probes.mask.learn:learn_layer_mask"
+RANK = "rank.search:rank_layers"
+RESTORE = "restoration.disk:restore"
+VERIFY = "restoration.verify:verify_hybrid"
+SAMPLING = "generation.sampling:Sampling"
+VALIDATE = "validation.run:validate"
+LINEAGE = "lineage.trace:trace_lineage"
+OUTPUTS = "lineage.scores:lineage_from_outputs"
+STUDY = "study.run:run_study"
+
+_Choice: Any = Literal
+_TYPES = {"bool": bool, "int": int, "float": float, "Sequence": list[str], "Iterable": list[str]}
+
+
+def like(place: str, name: str, *flags: str, before: str = "", after: str = "") -> Any:
+    """An option that is explained as a parameter of a function is.
+
+    Args:
+        place: The function; see `slr_probe.signature.parameters`.
+        name: The parameter.
+        flags: How the option is spelled; default: like the verb's own parameter.
+        before: What to say before the explanation.
+        after: What to say after it.
+    """
+    parameter = parameters(place)[name]
+    text = plain(parameter.help)
+    if before:
+        text = f"{before} {text[:1].lower()}{text[1:]}"
+    if after:
+        text = f"{text} {after}"
+    return typer.Option(*flags, help=text, show_default=plain(parameter.unset) or True)
+
+
+def takes(place: str, names: str, **flags: str) -> Callable[[Verb], Verb]:
+    """Let a verb take options of a function in its `**options`, as the function types and explains them.
+
+    Args:
+        place: The function; see `slr_probe.signature.parameters`.
+        names: Its parameters, in the order in which help lists them.
+        flags: Spelling of options that are not spelled like their parameters.
+    """
+
+    def decorate(verb: Verb) -> Verb:
+        own = inspect.signature(verb, eval_str=True)
+        declared = [one for one in own.parameters.values() if one.kind is not one.VAR_KEYWORD]
+        needed = [one for one in declared if one.default is one.empty]
+        taken = [_taken(place, name, flags.get(name, "")) for name in names.split()]
+        shown = [*needed, *taken, *declared[len(needed) :]]
+        verb.__signature__ = own.replace(  # type: ignore[attr-defined]
+            parameters=[one.replace(kind=one.KEYWORD_ONLY) for one in shown]
+        )
+        return verb
+
+    return decorate
+
+
+def _taken(place: str, name: str, flags: str) -> inspect.Parameter:
+    parameter = parameters(place)[name]
+    option = like(place, name, *flags.split())
+    default = list(parameter.default) if isinstance(parameter.default, tuple) else parameter.default
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[_type(parameter), option]
+    )
+
+
+def _type(parameter: Parameter) -> Any:
+    """How the command line reads it: text where it is neither a choice, a number, yes or no, nor a list."""
+    if parameter.choices:
+        return _Choice[parameter.choices]
+    found = _TYPES.get(parameter.type.split(" ")[0].split("[")[0], str)
+    return found | None if parameter.default is None else found
+
+
+Base = Annotated[str, typer.Argument(help="Pre-trained checkpoint.", show_default=False)]
+Tuned = Annotated[str, typer.Argument(help="Post-trained checkpoint of the same architecture.", show_default=False)]
+Dtype = Annotated[str | None, like(PAIR, "dtype")]
+Device = Annotated[str | None, like(PAIR, "device")]
+Download = Annotated[bool, like(PAIR, "download", "--download")]
+Trust = Annotated[bool, like(PAIR, "trust_remote_code", "--trust-remote-code")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the result and its figure.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the result to this JSON file.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+
+PromptFile = Annotated[Path | None, typer.Option(help="Prompts of your own: JSON list, or a text a line.")]
+TaskFile = Annotated[str, typer.Option(help="crc (built in), or a JSON file of such prompts with answer sets.")]
+Answers = Annotated[list[str] | None, like(LENS, "answers", "--answer", before="With --prompts:")]

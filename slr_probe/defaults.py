@@ -1,0 +1,25 @@
+"""Defaults that several rooms share; one that a single function has stands in its own signature.
+
+What changes nothing (seed 0, temperature 1, min-p 0) is no choice and has no name here.
+"""
+
+LEVEL = 0.95
+"""Nominal coverage of intervals."""
+
+RESAMPLES = 2000
+"""Bootstrap resamples over prompts."""
+
+FLOOR = 0.9
+"""Share of tuned's validity that a range must keep (arXiv 2602.06665)."""
+
+MEMORY = "4GB"
+"""What a sweep may use (ours)."""
+
+MIN_P = 0.1
+"""Min-p of text that is generated to compare models, at temperature 1 (arXiv 2602.06665)."""
+
+LINEAGE_TEMPERATURE = 0.6
+"""Temperature of text that is generated along a lineage, with `LINEAGE_TOP_P` (arXiv 2604.16027)."""
+
+LINEAGE_TOP_P = 0.95
+"""Top-p of text that is generated along a lineage."""
