@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -12,6 +12,16 @@ from numpy import ndarray
 
 from slr_probe.errors import RankingError
 from slr_probe.sweep.settings import Measure, as_dtype, parse_bytes
+
+
+def check_method(method: Any, known: Sequence[str]) -> None:
+    """Check the name of a method.
+
+    Raises:
+        RankingError: There is none of that name.
+    """
+    if method not in known:
+        raise RankingError(f"unknown method {method!r}; expected one of {', '.join(known)}")
 
 
 def check_floor(floor: Any) -> None:

@@ -1,7 +1,8 @@
-"""`Meter`: measures recipes with the sweep engine, each distinct hybrid once."""
+"""`Scorer`: measures recipes with the sweep engine, each distinct hybrid once; and what it asks."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,18 +13,22 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.block_weight import TUNED
+from slr_probe.errors import TaskError
 from slr_probe.files import digest
+from slr_probe.pair.prompts import Format
 from slr_probe.recipe import Recipe
 from slr_probe.tasks.answers import Query
+from slr_probe.tasks.crc import CRCTask, RenderedTask
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
 
+_OPTIMISTIC = "no held-out prompts: the scores of the best range are optimistic, as it was chosen on them"
 Scores = tuple[Float[ndarray, "recipe prompt"], Float[ndarray, "recipe prompt"]]
 
 
 @dataclass
-class Meter:
+class Scorer:
     """Validity and diversity of recipes on one set of prompts; what was measured is remembered.
 
     Attributes:
@@ -47,20 +52,20 @@ class Meter:
 
         A prompt on which a hybrid has no valid mass at all (min-p can remove it) has no diversity; it counts as 0.
         """
-        wanted = [self.essence(recipe) for recipe in recipes]
+        wanted = [self.canonical(recipe) for recipe in recipes]
         new = [recipe for recipe in dict.fromkeys(wanted) if recipe not in self._known]
         if new:
             self._measure(new)
         validity, diversity = zip(*(self._known[recipe] for recipe in wanted), strict=True)
         return np.array(validity), np.array(diversity)
 
-    def essence(self, recipe: Recipe) -> Recipe:
+    def canonical(self, recipe: Recipe) -> Recipe:
         """The recipe with every block that is the same in base and tuned taken from tuned."""
         blocks = tuple(block if i in self.changed else TUNED for i, block in enumerate(recipe.blocks))
         return replace(recipe, blocks=blocks, name="")
 
     @property
-    def measured(self) -> int:
+    def seen(self) -> int:
         """Number of distinct hybrids measured so far."""
         return len(self._known)
 
@@ -68,6 +73,15 @@ class Meter:
     def sampling(self) -> dict[str, float]:
         """Temperature and min-p of the distributions that are scored, where they were given."""
         return {name: self.engine[name] for name in ("temperature", "min_p") if name in self.engine}
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Category of each prompt; empty for a task without."""
+        return self.task.categories if isinstance(self.task, RenderedTask) else ()
+
+    def validity_of_tuned(self) -> Float[ndarray, " prompt"]:
+        """Validity of tuned on each prompt."""
+        return np.asarray(self([Recipe.tuned(self.pair.depth)])[0][0])
 
     @property
     def queries(self) -> Sequence[Query]:
@@ -83,3 +97,51 @@ class Meter:
         result = sweep(self.pair, recipes, self.task, out=out, **self.engine)
         for recipe, validity, diversity in zip(recipes, result.validity, result.diversity, strict=True):
             self._known[recipe] = (validity, np.nan_to_num(diversity, nan=0.0))
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """What is asked.
+
+    Attributes:
+        selection: Prompts that choices are made on; anything with `queries(pair)`.
+        held_out: Prompts that no choice is made on; None where there are none.
+        notes: What a reader should know, such as dropped prompts.
+    """
+
+    selection: Any
+    held_out: Any
+    notes: tuple[str, ...]
+
+
+def read_prompts(pair: ModelPair, task: Any, format: Format | None) -> Prompts:
+    """The prompts of a task as the pair's tokenizer sees them.
+
+    Args:
+        pair: The pair.
+        task: A `CRCTask`, the path of one, a list of its items, or anything with `queries(pair)`, which has no held-out
+            prompts; None for the built-in one.
+        format: Prompt format; None for the pair's default.
+
+    Raises:
+        TaskError: It is none of these, or no prompt can be used.
+    """
+    read = _read_task(task)
+    if not isinstance(read, CRCTask):
+        return Prompts(read, None, (_OPTIMISTIC,))
+    selection = read.selection.render(pair, format)
+    held_out = read.held_out.render(pair, format) if read.held_out else None
+    notes = (*selection.notes, *((_OPTIMISTIC,) if held_out is None else held_out.notes))
+    return Prompts(selection, held_out, notes)
+
+
+def _read_task(task: Any) -> Any:
+    if task is None:
+        return CRCTask.default()
+    if isinstance(task, (str, os.PathLike)):
+        return CRCTask.load(task)
+    if isinstance(task, CRCTask) or hasattr(task, "queries"):
+        return task
+    if isinstance(task, Iterable):
+        return CRCTask.of(task)
+    raise TaskError(f"a task is a CRCTask, its file, its items, or has queries(pair); got {type(task).__name__}")

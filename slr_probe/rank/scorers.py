@@ -17,7 +17,7 @@ from slr_probe.errors import RankingError
 from slr_probe.layers import LayerRange
 from slr_probe.rank.attribution import first_order_effects
 from slr_probe.rank.collapse import entropy_collapse
-from slr_probe.rank.measure import Meter
+from slr_probe.rank.measure import Scorer
 from slr_probe.rank.weights import relative_deltas
 from slr_probe.recipe import Recipe
 
@@ -60,44 +60,44 @@ def _sums(values: Float[ndarray, " block"], ranges: Sequence[LayerRange]) -> Flo
     return np.array([values[r.start : r.stop].sum() for r in ranges])
 
 
-def delta(meter: Meter) -> BlockScores:
+def delta(scorer: Scorer) -> BlockScores:
     """Relative norm of the weight change of each block, `||tuned - base|| / ||base||`. Reads weights, runs nothing."""
-    return BlockScores(relative_deltas(meter.pair, stream=meter.engine.get("stream")))
+    return BlockScores(relative_deltas(scorer.pair, stream=scorer.engine.get("stream")))
 
 
-def entropy(meter: Meter) -> BlockScores:
+def entropy(scorer: Scorer) -> BlockScores:
     """Size of the difference between what base's and tuned's block do to the entropy of one input (logit lens, nats).
 
     The size and not the collapse itself, which has a sign: planted blocks in the first half of the embedded model raise
     the lens entropy where they stand and lower it at the end, and on both test pairs the size goes better with
     the gain from restoring single blocks (Spearman 0.78 and 0.43 against 0.36 and 0.27).
     """
-    return BlockScores(np.abs(entropy_collapse(meter.pair, meter.queries, **meter.sampling)))
+    return BlockScores(np.abs(entropy_collapse(scorer.pair, scorer.queries, **scorer.sampling)))
 
 
-def patching(meter: Meter) -> BlockScores:
+def patching(scorer: Scorer) -> BlockScores:
     """Change in diversity and validity when the residual stream is patched between the models at each depth.
 
     Running base up to block l and tuned from there on is the hybrid `[0, l)`; the other way round it is `[l, L)`.
     Block l is credited with the mean of what it adds to the first and what it adds to the second, so that all blocks
     together add up exactly to the effect of restoring everything. 2 L hybrids of the sweep.
     """
-    depth = meter.pair.depth
+    depth = scorer.pair.depth
     first = [Recipe.restore(LayerRange(0, stop), depth) for stop in range(depth + 1)]
     last = [Recipe.restore(LayerRange(start, depth), depth) for start in range(depth + 1)]
-    scores = meter([*first, *last])
+    scores = scorer([*first, *last])
     validity, diversity = (
         (np.diff(values[: depth + 1].mean(axis=1)) - np.diff(values[depth + 1 :].mean(axis=1))) / 2 for values in scores
     )
     return BlockScores(diversity, validity)
 
 
-def attribution(meter: Meter) -> BlockScores:
+def attribution(scorer: Scorer) -> BlockScores:
     """First-order effect of each block: gradient of diversity and of validity at tuned, times base - tuned."""
-    return BlockScores(*first_order_effects(meter.pair, meter.queries, **meter.sampling))
+    return BlockScores(*first_order_effects(scorer.pair, scorer.queries, **scorer.sampling))
 
 
-def mask(meter: Meter) -> BlockScores:
+def mask(scorer: Scorer) -> BlockScores:
     """Learned significance (ILA, arXiv 2410.17875): mean gamma of each block's matrices, weighted by their size.
 
     Learned on what tuned itself answers to the prompts: where gamma is high, post-training made these answers. Draws
@@ -107,16 +107,18 @@ def mask(meter: Meter) -> BlockScores:
     from slr_probe.probes.mask.learn import learn_layer_mask
     from slr_probe.probes.mask.sample import sample_examples
 
-    if not meter.changed:
-        return BlockScores(np.zeros(meter.pair.depth))
-    examples = sample_examples(meter.pair, [query.token_ids for query in meter.queries], samples=_MASK_SAMPLES)
+    if not scorer.changed:
+        return BlockScores(np.zeros(scorer.pair.depth))
+    examples = sample_examples(scorer.pair, [query.token_ids for query in scorer.queries], samples=_MASK_SAMPLES)
     learned = learn_layer_mask(
-        meter.pair, examples, steps=_MASK_STEPS, batch_size=_MASK_BATCH, progress=meter.engine.get("progress")
+        scorer.pair, examples, steps=_MASK_STEPS, batch_size=_MASK_BATCH, progress=scorer.engine.get("progress")
     )
     return BlockScores(learned.blocks())
 
 
-SCORERS: Mapping[str, Callable[[Meter], BlockScores]] = {
+BlockScorer = Callable[[Scorer], BlockScores]
+
+SCORERS: Mapping[str, BlockScorer] = {
     "delta": delta,
     "entropy": entropy,
     "patching": patching,
@@ -125,8 +127,8 @@ SCORERS: Mapping[str, Callable[[Meter], BlockScores]] = {
 }
 
 
-def find_scorer(name: str) -> Callable[[Meter], BlockScores]:
-    """The scorer of that name.
+def find_block_scorer(name: str) -> BlockScorer:
+    """The scorer of blocks of that name.
 
     Raises:
         RankingError: There is none.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +12,14 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from slr_probe.errors import RankingError, TaskError
 from slr_probe.pair.prompts import Format
 from slr_probe.rank.candidates import Row, controls, ranges, references
-from slr_probe.rank.check import check_engine, check_floor, check_numbers, check_tuned
-from slr_probe.rank.measure import Meter
+from slr_probe.rank.check import check_engine, check_floor, check_method, check_numbers, check_tuned
+from slr_probe.rank.measure import Scorer, read_prompts
 from slr_probe.rank.order import order_by
 from slr_probe.rank.ranking import RangeRanking
-from slr_probe.rank.scorers import SCORERS, BlockScores, find_scorer
-from slr_probe.rank.scores import VERIFIED
+from slr_probe.rank.scorers import SCORERS, BlockScores, find_block_scorer
+from slr_probe.rank.scores import VERIFIED, RangeScores
 from slr_probe.rank.weights import changed_blocks
 from slr_probe.recipe import Recipe
 from slr_probe.tasks.crc import CRCTask, RenderedTask
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
 
 METHODS = (*VERIFIED, *SCORERS)
+_UNCHANGED = "no block differs between base and tuned: every range is the tuned model"
 
 
 def rank_layers(
@@ -98,152 +99,167 @@ def rank_layers(
         >>> ranking.choice.layers  # doctest: +SKIP
         LayerRange('14:18')
     """
-    if method not in METHODS:
-        raise RankingError(f"unknown method {method!r}; expected one of {', '.join(METHODS)}")
-    find_scorer(scorer)
+    check_method(method, METHODS)
+    block_scorer = find_block_scorer(scorer if method in VERIFIED else method)
     check_floor(floor)
     check_numbers({"proposals": proposals, "held_out": held_out, "resamples": resamples}, level, seed)
     engine = {"memory": memory, "stream": stream, "dtype": dtype, "temperature": temperature, "min_p": min_p}
     check_engine(engine)
-    select, held, notes = _prompts(pair, task, format)
+    prompts = read_prompts(pair, task, format)
     changed = changed_blocks(pair, stream=stream, dtype=dtype)
-    meters = [
-        None if part is None else Meter(pair, part, changed, {**engine, "progress": progress}, _folder(out, name))
-        for part, name in ((select, "selection"), (held, "held-out"))
-    ]
-    meter = meters[0]
-    assert meter is not None
-    candidates, (beside, more) = ranges(pair.depth), references(pair, soups)
-    if not changed:
-        more += ("no block differs between base and tuned: every range is the tuned model",)
+    engine["progress"] = progress
+    selection = Scorer(pair, prompts.selection, changed, engine, _folder(out, "selection"))
+    tested = Scorer(pair, prompts.held_out, changed, engine, _folder(out, "held-out")) if prompts.held_out else None
+    candidates, (others, notes) = ranges(pair.depth), references(pair, soups)
     if min_p > 0:  # else there is always some probability, and tuned is swept with the rest
-        check_tuned(meter([Recipe.tuned(pair.depth)])[0][0], min_p)
-    scores = None if method == "sweep" else find_scorer(scorer if method == "guided" else method)(meter)
-    proposed, total = _propose(pair, candidates, scores, method, floor, proposals, meter, beside)
-    meter([*(candidates[i].recipe for i in proposed), *(row.recipe for row in beside)])
-    check_tuned(meter([Recipe.tuned(pair.depth)])[0][0], min_p)
-
-    settings: dict[str, Any] = {
-        "base": str(pair.base_side),
-        "tuned": str(pair.tuned_side),
-        "task": getattr(task, "name", None) or "CRC",
-        "format": getattr(select, "format", None),
-        "temperature": temperature,
-        "min_p": min_p,
-        "scorer": scorer if method == "guided" else None,
-    }
-
-    def assemble(rows: Sequence[Row], wanted: Sequence[int], held_wanted: Sequence[int]) -> RangeRanking:
-        validity, diversity = _scores(meters[0], rows, wanted)
-        held_validity, held_diversity = _scores(meters[1], rows, held_wanted)
-        return RangeRanking(
-            kinds=np.array([row.kind for row in rows]),
-            validity=validity,
-            diversity=diversity,
-            held_validity=held_validity,
-            held_diversity=held_diversity,
-            score=np.concatenate([total, np.full(len(rows) - len(total), np.nan)]),
-            block_gain=np.full(pair.depth, np.nan) if scores is None else np.asarray(scores.gain, dtype=float),
-            changed=np.isin(np.arange(pair.depth), list(changed)),
-            recipe_data=tuple(row.recipe.to_dict() for row in rows),
-            method=method,
-            floor=float(floor),
-            categories=_categories(select),
-            held_categories=_categories(held),
-            level=level,
-            resamples=resamples,
-            seed=seed,
-            settings=settings,
-            notes=(*notes, *more),
-        )
-
-    # Twice: which controls have equal width, and what is worth holding out, follows from the choice.
-    rows = [*candidates, *beside]
-    first = assemble(rows, [*proposed, *range(len(candidates), len(rows))], ())
-    soup = first.best_soup
-    rows += controls(first.best, pair.depth, seed)
-    after = range(len(candidates), len(rows))
-    lead = [int(i) for i in first.order[:held_out] if first.measured[i]]
-    tested = [*lead, *(i for i in after if rows[i].kind != "soup" or i == soup)]
-    meter([rows[i].recipe for i in after])
-    settings |= _plain_base(meter, any(row.kind == "base" for row in beside))
-    settings["hybrids_measured"] = meter.measured
-    return assemble(rows, [*proposed, *after], tested)
+        check_tuned(selection.validity_of_tuned(), min_p)
+    scores = None if method == "sweep" else block_scorer(selection)
+    proposal = _propose(selection, candidates, scores, floor, proposals if method == "guided" else 1)
+    search = _Search(
+        selection,
+        tested,
+        proposal,
+        rows=[*candidates, *others],
+        fields={
+            "method": method,
+            "floor": float(floor),
+            "level": level,
+            "resamples": resamples,
+            "seed": seed,
+            "changed": np.isin(np.arange(pair.depth), list(changed)),
+            "notes": (*prompts.notes, *notes, *(() if changed else (_UNCHANGED,))),
+        },
+    )
+    first = search.scores()
+    check_tuned(selection.validity_of_tuned(), min_p)
+    search.rows += controls(first.ranges[int(first.order[0])], pair.depth, seed)
+    asked = {"task": getattr(task, "name", None) or "CRC", "scorer": scorer if method == "guided" else None}
+    return search.ranking(first, held_out, asked)
 
 
-def _prompts(pair: ModelPair, task: Any, format: Format | None) -> tuple[Any, Any, tuple[str, ...]]:
-    """Selection prompts, held-out prompts or None, and notes."""
-    if task is None:
-        task = CRCTask.default()
-    elif isinstance(task, (str, os.PathLike)):
-        task = CRCTask.load(task)
-    elif isinstance(task, Iterable) and not hasattr(task, "queries"):
-        task = CRCTask.of(task)
-    if isinstance(task, CRCTask):
-        parts = [task.selection, task.held_out]
-        rendered: list[RenderedTask | None] = [part.render(pair, format) if part else None for part in parts]
-        notes = tuple(note for part in rendered if part for note in part.notes)
-        if rendered[1] is None:
-            notes += ("no held-out prompts: the scores of the best range are optimistic, as it was chosen on them",)
-        return rendered[0], rendered[1], notes
-    if not hasattr(task, "queries"):
-        raise TaskError(f"a task is a CRCTask, its file, its items, or has queries(pair); got {type(task).__name__}")
-    return task, None, ("no held-out prompts: the scores of the best range are optimistic, as it was chosen on them",)
+@dataclass(frozen=True)
+class _Proposal:
+    """What a method proposes to measure.
+
+    Attributes:
+        rows: Ranges to measure, the most promising first.
+        score: Sum of block scores of each range; NaN where blocks were not scored.
+        block_gain: Score of each block; likewise.
+    """
+
+    rows: list[int]
+    score: Float[ndarray, " range"]
+    block_gain: Float[ndarray, " block"]
+
+
+@dataclass
+class _Search:
+    """What is measured: first what the order follows from, then what the best range is compared with.
+
+    Attributes:
+        selection: Scores recipes on the selection prompts.
+        held_out: Scores them on the held-out prompts; None where there are none.
+        proposal: Which ranges are measured.
+        rows: Ranges and references; controls join once the best range is known.
+        fields: Fields of the result that no score changes.
+    """
+
+    selection: Scorer
+    held_out: Scorer | None
+    proposal: _Proposal
+    rows: list[Row]
+    fields: dict[str, Any]
+
+    def scores(self) -> RangeScores:
+        """Ranges and references, measured on the selection prompts."""
+        return RangeScores(**self._columns([]))
+
+    def ranking(self, first: RangeScores, held_out: int, asked: dict[str, Any]) -> RangeRanking:
+        """All rows, with held-out scores of the best ranges, the references and the controls.
+
+        Args:
+            first: The order that the controls were made for.
+            held_out: How many of the best ranges are scored on held-out prompts.
+            asked: Settings that the scorer does not know.
+        """
+        leaders = [int(i) for i in first.order[:held_out] if first.measured[i]]
+        tested = [i for i in self._others if self.rows[i].kind != "soup" or i == first.best_soup]
+        columns = self._columns([*leaders, *tested])
+        settings = {
+            "base": str(self.selection.pair.base_side),
+            "tuned": str(self.selection.pair.tuned_side),
+            "format": getattr(self.selection.task, "format", None),
+            **self.selection.sampling,
+            **asked,
+            **_base_on_plain_prompts(self.selection, whole=any(row.kind == "base" for row in self.rows)),
+            "hybrids_measured": self.selection.seen,
+        }
+        return RangeRanking(**columns, settings=settings)
+
+    @property
+    def _others(self) -> range:
+        """Rows that are no ranges."""
+        return range(len(self.proposal.score), len(self.rows))
+
+    def _columns(self, tested: Sequence[int]) -> dict[str, Any]:
+        validity, diversity = _measure(self.selection, self.rows, [*self.proposal.rows, *self._others])
+        held_validity, held_diversity = _measure(self.held_out, self.rows, tested)
+        return {
+            "kinds": np.array([row.kind for row in self.rows]),
+            "validity": validity,
+            "diversity": diversity,
+            "held_validity": held_validity,
+            "held_diversity": held_diversity,
+            "score": np.concatenate([self.proposal.score, np.full(len(self._others), np.nan)]),
+            "block_gain": self.proposal.block_gain,
+            "recipe_data": tuple(row.recipe.to_dict() for row in self.rows),
+            "categories": self.selection.categories,
+            "held_categories": () if self.held_out is None else self.held_out.categories,
+            **self.fields,
+        }
 
 
 def _propose(
-    pair: ModelPair,
-    candidates: Sequence[Row],
-    scores: BlockScores | None,
-    method: str,
-    floor: float,
-    proposals: int,
-    meter: Meter,
-    beside: Sequence[Row],
-) -> tuple[list[int], Float[ndarray, " range"]]:
-    """Ranges to measure, and the sum of block scores of every range."""
+    scorer: Scorer, candidates: Sequence[Row], scores: BlockScores | None, floor: float, limit: int
+) -> _Proposal:
+    """The ranges with the largest sums of block scores, at most `limit`; all ranges where blocks were not scored.
+
+    Ranges that are the same hybrid are proposed once, and ranges that restore nothing only where there are no others.
+    """
+    depth = scorer.pair.depth
     if scores is None:
-        return list(range(len(candidates))), np.full(len(candidates), np.nan)
-    layers = [row.recipe.layers for row in candidates]
-    assert all(layers)
-    spans = [span for span in layers if span is not None]
-    slack = 0.0
-    if scores.validity is not None:
-        tuned = next(row.recipe for row in beside if row.kind == "tuned")
-        slack = (1 - floor) * float(meter([tuned])[0].mean())
+        return _Proposal([*range(len(candidates))], np.full(len(candidates), np.nan), np.full(depth, np.nan))
+    spans = [span for row in candidates if (span := row.recipe.layers) is not None]
+    slack = 0.0 if scores.validity is None else (1 - floor) * float(scorer.validity_of_tuned().mean())
     total = scores.of_ranges(spans, slack)
     order = order_by(total, np.array([r.width for r in spans]), np.array([r.start for r in spans]))
-    hybrids = {meter.essence(candidates[i].recipe): int(i) for i in reversed(order)}  # of equals the first stays
-    hybrids.pop(Recipe.tuned(pair.depth), None)  # ranges that restore nothing
-    wanted = set(hybrids.values()) or {0}
-    first = [int(i) for i in order if int(i) in wanted]
-    return first[: proposals if method == "guided" else 1], total
+    first: dict[Recipe, int] = {}
+    for row in map(int, order):
+        first.setdefault(scorer.canonical(candidates[row].recipe), row)
+    first.pop(Recipe.tuned(depth), None)
+    return _Proposal([*first.values()][:limit] or [0], total, np.asarray(scores.gain, dtype=float))
 
 
-def _scores(
-    meter: Meter | None, rows: Sequence[Row], wanted: Sequence[int]
+def _measure(
+    scorer: Scorer | None, rows: Sequence[Row], wanted: Sequence[int]
 ) -> tuple[Float[ndarray, "row prompt"], Float[ndarray, "row prompt"]]:
-    """Validity and diversity of the wanted rows, NaN elsewhere; without prompts where there is no meter."""
-    count = 0 if meter is None else len(meter.queries)
+    """Validity and diversity of the wanted rows, NaN elsewhere; without prompts where there is no scorer."""
+    count = 0 if scorer is None else len(scorer.queries)
     validity, diversity = np.full((len(rows), count), np.nan), np.full((len(rows), count), np.nan)
-    if meter is not None and len(wanted):
-        validity[list(wanted)], diversity[list(wanted)] = meter([rows[i].recipe for i in wanted])
+    if scorer is not None and len(wanted):
+        validity[list(wanted)], diversity[list(wanted)] = scorer([rows[i].recipe for i in wanted])
     return validity, diversity
 
 
-def _plain_base(meter: Meter, whole: bool) -> dict[str, Any]:
-    """Base under plain prompts, where the ranking itself is under a chat template."""
-    task = meter.task
+def _base_on_plain_prompts(scorer: Scorer, *, whole: bool) -> dict[str, Any]:
+    """Scores of base under plain prompts, where the ranking itself is under a chat template."""
+    task = scorer.task
     if not isinstance(task, RenderedTask) or task.format == "plain":
         return {}
-    plain = CRCTask(task.items).render(meter.pair, "plain")
-    base = Recipe.base(meter.pair.depth, blocks_only=not whole)
-    validity, diversity = Meter(meter.pair, plain, meter.changed, meter.engine)([base])
+    plain = CRCTask(task.items).render(scorer.pair, "plain")
+    base = Recipe.base(scorer.pair.depth, blocks_only=not whole)
+    validity, diversity = Scorer(scorer.pair, plain, scorer.changed, scorer.engine)([base])
     return {"base_plain": {"validity": float(validity.mean()), "diversity": float(diversity.mean())}}
-
-
-def _categories(task: Any) -> tuple[str, ...]:
-    return task.categories if isinstance(task, RenderedTask) else ()
 
 
 def _folder(out: str | os.PathLike[str] | None, name: str) -> Path | None:

@@ -14,7 +14,8 @@ from numpy import ndarray
 from slr_probe.errors import TaskError
 from slr_probe.pair.prompts import Format
 from slr_probe.rank.candidates import references
-from slr_probe.rank.measure import Meter
+from slr_probe.rank.measure import Scorer
+from slr_probe.rank.order import best_allowed
 from slr_probe.rank.weights import changed_blocks
 from slr_probe.recipe import Recipe
 from slr_probe.sweep.settings import Measure, parse_bytes
@@ -81,13 +82,13 @@ class CRC:
         self.sampling = {"temperature": temperature, "min_p": min_p}
         self.engine: dict[str, Any] = {"memory": memory, "progress": progress, **self.sampling}
         self.notes: list[str] = []
-        self._meters: dict[str, Meter] = {}
+        self._scorers: dict[str, Scorer] = {}
 
-    def meter(self, split: str) -> Meter | None:
+    def scorer(self, split: str) -> Scorer | None:
         """Measures recipes on one split; None, with a note, where the tokenizer cannot ask the questions."""
         if self.task is None:
             return None
-        if split not in self._meters:
+        if split not in self._scorers:
             part = self.task.selection if split == "selection" else self.task.held_out
             if part is None:
                 return None
@@ -98,8 +99,8 @@ class CRC:
                 self.notes.append(f"nothing was measured on CRC: {error}")
                 return None
             kept = None if self.out is None else self.out / split
-            self._meters[split] = Meter(self.pair, rendered, changed_blocks(self.pair), self.engine, kept)
-        return self._meters[split]
+            self._scorers[split] = Scorer(self.pair, rendered, changed_blocks(self.pair), self.engine, kept)
+        return self._scorers[split]
 
     def best_soup(self, floor: float) -> Recipe | None:
         """The uniform interpolation with most diversity on the selection prompts among those that keep enough validity.
@@ -107,25 +108,23 @@ class CRC:
         The rule and the floor are those of the search for ranges, over the same 21 shares as `rank_layers`. Where none
         keeps `floor` times tuned's validity, the one that keeps most. Tuned itself (share 1) may win.
         """
-        meter = self.meter("selection")
-        if meter is None:
+        scorer = self.scorer("selection")
+        if scorer is None:
             return None
         rows, notes = references(self.pair, soups=True)
         self.notes += [note for note in notes if note not in self.notes]
         soups = [row.recipe for row in rows if row.kind == "soup"]
-        validity, diversity = (found.mean(axis=1) for found in meter([Recipe.tuned(self.pair.depth), *soups]))
-        kept = validity[1:] >= floor * validity[0] - 1e-9
-        best = int(np.argmax(np.where(kept, diversity[1:], -1.0)) if kept.any() else np.argmax(validity[1:]))
-        return soups[best]
+        validity, diversity = (found.mean(axis=1) for found in scorer([Recipe.tuned(self.pair.depth), *soups]))
+        return soups[best_allowed(diversity[1:], validity[1:], floor * validity[0])]
 
     def held_out(self, recipes: Mapping[str, Recipe]) -> CRCScores:
         """Scores of recipes on the held-out prompts, or on the selection prompts where there are no others."""
         split = "held_out" if self.task is not None and self.task.held_out is not None else "selection"
-        meter = self.meter(split)
-        if meter is None:
+        scorer = self.scorer(split)
+        if scorer is None:
             return CRCScores(notes=tuple(self.notes))
-        validity, diversity = meter(list(recipes.values()))
-        categories: Sequence[str] = getattr(meter.task, "categories", ())
+        validity, diversity = scorer(list(recipes.values()))
+        categories: Sequence[str] = getattr(scorer.task, "categories", ())
         return CRCScores(
             tuple(recipes), diversity, validity, tuple(categories), split.replace("_", "-"), tuple(self.notes)
         )

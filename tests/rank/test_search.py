@@ -9,10 +9,10 @@ from analyses.regret import roc_auc
 from slr_probe import LayerRange, ModelPair, Recipe, restored
 from slr_probe.errors import RankingError, SweepError, TaskError
 from slr_probe.rank import RangeRanking, rank_layers
-from slr_probe.rank import measure as meter_module
 from slr_probe.rank.attribution import first_order_effects
 from slr_probe.rank.candidates import controls
 from slr_probe.rank.collapse import entropy_collapse
+from slr_probe.rank.measure import Scorer
 from slr_probe.rank.weights import changed_blocks, relative_deltas
 from tests.rank.conftest import DEPTH, PLANTED
 from tests.tasks.exact import answer_distribution, next_token_logits
@@ -272,7 +272,7 @@ def test_a_killed_search_goes_on(pair, task, ranking, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "_run", no_more)
     done = {path.name for path in tmp_path.iterdir()}
     assert [sum(name.startswith(part) for name in done) for part in ("selection-", "held-out-")] == [2, 1]
-    found = meter_module.Meter(pair, task.selection.render(pair), frozenset(range(DEPTH)), {}, tmp_path / "selection")
+    found = Scorer(pair, task.selection.render(pair), frozenset(range(DEPTH)), {}, tmp_path / "selection")
     found(
         [Recipe.restore(layers, DEPTH) for layers in LayerRange.all(DEPTH)]
         + [ranking.recipes[i] for i in range(15, 39)]
@@ -372,8 +372,8 @@ def test_bad_numbers_are_refused_before_any_model_is_loaded(pair_of, arguments, 
 
 def test_a_tuned_model_without_any_valid_mass(pair, task, monkeypatch):
     recipes = []
-    measure = meter_module.Meter._measure
-    monkeypatch.setattr(meter_module.Meter, "_measure", lambda self, new: (recipes.extend(new), measure(self, new)))
+    measure = Scorer._measure
+    monkeypatch.setattr(Scorer, "_measure", lambda self, new: (recipes.extend(new), measure(self, new)))
     with pytest.raises(RankingError, match=r"tuned gives the valid answers of all 6 selection prompts no.*lower min_p"):
         rank_layers(pair, task, min_p=1.0)
     assert recipes == [Recipe.tuned(DEPTH)]  # and no range was swept

@@ -33,7 +33,7 @@ def test_soups_have_the_scores_of_the_ranking(pair, settings):
     rows = ranking.rows("soup")
     recipes = [Recipe.from_dict(ranking.recipe_data[i]) for i in rows]
     choice = CRC(pair, CHOICES, memory="1GB", **settings)
-    validity, diversity = choice.meter("selection")(recipes)
+    validity, diversity = choice.scorer("selection")(recipes)
     np.testing.assert_allclose(validity, ranking.validity[rows], rtol=1e-5)
     np.testing.assert_allclose(diversity, ranking.diversity[rows], rtol=1e-5)
     best = ranking.best_soup
