@@ -8,10 +8,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
 from slr_probe.errors import OutputError
-from slr_probe.files import disk_full
+from slr_probe.files import disk_full, reason
+from slr_probe.store import hold
 
 _PLAN = "slr_probe.plan.json"
 
@@ -35,14 +36,8 @@ def output_folder(out: Path, key: dict[str, Any], *, needed: int) -> Iterator[Pa
     _require_free(out)
     work = out.with_name(f".{out.name}.slr_probe-partial")
     missing = [parent for parent in work.parents if not parent.exists()]
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-        plan = open(work / _PLAN, "a+", encoding="utf-8")
-    except OSError as error:
-        _remove(work, missing)
-        raise OutputError(f"cannot create {out}: {error.strerror}") from error
-    with plan:
-        _lock(plan, work / _PLAN, out)
+    _make(work, missing, out)
+    with hold(work / _PLAN, out) as plan:
         try:
             _adopt(work, plan, json.dumps(key, sort_keys=True))
             _check_space(work, needed)
@@ -58,6 +53,17 @@ def output_folder(out: Path, key: dict[str, Any], *, needed: int) -> Iterator[Pa
             raise
 
 
+def _make(work: Path, missing: list[Path], out: Path) -> None:
+    """Make the working folder, or see that what stands there is one: it is emptied later."""
+    if work.is_symlink() or (work.is_dir() and any(work.iterdir()) and not (work / _PLAN).is_file()):
+        raise OutputError(f"{work} stands where the files of {out} are written first, and is not ours; remove it")
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        _remove(work, missing)
+        raise OutputError(f"cannot create {out}: {reason(error)}") from error
+
+
 def _require_free(out: Path) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(f"{out} exists and is not empty; give a new folder, or remove it first")
@@ -71,21 +77,7 @@ def _remove(work: Path, created: list[Path]) -> None:
                 folder.rmdir()
 
 
-def _lock(plan: TextIO, path: Path, out: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # no advisory locks on this system
-        return
-    try:
-        fcntl.flock(plan, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # The process that held the lock before may have renamed or removed the file that was opened here.
-        if not os.path.samestat(os.fstat(plan.fileno()), os.stat(path)):
-            raise BlockingIOError
-    except OSError as error:
-        raise OutputError(f"{out} is being written by another process; wait for it, or give another folder") from error
-
-
-def _adopt(work: Path, plan: TextIO, key: str) -> None:
+def _adopt(work: Path, plan: IO[str], key: str) -> None:
     """Keep finished files of a killed run of the same key; clear those of any other."""
     plan.seek(0)
     if plan.read() == key:

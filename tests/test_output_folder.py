@@ -126,7 +126,7 @@ def test_two_processes_cannot_write_one_folder(llama: Pair, tmp_path: Path) -> N
     out = tmp_path / "out"
     with hanging(llama, out, "after two shards") as work:
         before = snapshot(work)
-        with pytest.raises(OutputError, match="is being written by another process; wait for it, or give another"):
+        with pytest.raises(OutputError, match="is in use by another process; wait for it, or give another"):
             restore(*llama.folders, RECIPE, out)
         assert snapshot(work) == before
         assert not out.exists()
@@ -147,10 +147,38 @@ def test_a_lock_on_a_folder_that_is_gone_is_no_lock(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(fcntl, "flock", finish_first)
     with (
-        pytest.raises(OutputError, match="is being written by another process"),
+        pytest.raises(OutputError, match="is in use by another process"),
         output_folder(tmp_path / "out", {}, needed=0),
     ):
         raise AssertionError
+
+
+def test_a_link_in_place_of_the_working_folder_is_not_followed(llama: Pair, tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "weights").write_text("precious")
+    (tmp_path / ".out.slr_probe-partial").symlink_to("theirs")
+    with pytest.raises(OutputError, match="is not ours"):
+        restore(*llama.folders, RECIPE, tmp_path / "out")
+    assert (tmp_path / "theirs" / "weights").read_text() == "precious"
+
+
+def test_a_working_folder_without_our_plan_is_left_alone(llama: Pair, tmp_path: Path) -> None:
+    work = tmp_path / ".out.slr_probe-partial"
+    work.mkdir()
+    (work / "weights").write_text("precious")
+    with pytest.raises(OutputError, match="is not ours"):
+        restore(*llama.folders, RECIPE, tmp_path / "out")
+    assert [path.name for path in work.iterdir()] == ["weights"]
+
+
+def test_a_link_in_place_of_the_plan_is_not_followed(llama: Pair, tmp_path: Path) -> None:
+    work = tmp_path / ".out.slr_probe-partial"
+    work.mkdir()
+    (tmp_path / "precious").write_text("mine")
+    (work / "slr_probe.plan.json").symlink_to(tmp_path / "precious")
+    with pytest.raises(OutputError, match="cannot write"):
+        restore(*llama.folders, RECIPE, tmp_path / "out")
+    assert (tmp_path / "precious").read_text() == "mine"
 
 
 @pytest.mark.parametrize("content", ["file", ".hidden", "folder/"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -10,14 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from slr_probe.errors import OutputError, StudyError
-from slr_probe.files import write_json, write_text
+from slr_probe.errors import ResultError, StudyError
+from slr_probe.files import read_json, write_json, write_text
+from slr_probe.store import Store
 from slr_probe.study.stage import Stage
 
 RUN = "run.json"
 FORMAT = "slr_probe.study/1"
 _RECORD = "stage.json"
-_LOCK = ".lock"
 
 
 class Records:
@@ -33,10 +32,10 @@ class Records:
     def read(self, name: str) -> dict[str, Any] | None:
         """The record of a stage; None where it is not finished or its files are not what it wrote."""
         try:
-            record = json.loads((self.folder / name / _RECORD).read_text(encoding="utf-8"))
-            files = record["files"]
-            whole = all((self.folder / path).stat().st_size == size for path, size in files.items())
-        except (OSError, ValueError, KeyError, TypeError):
+            record: dict[str, Any] = read_json(self.folder / name / _RECORD)
+            sizes = record["files"]
+            whole = all((self.folder / path).stat().st_size == size for path, size in sizes.items())
+        except (ResultError, OSError, KeyError, TypeError, AttributeError):
             return None
         return record if whole else None
 
@@ -73,22 +72,7 @@ class Records:
         Raises:
             OutputError: It cannot be made or written into, or another process holds it.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = open(self.folder / _LOCK, "a", encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"cannot write into {self.folder}: {error.strerror or error}") from error
-        with lock as file:
-            try:
-                import fcntl
-            except ImportError:  # no advisory locks on this system
-                yield
-                return
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                message = f"{self.folder} is in use by another run; wait for it, or give another folder"
-                raise OutputError(message) from error
+        with _store(self.folder).locked():
             for left in self.folder.rglob(".*.partial"):  # of a run that was killed while it wrote a file
                 left.unlink(missing_ok=True)
             yield
@@ -104,22 +88,22 @@ def check_folder(folder: Path, pair: Mapping[str, str]) -> None:
     Raises:
         StudyError: It holds something else, or a study of another pair.
     """
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise StudyError(f"{folder} is a file; expected a folder, new or of an earlier run of the same pair")
-    if all(path.name in (_LOCK, "settings.toml") or path.name.endswith(".partial") for path in folder.iterdir()):
+    store = _store(folder)
+    store.refuse_foreign()
+    run = store.request()
+    if run is None:
         return
     try:
-        run = json.loads((folder / RUN).read_text(encoding="utf-8"))
         known = {role: run["pair"][role]["fingerprint"] for role in ("base", "tuned")}
         names = " and ".join(str(run["pair"][role]["source"]) for role in ("base", "tuned"))
-    except (OSError, ValueError, KeyError, TypeError):
-        raise StudyError(
-            f"{folder} is not empty and holds no run of slr-probe; give a new folder, or remove it first"
-        ) from None
+    except (KeyError, TypeError):
+        raise StudyError(f"{store.manifest} describes no run of slr-probe; give a new folder") from None
     if known != dict(pair):
         raise StudyError(f"{folder} holds the run of another pair ({names}, as they were then); give a new folder")
+
+
+def _store(folder: Path) -> Store:
+    return Store(folder, RUN, what="run of slr-probe", error=StudyError, beside=("settings.toml",))
 
 
 def _files(paths: list[Path]) -> Iterator[Path]:

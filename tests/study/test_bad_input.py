@@ -48,5 +48,5 @@ def test_a_folder_of_something_else_is_refused(tmp_path, own):
 
 
 def test_two_runs_do_not_share_a_folder(own):
-    with Records(own).locked(), pytest.raises(OutputError, match="in use by another run"):
+    with Records(own).locked(), pytest.raises(OutputError, match="in use by another process"):
         again(own)
