@@ -11,7 +11,7 @@ from typing import Any
 
 from slr_probe.errors import TaskError
 from slr_probe.files import read_jsonl
-from slr_probe.tasks.numbers import canonical_number
+from slr_probe.tasks.numbers import canonical_number, last_box
 from slr_probe.tasks.text import Item, TextTask
 
 Row = Mapping[str, Any]
@@ -47,20 +47,7 @@ def _gsm8k(row: Row) -> str | None:
 def _math(row: Row) -> str | None:
     if row.get("answer") is not None:
         return canonical_number(str(row["answer"]))
-    return canonical_number(_last_box(str(row.get("solution", ""))))
-
-
-def _last_box(solution: str) -> str:
-    r"""What stands in the last `\boxed{}`, whose braces may be nested."""
-    start = solution.rfind("\\boxed{")
-    if start < 0:
-        return ""
-    depth, first = 0, start + len("\\boxed{")
-    for place in range(first - 1, len(solution)):
-        depth += {"{": 1, "}": -1}.get(solution[place], 0)
-        if depth == 0:
-            return solution[first:place]
-    return ""
+    return canonical_number(last_box(str(row.get("solution", ""))) or "")
 
 
 _SETS = {

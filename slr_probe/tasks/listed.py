@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 
-from slr_probe.tasks.numbers import own_part
+from slr_probe.tasks.thinking import own_part
 
 Answers = tuple[tuple[str, ...], ...]
 

@@ -1,48 +1,66 @@
-"""The final number of a worked solution."""
+r"""The final number of a worked solution: one grammar, which reads a whole number expression or none.
+
+Written by hand. math-verify compares symbolic expressions (it brings SymPy, ANTLR and a parser of LaTeX, evaluates
+without a bound on size, and stops itself by a signal, which works in the main thread only); here an answer is one
+rational number, and its spelling must be the same for every way to write it.
+"""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from fractions import Fraction
 
-_DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?![\d,]*\d)|\d+)(?:\.\d+)?|\.\d+"
+from slr_probe.tasks.thinking import own_part
+
+_DIGITS = 100
+"""Longest number in digits, and largest power of ten, that is read; longer ones are no answer. Ours."""
+_GAP = r"[ \t]{0,3}"
+_PLAIN = r"(?:\d{1,3}(?:,\d{3}){1,33}(?!,?\d)|\d+)(?:\.\d+)?|\.\d+"
 _NUMBER = re.compile(
-    rf"(?:(?P<sign>-)\s?)?(?:[$€£](?P<inner>-)?)?"
-    rf"(?P<first>{_DIGITS})(?P<exponent>[eE][+-]?\d+(?!\w))?(?:/(?P<below>\d+)(?![\d/.]))?"
+    r"(?<![\^\d])(?:(?P<sign>-)\s?)?(?:[$€£](?P<inner>-)?)?"
+    rf"(?:(?P<whole>\d+)[ ](?P<above>\d+)/(?P<under>\d+)(?![\d/]|\.\d)"
+    rf"|(?P<first>{_PLAIN})(?P<exponent>[eE][+-]?\d+(?!\w))?(?P<below>(?:/\d+(?:\.\d+)?)*))"
 )
-_BOXED = re.compile(r"\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
+_INTEGER = r"\{?\s{0,3}([+-]?\d+)\s{0,3}\}?"
+_SCIENTIFIC = re.compile(rf"(?<![\d.])({_PLAIN}){_GAP}(?:\\times|\\cdot|[×·⋅*x]){_GAP}10{_GAP}\^{_GAP}{_INTEGER}")
+_POWER = re.compile(rf"(?<![\d.])(?:\(\s?(-?\d+(?:\.\d+)?)\s?\)|(\d+(?:\.\d+)?)){_GAP}\^{_GAP}{_INTEGER}")
+_UNIT_POWER = re.compile(rf"(?<=[A-Za-zµΩ°%)}}]){_GAP}\^{_GAP}{_INTEGER}")
+_UNIT_DIGIT = re.compile(r"\b((?:[kcdmn]?m|ft|in|yd|mi))[23]\b")
+_OPERAND = r"(?:\{\s{0,3}(-?)\s{0,3}(\d+(?:\.\d+)?)\s{0,3}\}|(\d))"
+_FRACTION = re.compile(rf"(\d?)\s{{0,3}}\\[dtc]?frac\s{{0,3}}{_OPERAND}\s{{0,3}}{_OPERAND}")
+_VULGAR = re.compile("(\\d?) ?([¼-¾⅐-⅞])")
+_SUPERSCRIPT = re.compile("[⁻⁺]?[⁰¹²³⁴-⁹]+")
+_WORDS = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|operatorname)\s{0,3}\{([^{}]*)\}")
+_SPACE = re.compile(r"\^\s?\{?\s?\\circ\s?\}?|\\(?:left|right|displaystyle|degree|q?quad)\b|\\[ ,;:>]")
+_MINUS = str.maketrans(dict.fromkeys("‐‑–−﹣－", "-"))
+_TOO_LARGE = " \\large "
+"""Put in the place of an expression that is not worked out, so that no part of it is read as a number."""
+
 _HASHES = re.compile(r"####[ \t]*([^\n]*)")
-_STATED = re.compile(r"\banswer\b\s*(?:is|are|was|=|:|\bof\b)+\s*(?=([^\n]*))", re.IGNORECASE)
+_STATED = re.compile(r"\banswer\b\s{0,3}(?:is|are|was|=|:|of\b)(?:\s{0,3}(?:=|:))?\s{0,9}", re.IGNORECASE)
 _SENTENCE = re.compile(r"[.!?;](?=\s|$)")
-_NEXT_TURN = re.compile(r"(?<=\S)\s*\n\s*(?:Question|Q|User|Human)\s*:")
-
-
-def own_part(text: str) -> str:
-    r"""The output up to where it goes on to ask itself another question, as base models do.
-
-    Examples:
-        >>> own_part("7\nQuestion: What is 2 + 2?\nAnswer: 4")
-        '7'
-    """
-    found = _NEXT_TURN.search(text)
-    return text[: found.start()] if found else text
+_LONGEST_STATEMENT, _LAST_STATEMENTS = 400, 50  # in characters; a model that repeats itself says "answer" for ever
+_UNIT = re.compile(r"(?:[ ]?[a-z%°/$€£][^ ]{0,30})?(?: [a-z(][^ ]{0,30}){0,3}[.!]?")
 
 
 def read_number(text: str) -> str | None:
     r"""The number that an output gives as its answer, in one spelling for each value; None if it names none.
 
-    The first of these rules that finds a number decides, and of several places the last one:
+    The first of these rules that finds an answer decides, and of several places the last one:
 
     1. `\boxed{42}`;
-    2. `#### 42` (GSM8K);
-    3. a statement: "the answer is 42", "Answer: 42". In the rest of its sentence the first number counts, or the first
-       after the last equals sign ("the answer is 4 + 3 = 7"). Sentences about a total or a result are no such
-       statement: worked steps have them on the way;
+    2. `#### 42` (GSM8K), with a unit at most: `#### Step 2` and `#### 2. Solve` are headings;
+    3. a statement: "the answer is 42", "Answer: 42". In the rest of its sentence the first number counts, or of an
+       equation its value ("the answer is 4 + 3 = 7", "the answer is 42 = 6 * 7"). Sentences about a total or a result
+       are no such statement: worked steps have them on the way;
     4. the last number of the output.
 
-    Read are digits with thousands commas, decimals, exponents, fractions (`3/4`, `\frac{3}{4}`), a sign, a currency
-    symbol before and any unit after. A minus after a digit or a bracket is an operator. Numbers in words are not read.
-    These rules are ours.
+    Read are digits with thousands commas, decimals, exponents (`1e5`, `3 \times 10^5`, `2^{10}`), fractions and mixed
+    numbers (`3/4`, `\frac{3}{4}`, `3 1/2`, `½`), a sign, a currency symbol before and any unit after, with its own
+    exponent (`12 cm^2`). A minus after a digit or a bracket is an operator. Numbers in words are not read. A box is
+    read whole or not at all: roots, products and pairs are no number, nor is anything of more than 100 digits. These
+    rules are ours.
 
     Args:
         text: Output of a model, without marked reasoning.
@@ -50,19 +68,22 @@ def read_number(text: str) -> str | None:
     Examples:
         >>> read_number("4 + 3 = 7. So the answer is $1,250.50 in all, for 3 people.")
         '1250.5'
-        >>> read_number("12 - 15 leaves \\boxed{-3}")
-        '-3'
+        >>> read_number("12 - 15 leaves \\boxed{-3}"), read_number("\\boxed{12\\text{ cm}^2}")
+        ('-3', '12')
         >>> read_number("No idea.") is None
         True
     """
-    plain = _without_markup(own_part(text))
-    for pattern in (_BOXED, _HASHES):
-        for found in reversed(pattern.findall(plain)):
-            numbers = _numbers(found)
-            if numbers:
-                return numbers[-1]
-    for found in reversed(_STATED.findall(plain)):
-        number = _stated(found)
+    own = own_part(text, answered=lambda part: any(map(str.isdigit, part)))
+    box = last_box(own)
+    if box is not None and any(map(str.isdigit, box)):
+        return _whole(_simplify(box))
+    plain = _simplify(own)
+    for line in reversed(_HASHES.findall(plain)):
+        number = _marked(line)
+        if number is not None:
+            return number
+    for match in reversed(list(_STATED.finditer(plain))[-_LAST_STATEMENTS:]):
+        number = _stated(plain[match.end() : match.end() + _LONGEST_STATEMENT].partition("\n")[0])
         if number is not None:
             return number
     numbers = _numbers(plain)
@@ -76,49 +97,23 @@ def canonical_number(text: str) -> str | None:
         >>> canonical_number("1,000.0"), canonical_number("$-2.50"), canonical_number("x + 1")
         ('1000', '-2.5', None)
     """
-    plain = _without_markup(text).strip().rstrip("%°. ")
-    found = _NUMBER.fullmatch(plain)
-    return spell_number(_value(found, plain)) if found else None
+    plain = _simplify(text).strip().rstrip("%°. ")
+    match = _NUMBER.fullmatch(plain)
+    return _spell(match, plain) if match else None
 
 
-def _without_markup(text: str) -> str:
-    text = re.sub(r"\\[dt]?frac\s*\{(\d+)\}\s*\{(\d+)\}", r"\1/\2", text)
-    text = text.replace("{,}", ",").replace("\\$", "$").replace("\\%", "%").replace("\\!", "")
-    return text.replace("**", "").replace("__", "").replace("−", "-")
-
-
-def _stated(rest: str) -> str | None:
-    sentence = _SENTENCE.split(rest, maxsplit=1)[0]
-    if "=" in sentence:
-        after = _numbers(sentence.rsplit("=", 1)[1])
-        if after:
-            return after[0]
-    numbers = _numbers(sentence)
-    return numbers[0] if numbers else None
-
-
-def _numbers(text: str) -> list[str]:
-    return [spell_number(_value(found, text)) for found in _NUMBER.finditer(text)]
-
-
-def _value(found: re.Match[str], text: str) -> Fraction:
-    value = Fraction(found["first"].replace(",", "") + (found["exponent"] or ""))
-    below = int(found["below"]) if found["below"] else 1
-    value = value / below if below else value
-    return -value if _negative(found, text) else value
-
-
-def _negative(found: re.Match[str], text: str) -> bool:
-    """Whether the minus is a sign: it touches the number, and nothing stands before it that it could subtract from."""
-    if found["inner"]:
-        return True
-    if not found["sign"] or text[found.end("sign")].isspace():
-        return False
-    before = text[: found.start("sign")]
-    if before[-1:].isalnum() or before[-1:] in (")", "]", "}", "/", "."):
-        return False
-    operand = before.rstrip(" ")[-1:]
-    return not (operand.isdigit() or operand == ")")
+def last_box(text: str) -> str | None:
+    r"""What the last `\boxed{}` holds, whose braces may be nested; None where there is no (closed) box."""
+    start = text.rfind("\\boxed")
+    first = text.find("{", start) + 1 if start >= 0 else 0
+    if not first or text[start + len("\\boxed") : first - 1].strip():
+        return None
+    depth = 0
+    for place in range(first - 1, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[place], 0)
+        if depth == 0:
+            return text[first:place]
+    return None
 
 
 def spell_number(value: Fraction) -> str:
@@ -140,3 +135,112 @@ def spell_number(value: Fraction) -> str:
         return f"{value.numerator}/{value.denominator}"
     digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
     return f"{'-' if value < 0 else ''}{digits[:-places]}.{digits[-places:]}"
+
+
+def _simplify(text: str) -> str:
+    """The text without markup, its fractions as `a/b` and its powers worked out."""
+    text = text.translate(_MINUS).replace("⁄", "/")
+    text = re.sub(r"(?<=\d)\*\*(?=\d)", "^", text).replace("**", "").replace("__", "")
+    text = re.sub("(?<=\\d)(?:\\\\,|[\u00a0\u202f\u2009])(?=\\d{3}(?!\\d))", ",", text)
+    for mark, plain in (("{,}", ","), ("\\$", "$"), ("\\%", "%"), ("\\!", ""), ("~", " ")):
+        text = text.replace(mark, plain)
+    text = _SPACE.sub(" ", _WORDS.sub(r"\1", text))
+    text = _VULGAR.sub(_vulgar, _FRACTION.sub(_fraction, text))
+    text = _SUPERSCRIPT.sub(lambda match: "^" + unicodedata.normalize("NFKC", match[0]).replace("−", "-"), text)
+    text = _SCIENTIFIC.sub(lambda match: _scaled(match[1], match[2]), text)
+    text = _POWER.sub(lambda match: _power(match[1] or match[2], match[3]), text)
+    return _UNIT_DIGIT.sub(r"\1", _UNIT_POWER.sub("", text))
+
+
+def _fraction(match: re.Match[str]) -> str:
+    before, minus, above, digit, other_minus, below, other_digit = match.groups()
+    sign = "-" if bool(minus) != bool(other_minus) else ""
+    return f"{before}{' ' if before else ''}{sign}{above or digit}/{below or other_digit}"
+
+
+def _vulgar(match: re.Match[str]) -> str:
+    fraction = unicodedata.normalize("NFKC", match[2]).replace("⁄", "/")
+    return f"{match[1]} {fraction}" if match[1] else fraction
+
+
+def _scaled(factor: str, exponent: str) -> str:
+    if len(factor) > _DIGITS or len(exponent) > 4 or abs(int(exponent)) > _DIGITS:
+        return _TOO_LARGE
+    return spell_number(Fraction(factor.replace(",", "")) * Fraction(10) ** int(exponent))
+
+
+def _power(base: str, exponent: str) -> str:
+    if len(exponent) > 4 or len(base) * abs(int(exponent)) > _DIGITS or (int(exponent) < 0 and not Fraction(base)):
+        return _TOO_LARGE
+    return spell_number(Fraction(base) ** int(exponent))
+
+
+def _whole(text: str) -> str | None:
+    """The number of a text that holds one number, perhaps as the value of an equation, and no other mathematics."""
+    if "=" in text:
+        return _equation(text)
+    numbers = _numbers(text)
+    return numbers[0] if len(numbers) == 1 and "\\" not in text else None
+
+
+def _marked(line: str) -> str | None:
+    """The number of a line after `####`, if that is a number with a unit at most."""
+    line = re.sub(r"^(?:final )?answer:?\s|^the answer is\s", "", line.strip(), flags=re.IGNORECASE)
+    match = _NUMBER.match(line)
+    return _spell(match, line) if match and _UNIT.fullmatch(line, match.end()) else None
+
+
+def _stated(rest: str) -> str | None:
+    sentence = _SENTENCE.split(re.sub(r"^-\s+(?=[\d.$€£])", "-", rest), maxsplit=1)[0]
+    if "=" in sentence:
+        return _equation(sentence)
+    numbers = _numbers(sentence)
+    return numbers[0] if numbers else None
+
+
+def _equation(text: str) -> str | None:
+    """The value of an equation: its single number before "=", if a sum or product follows; else what follows."""
+    before, after = _numbers(text.partition("=")[0]), _numbers(text.rpartition("=")[2])
+    if not after or (len(before) == 1 and len(after) > 1):
+        return before[0] if before else None
+    return after[0]
+
+
+def _numbers(text: str) -> list[str | None]:
+    """Every number of the text in its one spelling, None for one that is too large."""
+    return [_spell(match, text) for match in _NUMBER.finditer(text)]
+
+
+def _spell(match: re.Match[str], text: str) -> str | None:
+    value = _value(match)
+    if value is None:
+        return None
+    return spell_number(-value if _negative(match, text) else value)
+
+
+def _value(match: re.Match[str]) -> Fraction | None:
+    exponent = match["exponent"] or ""
+    if len(match[0]) > _DIGITS or (exponent and abs(int(exponent[1:])) > _DIGITS):
+        return None
+    if match["whole"]:
+        part = Fraction(int(match["above"]), int(match["under"]) or 1)
+        return int(match["whole"]) + part
+    first = Fraction(match["first"].replace(",", "") + exponent)
+    parts = [Fraction(part) for part in match["below"].split("/")[1:]]
+    if len(parts) > 1:  # a date
+        return parts[-1]
+    return first / parts[0] if parts and parts[0] else first
+
+
+def _negative(match: re.Match[str], text: str) -> bool:
+    """Whether the minus is a sign: it touches the number, and nothing stands before it that it could subtract from."""
+    if match["inner"]:
+        return True
+    if not match["sign"] or text[match.end("sign")].isspace():
+        return False
+    start = match.start("sign")
+    before = text[max(0, start - 20) : start]
+    if before[-1:].isalnum() or before[-1:] in (")", "]", "}", "/", "."):
+        return False
+    operand = before.rstrip(" ")[-1:]
+    return not (operand.isdigit() or operand == ")")

@@ -1,10 +1,57 @@
-"""Take the reasoning that a model marks as such out of its output."""
+"""What in an output is the reply: without the reasoning that is marked as such, and without a made-up next turn."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Callable
 
 from slr_probe.errors import TaskError
 
 THINK = ("<think>", "</think>")
+_NEXT_TURN = re.compile(
+    r"(?:[#*_>-]+ ?)*(?:(?:next |new )?(?:question|problem|exercise|task|instruction|q)(?: ?\d{1,4})?[*_]*[:.)]"
+    r"|(?:user|human)[*_]*:)"
+    r"|#+ ?(?:question|problem|exercise|task|instruction|user|human)\b"
+    r"|<\|?(?:user|im_start|start_header_id|endoftext|eot_id|im_end|end|turn)\|?>|<start_of_turn>|</?s>|\[INST\]",
+    re.IGNORECASE,
+)
+"""How a line begins on which a model goes on to ask itself the next question. The list is ours."""
+_LEAD_IN = re.compile(
+    r"\W*(?:sure|of course|certainly|absolutely|definitely|ok|okay|yes|great|alright|all right|got it|no problem|"
+    r"here(?: is|'s| are)|let(?: me|'s| us)|i(?: will|'ll|'d| would| can)|happy to|thank|good question|"
+    r"(?:the )?(?:solution|reply|response|answer)\W*$)",
+    re.IGNORECASE,
+)
+
+
+def is_lead_in(text: str) -> bool:
+    """Whether a text only announces an answer, as "Sure!" and "Here is the solution." do."""
+    return not text.strip() or (len(text) < 200 and _LEAD_IN.match(text) is not None)
+
+
+def own_part(text: str, answered: Callable[[str], bool] = lambda part: not is_lead_in(part)) -> str:
+    r"""The output up to where it goes on to ask itself another question, as base models do.
+
+    A question that is restated before any answer is given belongs to the reply.
+
+    Args:
+        text: Output of a model.
+        answered: Whether the part before a question, or between two, holds an answer.
+
+    Examples:
+        >>> own_part("7\nQuestion: What is 2 + 2?\nAnswer: 4")
+        '7'
+        >>> own_part("Sure!\nQ: What is 6 x 7?\nA: 42")
+        'Sure!\nQ: What is 6 x 7?\nA: 42'
+    """
+    start = place = 0  # start: of what was said since the last question
+    for line in text.splitlines(keepends=True):
+        asks = _NEXT_TURN.match(line.lstrip()) is not None
+        if asks and answered(text[start:place]):
+            return text[:place].rstrip()
+        place += len(line)
+        start = place if asks else start
+    return text
 
 
 def strip_thinking(text: str, tags: tuple[str, str] = THINK) -> str:

@@ -63,6 +63,69 @@ CASES = {
         ("1/0", "1"),
         ("€99", "99"),
     ],
+    "unit": [
+        (r"\boxed{12\text{ cm}^2}", "12"),
+        (r"\boxed{250\ \mathrm{cm}^{3}}", "250"),
+        (r"\boxed{90^\circ}", "90"),
+        (r"\boxed{5\;\text{m/s}}", "5"),
+        ("The plot has 12 m².", "12"),
+        ("So 40 km2", "40"),
+        ("It falls at 9.81 m/s^2.", "9.81"),
+    ],
+    "fraction": [
+        ("She ate 3/4.", "0.75"),
+        ("#### 3/4.", "0.75"),
+        ("It is 1/2, or half.", "0.5"),
+        (r"\boxed{\frac34}", "0.75"),
+        (r"\boxed{-\dfrac{ 3 }{ 4 }}", "-0.75"),
+        (r"\boxed{\frac{-3}{4}}", "-0.75"),
+        (r"\boxed{\frac{3}{-4}}", "-0.75"),
+        (r"\boxed{3\frac{1}{2}}", "3.5"),
+        ("The answer is 3 1/2 cups.", "3.5"),
+        ("3½", "3.5"),
+        ("So ½ remains", "0.5"),
+        ("due on 1/2/2020", "2020"),
+    ],
+    "power": [
+        (r"\boxed{3 \times 10^5}", "300000"),
+        (r"\boxed{2.5\times10^{3}}", "2500"),
+        (r"\boxed{4 \cdot 10^{-2}}", "0.04"),
+        ("The answer is 5.0 × 10^2.", "500"),
+        ("10⁶ bacteria", "1000000"),
+        (r"\boxed{2^{10}}", "1024"),
+        ("2**10", "1024"),
+        (r"\boxed{(-2)^3}", "-8"),
+    ],
+    "minus": [(f"The answer is {minus}5.", "-5") for minus in "-‐‑–−﹣－"] + [(r"\boxed{\text{-}5}", "-5")],
+    "heading": [
+        ("#### Step 1\n5 + 4\n#### Step 2\nThe final answer is 9.", "9"),
+        ("#### 1. Understand\nSell.\n#### 2. Solve\n9 * 2 = 18", "18"),
+        ("#### 18 dollars", "18"),
+        ("#### Answer: 18", "18"),
+    ],
+    "equation": [
+        ("The answer is 42 = 6 * 7.", "42"),
+        ("The answer is $40 = 4 x $10", "40"),
+        ("The answer is x = 5.", "5"),
+        (r"\boxed{6 \times 7 = 42}", "42"),
+    ],
+    "turn": [
+        ("Here is the solution.\n\nQuestion: How many?\nAnswer: 42", "42"),
+        ("#### 18\n\nQuestion 2: A cat?\nAnswer: 5\n#### 5", "18"),
+        ("#### 18\n<|user|>\nA cat?\n#### 5", "18"),
+        ("The answer is 18.\n\n### Question\nA cat?\n### Answer\nThe answer is 5.", "18"),
+    ],
+    "whole or none": [
+        (r"\boxed{2\sqrt{3}}", None),
+        (r"\boxed{2\pi}", None),
+        (r"\boxed{(3, 4)}", None),
+        (r"\boxed{x \geq 5}", None),
+        ("That is 1e5000.", None),
+        ("That is 1e200000000.", None),
+        ("That is 9^999999999.", None),
+        (r"\boxed{3 \times 10^{999999999}}", None),
+        ("The answer is 0." + "3" * 5000, None),
+    ],
     "none": [("", None), ("seven", None), ("I do not know.", None), ("The answer is x.", None)],
 }
 
@@ -96,3 +159,38 @@ def test_decimals_and_thousands_are_read_as_python_writes_them():
 @pytest.mark.parametrize("text", ["x", "", "3 apples", "1 + 2", "two", "3, 4"])
 def test_what_is_not_one_number_has_no_canonical_form(text):
     assert canonical_number(text) is None
+
+
+ENDLESS = [
+    "\n",
+    " ",
+    "7",
+    "1,",
+    ",111",
+    "$ ",
+    "- ",
+    "answer is ",
+    "\\boxed{",
+    "\\frac{1",
+    "#### ",
+    "#### 5a",
+    "(1^",
+    "1/",
+    "½",
+    "{",
+]
+
+
+@pytest.mark.parametrize("piece", ENDLESS)
+def test_endless_outputs_are_read_in_one_pass(piece):
+    """Were the time to grow with the square of the length, each would take minutes."""
+    read_number("The answer is 7. " + piece * (200_000 // len(piece)))
+
+
+def test_any_text_has_an_answer_of_one_spelling_or_none():
+    rng = random.Random(0)
+    pieces = [*ENDLESS, "12", ".5", "^2", "10^", "e9", "/3", "}", "\\text{ cm}", "Question: ", "=", "×", "⁻³", "x"]
+    for _ in range(2000):
+        text = "".join(rng.choices(pieces, k=rng.randrange(1, 12)))
+        number = read_number(text)
+        assert number is None or canonical_number(number) == number, text

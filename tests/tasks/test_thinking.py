@@ -2,6 +2,7 @@ import pytest
 
 from slr_probe.errors import TaskError
 from slr_probe.tasks import strip_thinking
+from slr_probe.tasks.thinking import own_part
 
 
 @pytest.mark.parametrize(
@@ -29,3 +30,24 @@ def test_thinking_tags_are_configurable():
     for tags in (("", "x"), ("x", "x")):
         with pytest.raises(TaskError, match="two different texts"):
             strip_thinking("a", tags)
+
+
+HEADINGS = ["Question:", "Q:", "Q2:", "Question 2:", "**Question:**", "### Question", "## Problem 3.", "Problem: "]
+MARKERS = ["Instruction:", "User:", "Human:", "<|user|>", "<|im_start|>user", "<start_of_turn>user", "[INST]"]
+
+
+@pytest.mark.parametrize("heading", [*HEADINGS, *MARKERS])
+def test_what_follows_a_made_up_question_is_not_the_reply(heading):
+    assert own_part(f"Pluto\n\n{heading} Name a planet.\nMars") == "Pluto"
+
+
+@pytest.mark.parametrize("lead_in", ["", "Sure!", "Of course.", "Here is the solution.\n", "**Solution**"])
+def test_a_question_that_is_restated_belongs_to_the_reply(lead_in):
+    text = f"{lead_in}\nQuestion: Name a planet.\nAnswer: Mars"
+    assert own_part(text) == text
+    assert own_part(f"{text}\nQuestion: Name a star.\nAnswer: Sun") == text
+
+
+@pytest.mark.parametrize("text", ["Quit: no.", "Questions remain:\nnone", "The user: me", "1. Q and A", "a\n> b\n- c"])
+def test_ordinary_lines_are_no_question(text):
+    assert own_part(f"Pluto\n{text}") == f"Pluto\n{text}"
