@@ -13,9 +13,11 @@ from slr_probe.errors import LineageError
 from slr_probe.generation import Outputs, read_outputs
 from slr_probe.lineage.result import Lineage
 from slr_probe.scoring.folder import Folder
+from slr_probe.scoring.inputs import Tags
+from slr_probe.scoring.measures import Scores
 from slr_probe.scoring.metrics import metric as describe
 from slr_probe.scoring.metrics import ordered
-from slr_probe.scoring.scoring import Scorers, Scores, Tags
+from slr_probe.scoring.scoring import Scorers
 from slr_probe.tasks.text import TextTask
 from slr_probe.tasks.thinking import THINK
 

@@ -13,8 +13,10 @@ from slr_probe.lineage.scores import assemble, read_stages, same_prompts
 from slr_probe.pair import ModelPair
 from slr_probe.pair.prompts import PLAIN_BASE
 from slr_probe.scoring.folder import Folder
+from slr_probe.scoring.inputs import Tags
+from slr_probe.scoring.measures import Scores
 from slr_probe.scoring.record import record_scorers, record_tasks, versions
-from slr_probe.scoring.scoring import Scorers, Scores, Tags
+from slr_probe.scoring.scoring import Scorers
 from slr_probe.scoring.tasks import read_size, read_tasks, resize
 from slr_probe.tasks.thinking import THINK
 

@@ -64,38 +64,52 @@ def compare(
         resamples: Bootstrap resamples.
         seed: Seed of the bootstrap and of the sign flips.
     """
-    shape = values.shape[:-1]
-    numbers = {name: np.full(shape, np.nan) for name in ("m", "ml", "mh", "d", "dl", "dh", "effect", "p")}
-    count, pairs = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
     options: dict[str, Any] = {"level": level, "resamples": resamples, "seed": seed}
+    shape = values.shape[:-1]
+    mean, difference = _undefined(shape, level), _undefined(shape, level)
+    effect, p = np.full((2, *shape), np.nan)
+    count, pairs = np.zeros((2, *shape), dtype=np.int64)
     for task, labels in enumerate(kinds):
-        part = values[task, :, :, : len(labels)]
         for metric in range(shape[2]):
             at = (task, slice(None), metric)
-            rows = part[:, metric]
-            count[at] = np.isfinite(rows).sum(axis=1)
-            found = interval_where_defined(rows, labels, **options)
-            numbers["m"][at], numbers["ml"][at], numbers["mh"][at] = found.estimate, found.low, found.high
+            rows = values[task, :, metric, : len(labels)]
             moved = rows - rows[reference]
             moved[reference] = np.nan
-            pairs[at] = np.isfinite(moved).sum(axis=1)
-            found = interval_where_defined(moved, labels, **options)
-            numbers["d"][at], numbers["dl"][at], numbers["dh"][at] = found.estimate, found.low, found.high
-            for members, used in defined_alike(moved):
-                if used.sum() >= 2:
-                    numbers["effect"][task, members, metric] = paired_effect(moved[np.ix_(members, used)])
-                    numbers["p"][task, members, metric] = sign_flip_test(moved[np.ix_(members, used)], seed=seed)
-    adjusted, tests = np.full(shape, np.nan), np.zeros(shape, dtype=np.int64)
+            count[at], pairs[at] = np.isfinite(rows).sum(axis=1), np.isfinite(moved).sum(axis=1)
+            _put(mean, at, interval_where_defined(rows, labels, **options))
+            _put(difference, at, interval_where_defined(moved, labels, **options))
+            effect[at], p[at] = _tests(moved, seed)
+    adjusted, tests = _adjust(p, primary)
+    return Comparisons(mean, count, difference, pairs, effect, p, adjusted, tests)
+
+
+def _tests(
+    moved: Float[ndarray, "model prompt"], seed: int
+) -> tuple[Float[ndarray, " model"], Float[ndarray, " model"]]:
+    """Effect size and p-value of each model's differences; NaN below 2 prompts."""
+    effect, p = np.full((2, len(moved)), np.nan)
+    for members, used in defined_alike(moved):
+        if used.sum() >= 2:
+            rows = moved[np.ix_(members, used)]
+            effect[members], p[members] = paired_effect(rows), sign_flip_test(rows, seed=seed)
+    return effect, p
+
+
+def _adjust(
+    p: Float[ndarray, "task model metric"], primary: Bool[ndarray, "task model metric"]
+) -> tuple[Float[ndarray, "task model metric"], Int[ndarray, "task model metric"]]:
+    """P-values adjusted within the primary family and within the rest, and how many tests each family has."""
+    adjusted, tests = np.full(p.shape, np.nan), np.zeros(p.shape, dtype=np.int64)
     for family in (primary, ~primary):
-        adjusted[family] = holm(numbers["p"][family])
-        tests[family] = int(np.isfinite(numbers["p"][family]).sum())
-    return Comparisons(
-        mean=Interval(numbers["m"], numbers["ml"], numbers["mh"], level),
-        count=count,
-        difference=Interval(numbers["d"], numbers["dl"], numbers["dh"], level),
-        pairs=pairs,
-        effect=numbers["effect"],
-        p=numbers["p"],
-        adjusted=adjusted,
-        tests=tests,
-    )
+        adjusted[family] = holm(p[family])
+        tests[family] = int(np.isfinite(p[family]).sum())
+    return adjusted, tests
+
+
+def _undefined(shape: tuple[int, ...], level: float) -> Interval:
+    estimate, low, high = np.full((3, *shape), np.nan)
+    return Interval(estimate, low, high, level)
+
+
+def _put(whole: Interval, at: Any, part: Interval) -> None:
+    whole.estimate[at], whole.low[at], whole.high[at] = part.estimate, part.low, part.high

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.errors import SlrProbeError
-from slr_probe.stats.interval import Interval, mean_interval
+from slr_probe.stats.interval import Interval, interval_where_all_defined
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,13 +100,9 @@ def decompose(
     both = np.isfinite(whole) & np.isfinite(correct)
     used = np.asarray(both.all(axis=0))
     whole, correct = whole[:, used], correct[:, used]
-    options: dict[str, Any] = {"level": level, "resamples": resamples, "seed": seed}
 
     def interval(values: Float[ndarray, "model prompt"]) -> Interval:
-        if values.shape[1] >= 2:
-            return mean_interval(values, **options)
-        mean = values[:, 0] if values.shape[1] else np.full(len(values), np.nan)
-        return Interval(mean, np.full(len(values), np.nan), np.full(len(values), np.nan), level)
+        return interval_where_all_defined(values, level=level, resamples=resamples, seed=seed)
 
     variety = whole - correct
     return Decomposition(

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slr_probe.files import safe_name, save_figure, write_json, write_npz, write_text
-from slr_probe.scoring.scoring import Questions, Scorers, Scores
+from slr_probe.scoring.inputs import ScoringInputs
+from slr_probe.scoring.measures import Scores
+from slr_probe.scoring.scoring import Scorers
 from slr_probe.store import Store, find_part
 
 if TYPE_CHECKING:
@@ -79,21 +81,21 @@ class Folder:
             scorers: The models that score.
             place: Name of the task and of the model, for the files.
         """
-        found: Scores = {}
-        asked: Questions | None = None
+        scores: Scores = {}
+        inputs: ScoringInputs | None = None
         for group, measure in scorers.groups.items():
             key = scorers.key(group, task, outputs)
             file = self._part(place, group, key)
             kept = None if file is None else find_part(file, _SCORES)
             if kept is not None:
-                found |= kept[0]
+                scores |= kept[0]
                 continue
-            asked = asked or Questions.of(task, outputs, scorers.tags)
-            new = measure(asked)
+            inputs = inputs or ScoringInputs.of(task, outputs, scorers.tags)
+            new = measure(inputs)
             if file is not None and not np.nansum(new.get("judge_missing", 0)):
                 write_npz(file, _SCORES, new, {"model": outputs.model, "group": group})
-            found |= new
-        return found
+            scores |= new
+        return scores
 
     def _part(self, place: str, group: str, key: str | None) -> Path | None:
         """File of the scores of one group; None where they cannot be kept."""

@@ -11,9 +11,10 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.recipe import Recipe
+from slr_probe.scoring.measures import Scores
 from slr_probe.scoring.metrics import ordered, primary_metrics
 from slr_probe.scoring.record import record_scorers, record_tasks, versions
-from slr_probe.scoring.scoring import Scorers, Scores
+from slr_probe.scoring.scoring import Scorers
 from slr_probe.tasks.text import TextTask
 from slr_probe.validation.crc import CRCScores
 from slr_probe.validation.methods import Method

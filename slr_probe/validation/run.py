@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from slr_probe.pair.prompts import PLAIN_BASE
 from slr_probe.recipe import Recipe
 from slr_probe.scoring.folder import HYBRIDS, SWEEPS, Folder
-from slr_probe.scoring.scoring import Scorers, Tags, distinct_curve
+from slr_probe.scoring.inputs import Tags
+from slr_probe.scoring.scoring import Scorers, distinct_curve
 from slr_probe.scoring.tasks import check_seed, check_unit, read_format, read_sampling, read_size, read_tasks, resize
 from slr_probe.tasks.thinking import THINK
 from slr_probe.validation.assemble import Found, Study, assemble, settings_of

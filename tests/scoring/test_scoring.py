@@ -85,11 +85,12 @@ def test_models_that_score(qa):
     def judge(prompt, text):
         return None if text == "Pluto" else float(len(prompt))
 
-    found = score_outputs(
-        qa, outputs_of(TEXTS, task=qa), vocabulary=None, embedder=embedder, judge=judge,
-        entailment=SimpleNamespace(matrix=lambda texts: np.ones((len(texts), len(texts)))),
-        fluency=lambda prompts, texts: [float(len(text)) if text != "Pluto" else math.nan for text in texts],
-    )  # fmt: skip
+    def fluency(prompts, texts):
+        return [float(len(text)) if text != "Pluto" else math.nan for text in texts]
+
+    entailment = SimpleNamespace(matrix=lambda texts: np.ones((len(texts), len(texts))))
+    models = {"embedder": embedder, "entailment": entailment, "fluency": fluency, "judge": judge}
+    found = score_outputs(qa, outputs_of(TEXTS, task=qa), vocabulary=None, **models)
     assert sorted(asked) == sorted(vectors)  # each text once
     # Cosines of the six pairs: 0, 1, -1, 0, 0, -1.
     np.testing.assert_allclose(found["embedding_distance"], [1 + 1 / 6, 0], atol=1e-9)

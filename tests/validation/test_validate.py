@@ -107,7 +107,7 @@ OPTIONS = {"crc": False, "baselines": "none", "resamples": 100}
 def test_nothing_is_generated_or_scored_twice(pair, tmp_path, monkeypatch):
     first = validate(pair, "1:2", WRITE, out=tmp_path / "one", **OPTIONS)
     before = (tmp_path / "one" / "report.npz").read_bytes()
-    monkeypatch.setattr(scoring, "_text", lambda *_: pytest.fail("scored again"))
+    monkeypatch.setattr("slr_probe.scoring.measures.measure_text", lambda *_: pytest.fail("scored again"))
     monkeypatch.setattr("slr_probe.generation.run._write", lambda *_: pytest.fail("generated again"))
     again = validate(pair, "1:2", WRITE, out=tmp_path / "one", **OPTIONS)
     np.testing.assert_array_equal(first.values, again.values)
@@ -150,7 +150,7 @@ def test_same_seed_same_report_and_a_kill_changes_nothing(pair, tmp_path, monkey
 
 def test_a_model_that_scores_is_added_without_scoring_the_rest_again(pair, tmp_path, monkeypatch):
     validate(pair, "1:2", WRITE, out=tmp_path / "one", **OPTIONS)
-    monkeypatch.setattr(scoring, "_text", lambda *_: pytest.fail("scored again"))
+    monkeypatch.setattr("slr_probe.scoring.measures.measure_text", lambda *_: pytest.fail("scored again"))
 
     def length(texts):
         return np.array([[1.0, len(text)] for text in texts])
