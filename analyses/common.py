@@ -17,10 +17,10 @@ from transformers.utils import logging
 from slr_probe import ModelPair, SlrProbeError, __version__
 from slr_probe.files import digest, save_figure, write_json, write_text
 from slr_probe.study import Settings, run_study
-from slr_probe.study.folder import Findings
+from slr_probe.study.folder import RUN, Findings
 from slr_probe.study.provenance import describe_pair, versions
 from slr_probe.study.records import check_folder
-from slr_probe.study.toml import read_value
+from slr_probe.study.toml import read_change
 
 BASE, TUNED = "organism:base", "organism:dpo"
 WIDTH = 7.0
@@ -80,7 +80,7 @@ class Analysis:
     def study(self, *stages: str) -> Findings:
         """The study, after running those of the stages that were not done with these settings."""
         for stage in ("inspect", *stages):
-            run = _read(self.folder / "run.json")
+            run = _read(self.folder / RUN)
             same = run.get("settings") == json.loads(json.dumps(self.settings.to_dict()))
             if not same or run["stages"].get(stage, {}).get("status") not in ("done", "skipped"):
                 run_study(self.args.base, self.args.tuned, self.folder, self.settings, only=stage, say=print)
@@ -115,16 +115,12 @@ class Analysis:
         print(f"{folder / name}.pdf, .png, .csv: {shows}")
 
     def _settings(self) -> Settings:
-        args, run = self.args, _read(self.folder / "run.json")
+        args, run = self.args, _read(self.folder / RUN)
         if args.results and run and not args.quick and not args.changes:
             return Settings.from_dict(run["settings"])
         found = Settings.preset("quick") if args.quick else Settings().override(SETTINGS)
         for change in args.changes:
-            name, equals, value = change.partition("=")
-            table, _, key = name.partition(".")
-            if not equals or not key:
-                raise SlrProbeError(f"--set {change!r} is not TABLE.KEY=VALUE, such as rank.prompts=5")
-            found = found.override({table: {key: read_value(value)}})
+            found = found.override(read_change(change))
         return found
 
 

@@ -1,4 +1,4 @@
-"""`Findings`: what the stages of a study saved, read when it is asked for."""
+"""A study's folder: the name of each file in it, and `Findings`, which reads what the stages saved."""
 
 from __future__ import annotations
 
@@ -17,7 +17,25 @@ if TYPE_CHECKING:
     from slr_probe.probes.patching.result import PatchingResult
     from slr_probe.probes.weights.result import WeightDelta
     from slr_probe.rank.ranking import RangeRanking
+    from slr_probe.result import R
     from slr_probe.validation.result import ValidationReport
+
+RUN = "run.json"
+SETTINGS = "settings.toml"
+REPORT = "report.html"
+HYBRID = "hybrid"
+
+# In the folder of the stage that writes it; a result without its suffixes (npz, csv, pdf, png).
+PAIR = "pair.json"
+WEIGHT_DELTA = "weight_delta"
+LOGIT_LENS = "lens"
+ACTIVATION_PATCHING = "patching"
+RANKING = "ranking"
+SWEEPS = ".sweeps"
+LAYER_MASK = "mask"
+CHOICE = "choice.json"
+VERIFIED = "verify.json"
+VALIDATION = "report"
 
 
 class Findings:
@@ -33,9 +51,9 @@ class Findings:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         try:
-            self.run: dict[str, Any] = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+            self.run: dict[str, Any] = json.loads((self.folder / RUN).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise StudyError(f"{folder} holds no run of slr-probe (run.json: {error})") from error
+            raise StudyError(f"{folder} holds no run of slr-probe ({RUN}: {error})") from error
 
     def stage(self, name: str) -> dict[str, Any] | None:
         """The record of a stage that is done; None for one that was skipped, failed, or not asked for."""
@@ -45,71 +63,71 @@ class Findings:
     @cached_property
     def pair(self) -> dict[str, Any]:
         """What `inspect` said; empty where it was not run."""
-        return self._json("inspect", "pair.json") or {}
+        return self._json("inspect", PAIR) or {}
 
     @cached_property
     def delta(self) -> WeightDelta | None:
         """Weight change."""
         from slr_probe.probes.weights.result import WeightDelta
 
-        return WeightDelta.load(self.folder / "delta" / "weight_delta.npz") if self.stage("delta") else None
+        return self._result(WeightDelta, "delta", WEIGHT_DELTA)
 
     @cached_property
     def lens(self) -> LayerTrace | None:
         """Logit lens."""
         from slr_probe.probes.lens.result import LayerTrace
 
-        return LayerTrace.load(self.folder / "lens" / "lens.npz") if self.stage("lens") else None
+        return self._result(LayerTrace, "lens", LOGIT_LENS)
 
     @cached_property
     def patching(self) -> PatchingResult | None:
         """Cross-model activation patching."""
         from slr_probe.probes.patching.result import PatchingResult
 
-        return PatchingResult.load(self.folder / "patching" / "patching.npz") if self.stage("patching") else None
+        return self._result(PatchingResult, "patching", ACTIVATION_PATCHING)
 
     @cached_property
     def ranking(self) -> RangeRanking | None:
         """Every range, scored."""
         from slr_probe.rank.ranking import RangeRanking
 
-        return RangeRanking.load(self.folder / "rank" / "ranking.npz") if self.stage("rank") else None
+        return self._result(RangeRanking, "rank", RANKING)
 
     @cached_property
     def mask(self) -> LayerMask | None:
         """The learned mask."""
         from slr_probe.probes.mask.result import LayerMask
 
-        return LayerMask.load(self.folder / "mask" / "mask.npz") if self.stage("mask") else None
+        return self._result(LayerMask, "mask", LAYER_MASK)
 
     @cached_property
     def validation(self) -> ValidationReport | None:
         """What the hybrid writes, against tuned and baselines."""
         from slr_probe.validation.result import ValidationReport
 
-        return ValidationReport.load(self.folder / "validate" / "report.npz") if self.stage("validate") else None
+        return self._result(ValidationReport, "validate", VALIDATION)
 
     @cached_property
     def verified(self) -> dict[str, Any] | None:
         """What `verify` counted."""
-        found: dict[str, Any] | None = self._json("verify", "verify.json")
+        found: dict[str, Any] | None = self._json("verify", VERIFIED)
         return found
 
     @property
     def settings(self) -> str:
         """The study's settings as TOML, which `slr-probe run --settings` reads."""
-        file = self.folder / "settings.toml"
+        file = self.folder / SETTINGS
         return file.read_text(encoding="utf-8") if file.is_file() else ""
 
     @property
     def report(self) -> Path:
         """Where the report is."""
-        return self.folder / "report.html"
+        return self.folder / REPORT
 
     @property
     def hybrid(self) -> Path | None:
         """Folder of the hybrid; None where none was built."""
-        return self.folder / "hybrid" if self.stage("restore") else None
+        return self.folder / HYBRID if self.stage("restore") else None
 
     def choice(self, named: str | None = None) -> Choice:
         """The range to restore, or why there is none.
@@ -131,6 +149,9 @@ class Findings:
         for name, record in self.run.get("stages", {}).items():
             lines.append(f"  {name:<10}{record.get('summary') or record.get('status')}")
         return "\n".join(lines)
+
+    def _result(self, kind: type[R], stage: str, name: str) -> R | None:
+        return kind.load(self.folder / stage / f"{name}.npz") if self.stage(stage) else None
 
     def _json(self, stage: str, name: str) -> Any:
         return json.loads((self.folder / stage / name).read_text(encoding="utf-8")) if self.stage(stage) else None

@@ -12,9 +12,9 @@ from typing import Any
 from slr_probe.errors import ResultError, StudyError
 from slr_probe.files import read_json, write_json, write_text
 from slr_probe.store import Store
+from slr_probe.study.folder import RUN, SETTINGS
 from slr_probe.study.stage import Stage
 
-RUN = "run.json"
 FORMAT = "slr_probe.study/1"
 _RECORD = "stage.json"
 
@@ -103,7 +103,7 @@ def check_folder(folder: Path, pair: Mapping[str, str]) -> None:
 
 
 def _store(folder: Path) -> Store:
-    return Store(folder, RUN, what="run of slr-probe", error=StudyError, beside=("settings.toml",))
+    return Store(folder, RUN, what="run of slr-probe", error=StudyError, beside=(SETTINGS,))
 
 
 def _files(paths: list[Path]) -> Iterator[Path]:

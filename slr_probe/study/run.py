@@ -8,21 +8,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from slr_probe.errors import SlrProbeError, StudyError
 from slr_probe.files import digest, write_json, write_text
 from slr_probe.study.context import Context
+from slr_probe.study.folder import RUN, SETTINGS, Findings
 from slr_probe.study.provenance import describe_pair, machine, versions
-from slr_probe.study.records import FORMAT, RUN, Records, check_folder
+from slr_probe.study.records import FORMAT, Records, check_folder
 from slr_probe.study.settings import Settings
 from slr_probe.study.stage import Skipped, Stage
 from slr_probe.study.stages import STAGES, check_settings
 from slr_probe.study.toml import write_toml
 from slr_probe.version import __version__
-
-if TYPE_CHECKING:
-    from slr_probe.study.folder import Findings
 
 Say = Callable[[str], None]
 
@@ -72,8 +70,8 @@ def run_study(
         >>> study.choice().layers  # doctest: +SKIP
         LayerRange('3:9')
     """
-    context = Context(base, tuned, Path(out).expanduser(), settings or Settings(), device, download,
-                      trust_remote_code, progress)  # fmt: skip
+    folder, settings = Path(out).expanduser(), settings or Settings()
+    context = Context(base, tuned, folder, settings, device, download, trust_remote_code, progress)
     stages = tuple(stage for stage in STAGES if stage.asked(context.settings))
     _check_names(stages, only, start)
     pair = describe_pair(context.pair)
@@ -175,7 +173,7 @@ class _Study:
             "machine": machine(context.pair),
             "stages": {name: record for name, record in stages.items() if record} | (extra or {}),
         }
-        write_text(context.folder / "settings.toml", write_toml(context.settings.to_dict()))
+        write_text(context.folder / SETTINGS, write_toml(context.settings.to_dict()))
         write_json(context.folder / RUN, data)
 
 

@@ -45,13 +45,13 @@ def check_settings(context: Context) -> None:
     read_task(settings.rank.task)
     parse_bytes(settings.common.memory)
     Measure(settings.rank.temperature, settings.rank.min_p)
-    asked = settings.validate
-    if asked.enabled:
-        read_tasks(context.pair, asked.families)
-        read_size("full", asked.prompts or None, asked.samples or None, asked.max_tokens or None)
-        check_baselines(asked.baselines, BASELINES)
-        check_unit("validate.temperatures", asked.temperatures, 0, 100)
-        Sampling(temperature=asked.temperature, min_p=asked.min_p)
+    text = settings.validate
+    if text.enabled:
+        read_tasks(context.pair, text.families)
+        read_size("full", text.prompts or None, text.samples or None, text.max_tokens or None)
+        check_baselines(text.baselines, BASELINES)
+        check_unit("validate.temperatures", text.temperatures, 0, 100)
+        Sampling(temperature=text.temperature, min_p=text.min_p)
     if settings.restore.layers:
         context.pair.recipe(settings.restore.layers)
     if settings.patching.window > depth:

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 from slr_probe.errors import StudyError
 from slr_probe.files import write_json
+from slr_probe.study.folder import CHOICE, HYBRID, VERIFIED
 from slr_probe.study.stage import Skipped, Stage
 
 if TYPE_CHECKING:
     from slr_probe.study.context import Context
-
-HYBRID = "hybrid"
-"""Folder of the hybrid checkpoint inside the study's folder."""
 
 
 def restore(context: Context, home: Path) -> str:
@@ -23,13 +21,12 @@ def restore(context: Context, home: Path) -> str:
 
     choice = context.found.choice(context.settings.restore.layers)
     layers = None if choice.layers is None else str(choice.layers)
-    write_json(home / "choice.json", {"layers": layers, "why": choice.why})
+    write_json(home / CHOICE, {"layers": layers, "why": choice.why})
     if layers is None:
         raise Skipped(choice.why)
-    folder = restore_on_disk(
-        context.pair.base_side.label, context.pair.tuned_side.label, layers, context.folder / HYBRID,
-        progress=context.progress, **context.options,
-    )  # fmt: skip
+    base, tuned = context.pair.base_side.label, context.pair.tuned_side.label
+    hybrid = context.folder / HYBRID
+    folder = restore_on_disk(base, tuned, layers, hybrid, progress=context.progress, **context.options)
     size = sum(file.stat().st_size for file in folder.iterdir())
     return f"{HYBRID}/: blocks {layers} set back to base, {size / (1 << 20):,.1f} MiB"
 
@@ -49,7 +46,7 @@ def verify(context: Context, home: Path) -> str:
         progress=context.progress,
         **context.options,
     )
-    write_json(home / "verify.json", {"ok": report.ok, "counts": report.counts, "problems": list(report.problems)})
+    write_json(home / VERIFIED, {"ok": report.ok, "counts": report.counts, "problems": list(report.problems)})
     if not report.ok:
         raise StudyError(f"the hybrid is not what its recipe says: {report.problems[0]}")
     parts = ", ".join(f"{count} from {origin}" for origin, count in report.counts.items())

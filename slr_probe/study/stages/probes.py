@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slr_probe.files import write_json
+from slr_probe.study.folder import ACTIVATION_PATCHING, LOGIT_LENS, PAIR, WEIGHT_DELTA
 from slr_probe.study.settings import Settings
 from slr_probe.study.stage import Stage
 from slr_probe.study.stages.prompts import choose, chosen_format, task_key
@@ -22,7 +23,7 @@ def inspect(context: Context, home: Path) -> str:
     pair = context.pair
     table, headline = pair.to_dataframe(), repr(pair).splitlines()[0].removeprefix("ModelPair: ")
     write_json(
-        home / "pair.json",
+        home / PAIR,
         {
             "base": str(pair.base_side),
             "tuned": str(pair.tuned_side),
@@ -41,9 +42,8 @@ def delta(context: Context, home: Path) -> str:
     """Measure the change of every weight matrix."""
     from slr_probe.probes.weights.measure import weight_delta
 
-    found = weight_delta(context.pair, spectral=context.settings.delta.spectral,  # type: ignore[arg-type]
-                         progress=context.progress)  # fmt: skip
-    save(found, home, "weight_delta")
+    found = weight_delta(context.pair, spectral=context.settings.delta.spectral, progress=context.progress)
+    save(found, home, WEIGHT_DELTA)
     change = found.to_dataframe(by="block").set_index("block")["relative"]
     return f"relative change of blocks {change.min():.3g} to {change.max():.3g}, largest in block {change.idxmax()}"
 
@@ -53,10 +53,8 @@ def lens(context: Context, home: Path) -> str:
     from slr_probe.probes.lens.lens import logit_lens
 
     task = choose(context, context.settings.lens.prompts, selection_only=True)
-    common = context.settings.common
-    found = logit_lens(context.pair, task, format=chosen_format(context), confidence=common.level, seed=common.seed,
-                       progress=context.progress)  # fmt: skip
-    save(found, home, "lens")
+    found = logit_lens(context.pair, task, **_shared(context))
+    save(found, home, LOGIT_LENS)
     collapse = found.collapse()
     at = int(np.nanargmax(collapse.estimate))
     return (
@@ -69,15 +67,18 @@ def patching(context: Context, home: Path) -> str:
     """Patch activations both ways."""
     from slr_probe.probes.patching.patch import patch_activations
 
-    asked, common = context.settings.patching, context.settings.common
+    settings = context.settings.patching
     found = patch_activations(
-        context.pair, choose(context, asked.prompts, selection_only=True),
-        components=asked.components, window=asked.window, positions=asked.positions,  # type: ignore[arg-type]
-        controls=asked.controls, format=chosen_format(context), confidence=common.level, seed=common.seed,
-        progress=context.progress,
-    )  # fmt: skip
-    save(found, home, "patching")
-    component = asked.components[0]
+        context.pair,
+        choose(context, settings.prompts, selection_only=True),
+        components=settings.components,
+        window=settings.window,
+        positions=settings.positions,
+        controls=settings.controls,
+        **_shared(context),
+    )
+    save(found, home, ACTIVATION_PATCHING)
+    component = settings.components[0]
     effect = found.effect(found.main_metric, "base->tuned", component)
     at = int(np.nanargmax(effect.estimate))
     return (
@@ -86,7 +87,14 @@ def patching(context: Context, home: Path) -> str:
     )
 
 
-def _asked(settings: Settings, **more: Any) -> dict[str, Any]:
+def _shared(context: Context) -> dict[str, Any]:
+    """What both probes of activations take."""
+    common = context.settings.common
+    options = {"format": chosen_format(context), "confidence": common.level, "seed": common.seed}
+    return {**options, "progress": context.progress}
+
+
+def _follows(settings: Settings, **more: Any) -> dict[str, Any]:
     common = settings.common
     shared = {"dtype": common.dtype, "format": common.format, "level": common.level, "seed": common.seed}
     return {"common": shared, "task": task_key(settings.rank.task), **more}
@@ -105,7 +113,7 @@ LENS = Stage(
     "lens",
     "where entropy collapses over depth",
     (),
-    lambda settings: _asked(settings, lens=settings.to_dict()["lens"]),
+    lambda settings: _follows(settings, lens=settings.to_dict()["lens"]),
     lens,
     asked=lambda settings: settings.lens.enabled,
 )
@@ -113,7 +121,7 @@ PATCHING = Stage(
     "patching",
     "which blocks' activations cause it",
     (),
-    lambda settings: _asked(settings, patching=settings.to_dict()["patching"]),
+    lambda settings: _follows(settings, patching=settings.to_dict()["patching"]),
     patching,
     asked=lambda settings: settings.patching.enabled,
 )

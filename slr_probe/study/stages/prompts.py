@@ -28,8 +28,7 @@ def task_key(path: str) -> str:
 
 def chosen_format(context: Context) -> Format | None:
     """The prompt format that the settings name; None for the pair's default."""
-    named: Format | None = context.settings.common.format or None  # type: ignore[assignment]
-    return named
+    return context.settings.common.format or None
 
 
 def choose(context: Context, per_category: int, *, selection_only: bool = False) -> CRCTask:

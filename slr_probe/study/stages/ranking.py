@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.files import write_json
+from slr_probe.study.folder import LAYER_MASK, RANKING, SWEEPS
 from slr_probe.study.settings import Settings
 from slr_probe.study.stage import Stage
 from slr_probe.study.stages.prompts import choose, chosen_format, task_key
@@ -20,16 +21,26 @@ def rank(context: Context, home: Path) -> str:
     """Score every range exactly and choose."""
     from slr_probe.rank import rank_layers
 
-    asked, common = context.settings.rank, context.settings.common
-    sweeps = home / ".sweeps"  # a killed run goes on from here
+    settings, common = context.settings.rank, context.settings.common
+    sweeps = home / SWEEPS  # a killed run goes on from here
     found = rank_layers(
-        context.pair, choose(context, asked.prompts), "sweep", asked.floor, held_out=asked.held_out,
-        soups=asked.soups, format=chosen_format(context), temperature=asked.temperature, min_p=asked.min_p,
-        level=common.level, resamples=asked.resamples, seed=common.seed, memory=common.memory, out=sweeps,
+        context.pair,
+        choose(context, settings.prompts),
+        floor=settings.floor,
+        held_out=settings.held_out,
+        soups=settings.soups,
+        format=chosen_format(context),
+        temperature=settings.temperature,
+        min_p=settings.min_p,
+        level=common.level,
+        resamples=settings.resamples,
+        seed=common.seed,
+        memory=common.memory,
+        out=sweeps,
         progress=context.progress,
-    )  # fmt: skip
-    write_json(home / "ranking.json", found.to_dict())
-    save(found, home, "ranking")
+    )
+    write_json(home / f"{RANKING}.json", found.to_dict())
+    save(found, home, RANKING)
     shutil.rmtree(sweeps, ignore_errors=True)
     best, tuned = int(found.order[0]), found.tuned
     scores = (
@@ -46,11 +57,10 @@ def mask(context: Context, home: Path) -> str:
     """Learn which layers matter to the tuned behaviour."""
     from slr_probe.probes.mask.learn import learn_layer_mask
 
-    found = learn_layer_mask(
-        context.pair, steps=context.settings.mask.steps, seed=context.settings.common.seed,
-        format=chosen_format(context), progress=context.progress,
-    )  # fmt: skip
-    save(found, home, "mask")
+    steps, seed = context.settings.mask.steps, context.settings.common.seed
+    format, progress = chosen_format(context), context.progress
+    found = learn_layer_mask(context.pair, steps=steps, seed=seed, format=format, progress=progress)
+    save(found, home, LAYER_MASK)
     gamma = found.blocks()
     return f"gamma of blocks {gamma.min():.2f} to {gamma.max():.2f}, least needed: block {int(gamma.argmin())}"
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from slr_probe.study.folder import REPORT
 from slr_probe.study.stage import Stage
 
 if TYPE_CHECKING:
     from slr_probe.study.context import Context
-
-REPORT = "report.html"
 
 
 def report(context: Context, home: Path) -> str:

@@ -21,20 +21,20 @@ def validate(context: Context, home: Path) -> str:
     choice = context.found.choice()
     if choice.layers is None:
         raise Skipped("no hybrid was built")
-    asked, common, rank = context.settings.validate, context.settings.common, context.settings.rank
+    settings, common, rank = context.settings.validate, context.settings.common, context.settings.rank
     report = run_validation(
         context.pair,
         choice.layers,
-        asked.families,
-        prompts=asked.prompts or None,
-        samples=asked.samples or None,
-        max_tokens=asked.max_tokens or None,
-        sampling=Sampling(temperature=asked.temperature, min_p=asked.min_p, seed=common.seed),
+        settings.families,
+        prompts=settings.prompts or None,
+        samples=settings.samples or None,
+        max_tokens=settings.max_tokens or None,
+        sampling=Sampling(temperature=settings.temperature, min_p=settings.min_p, seed=common.seed),
         format=chosen_format(context),
-        baselines=asked.baselines,
-        temperatures=asked.temperatures,
+        baselines=settings.baselines,
+        temperatures=settings.temperatures,
         floor=rank.floor,
-        embedder=_embedder(asked.embedder),
+        embedder=_embedder(settings.embedder),
         crc=choose(context, rank.prompts),
         crc_temperature=rank.temperature,
         crc_min_p=rank.min_p,
@@ -44,9 +44,9 @@ def validate(context: Context, home: Path) -> str:
         seed=common.seed,
         progress=context.progress,
     )
-    sizes = ", ".join(f"{task} {len(ids)} x {k}" for task, ids, k in
-                      zip(report.tasks, report.prompt_ids, report.samples, strict=True))  # fmt: skip
-    return f"{len(report.models)} models on {sizes} outputs"
+    sizes = zip(report.tasks, report.prompt_ids, report.samples, strict=True)
+    shown = ", ".join(f"{task} {len(ids)} x {samples}" for task, ids, samples in sizes)
+    return f"{len(report.models)} models on {shown} outputs"
 
 
 def _embedder(name: str) -> Any:
