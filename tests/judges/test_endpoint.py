@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import threading
 import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -30,8 +33,10 @@ class Server:
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 outer.requests.append((self.path, body, dict(self.headers)))
-                status, data = answer(len(outer.requests), body)
+                status, data, *headers = answer(len(outer.requests), body)
                 self.send_response(status)
+                for header in headers:
+                    self.send_header(*header)
                 self.end_headers()
                 self.wfile.write(data if isinstance(data, bytes) else reply(data))
 
@@ -174,12 +179,70 @@ def test_down(serve, monkeypatch):
     monkeypatch.undo()
 
 
-@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
 def test_wrong_key_or_model_is_an_error_at_once(serve, status):
     server = serve(lambda count, body: (status, b"no such model"))
     with pytest.raises(JudgeError, match=f"answers {status} for model 'tiny': no such model"):
         judge(server)("p", "t")
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirection_is_not_followed_and_the_key_stays(serve, status):
+    other = serve(lambda count, body: (200, "9"))
+    server = serve(lambda count, body: (status, b"", ("Location", f"{other.url}/chat/completions")))
+    with pytest.raises(JudgeError, match="which is not followed: give the address itself"):
+        judge(server, key="secret")("p", "t")
+    assert len(server.requests) == 1
+    assert other.requests == []
+
+
+def test_as_long_as_the_server_says_is_waited_and_is_no_attempt(serve, monkeypatch):
+    pauses = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    headers = [("Retry-After", "7"), ("Retry-After", soon), ("Retry-After", "2")]
+    server = serve(lambda count, body: (429, b"", headers[count - 1]) if count < 4 else (200, "8"))
+    one = judge(server, attempts=1)
+    assert one("p", "t") == 8.0
+    assert pauses[0] == 7
+    assert 25 < pauses[1] <= 30
+    assert pauses[2] == 2
+    assert one.failures == {"asked to wait": 3}
+
+
+def test_nobody_waits_for_ever(serve, monkeypatch):
+    pauses = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    server = serve(lambda count, body: (429, b"later", ("Retry-After", "40")))
+    one = judge(server, attempts=1, longest_wait=100)
+    assert [one("p", str(i)) for i in range(6)] == [None] * 6  # a server that answers is not out of reach
+    assert pauses == [40, 40] * 6
+    assert one.last_failure == "status 429: later"
+
+
+def test_a_field_that_the_server_refuses_can_be_left_out(serve):
+    server = serve(lambda count, body: (400, b"no max_tokens") if "max_tokens" in body else (200, "8"))
+    with pytest.raises(JudgeError, match="no max_tokens"):
+        judge(server)("p", "t")
+    assert judge(server, extra={"max_tokens": None, "max_completion_tokens": 9})("p", "t") == 8.0
+    assert "max_tokens" not in server.requests[-1][1]
+
+
+def test_a_password_in_the_address_is_sent_and_never_recorded(serve):
+    server = serve(lambda count, body: (200, "8"))
+    one = EndpointJudge(server.url.replace("//", "//me:s%40cret@"), "tiny")
+    assert one("p", "t") == 8.0
+    assert server.requests[0][2]["Authorization"] == "Basic " + base64.b64encode(b"me:s@cret").decode()
+    assert "cret" not in json.dumps(one.describe()) + repr(one) + one.name + one.url
+    with pytest.raises(JudgeError) as error:
+        EndpointJudge("ftp://me:secret@host", "tiny")
+    assert "secret" not in str(error.value)
+
+
+def test_parts_of_a_message_are_one_reply(serve):
+    parts = [{"type": "thinking", "thinking": "7?"}, {"type": "text", "text": "8"}, {"type": "text", "text": "/10"}]
+    assert judge(serve(lambda count, body: (200, reply(parts))))("p", "t") == 8.0
 
 
 def test_many_at_a_time(serve):
@@ -200,6 +263,7 @@ def test_many_at_a_time(serve):
     ("text", "grade"),
     [
         *[("7", 7.0), (" 10\n", 10.0), ("8.5", 8.5), ("8/10", 8.0), ("3 out of 10", 3.0), ("9.", 9.0), ("1", 1.0)],
+        *[("**8**", 8.0), ("<think>7?</think>\n\n8", 8.0), ("<think></think>8/10", 8.0), ("<think>8", None)],
         *[(text, None) for text in ("0", "10.5", "-3", "7 or 8", "Score: 7", "seven", "", "7/100", "1e1", "NaN")],
     ],
 )
