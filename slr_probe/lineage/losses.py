@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
+from slr_probe.defaults import LEVEL, RESAMPLES
 from slr_probe.stats.grouped import mean_of_ratios_interval
 from slr_probe.stats.interval import Interval, ratio_interval
 
@@ -44,8 +45,8 @@ def changes(
     parents: Sequence[int],
     kinds: Sequence[Sequence[str]],
     *,
-    level: float = 0.95,
-    resamples: int = 2000,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Change:
     """Stage losses of one metric per task, then their mean over tasks (arXiv 2604.16027).

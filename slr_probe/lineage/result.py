@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from slr_probe.defaults import LEVEL, RESAMPLES
 from slr_probe.errors import LineageError
 from slr_probe.lineage.losses import Change, changes
 from slr_probe.result import Result, limits, records
@@ -66,8 +67,8 @@ class Lineage(Result):
     entropy: Float[ndarray, "stage block prompt"] = field(default_factory=lambda: np.zeros((0, 0, 0)))
     entropy_base: Float[ndarray, "stage block prompt"] = field(default_factory=lambda: np.zeros((0, 0, 0)))
     lens_categories: tuple[str, ...] = ()
-    level: float = 0.95
-    resamples: int = 2000
+    level: float = LEVEL
+    resamples: int = RESAMPLES
     seed: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from slr_probe.defaults import LEVEL, RESAMPLES
 from slr_probe.errors import LineageError
 from slr_probe.generation import Outputs, read_outputs
 from slr_probe.lineage.result import Lineage
@@ -87,8 +88,8 @@ def lineage_from_outputs(
     fluency: Any = None,
     judge: Any = None,
     tags: Tags = (THINK,),
-    level: float = 0.95,
-    resamples: int = 2000,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Lineage:
     """A lineage from saved outputs; no model is needed unless one is given to score them.

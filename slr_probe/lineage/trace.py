@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from slr_probe.defaults import LEVEL, LINEAGE_TEMPERATURE, LINEAGE_TOP_P, RESAMPLES
 from slr_probe.lineage.depth import Depth
 from slr_probe.lineage.result import Lineage
 from slr_probe.lineage.scores import assemble, read_stages, same_prompts
@@ -56,8 +57,8 @@ def trace_lineage(
     trust_remote_code: bool = False,
     batch_tokens: int | None = None,
     backend: str = "hf",
-    level: float = 0.95,
-    resamples: int = 2000,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     progress: bool | None = None,
 ) -> Lineage:
@@ -117,7 +118,7 @@ def trace_lineage(
         parents=parents,
         pairs=pairs,
         tasks=[resize(task, size, seed) for task in read_tasks(pairs[0], tasks)],
-        sampling=sampling or Sampling(temperature=0.6, top_p=0.95, seed=seed),
+        sampling=sampling or Sampling(temperature=LINEAGE_TEMPERATURE, top_p=LINEAGE_TOP_P, seed=seed),
         scorers=Scorers(len(pairs[0].tokenizer), embedder, entailment, fluency, judge, tags),
         base=PLAIN_BASE if plain_base else "base",
         options={"batch_tokens": batch_tokens, "backend": backend, "progress": progress},

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
+from slr_probe.defaults import LEVEL, RESAMPLES
 from slr_probe.layers import LayerRange
 from slr_probe.rank.order import EQUAL, best_allowed, front, order_by
 from slr_probe.recipe import Recipe
@@ -67,8 +68,8 @@ class RangeScores(Result):
     floor: float
     categories: tuple[str, ...] = ()
     held_categories: tuple[str, ...] = ()
-    level: float = 0.95
-    resamples: int = 2000
+    level: float = LEVEL
+    resamples: int = RESAMPLES
     seed: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

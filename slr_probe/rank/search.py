@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from slr_probe.defaults import FLOOR, LEVEL, MEMORY, RESAMPLES
 from slr_probe.pair.prompts import Format
 from slr_probe.rank.candidates import Row, controls, ranges, references
 from slr_probe.rank.check import check_engine, check_floor, check_method, check_numbers, check_tuned
@@ -35,7 +36,7 @@ def rank_layers(
     pair: ModelPair,
     task: Any = None,
     method: str = "sweep",
-    floor: float = 0.9,
+    floor: float = FLOOR,
     *,
     scorer: str = "attribution",
     proposals: int = 32,
@@ -44,10 +45,10 @@ def rank_layers(
     format: Format | None = None,
     temperature: float = 1.0,
     min_p: float = 0.0,
-    level: float = 0.95,
-    resamples: int = 2000,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
     seed: int = 0,
-    memory: str | int = "4GB",
+    memory: str | int = MEMORY,
     stream: bool | None = None,
     dtype: Any = None,
     out: str | os.PathLike[str] | None = None,

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
+from slr_probe.defaults import LEVEL, RESAMPLES
 from slr_probe.stats.compare import holm, paired_effect, sign_flip_test
 from slr_probe.stats.interval import Interval, defined_alike, interval_where_defined
 
@@ -45,8 +46,8 @@ def compare(
     primary: Bool[ndarray, "task model metric"],
     kinds: Sequence[Sequence[str]],
     *,
-    level: float = 0.95,
-    resamples: int = 2000,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Comparisons:
     """Compare every model with the reference, paired by prompt.

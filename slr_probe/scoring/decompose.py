@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from slr_probe.defaults import LEVEL, RESAMPLES
 from slr_probe.errors import SlrProbeError
 from slr_probe.stats.interval import Interval, interval_where_all_defined
 
@@ -70,8 +71,8 @@ class Decomposition:
 def decompose(
     scores: Mapping[str, tuple[Float[ndarray, " prompt"], Float[ndarray, " prompt"]]],
     *,
-    level: float = 0.95,
-    resamples: int = 2000,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Decomposition:
     """Split the diversity of models into variety of errors and spread among correct outputs.

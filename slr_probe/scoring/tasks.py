@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from slr_probe.defaults import MIN_P
 from slr_probe.errors import ValidationError
 from slr_probe.pair.prompts import Format
 from slr_probe.tasks.text import TextTask
@@ -116,7 +117,7 @@ def read_sampling(sampling: Sampling | None, seed: int) -> Sampling:
     """How outputs are drawn: what was given, else temperature 1 and min-p 0.1 as in arXiv 2602.06665."""
     from slr_probe.generation import Sampling
 
-    return sampling or Sampling(temperature=1.0, min_p=0.1, seed=seed)
+    return sampling or Sampling(temperature=1.0, min_p=MIN_P, seed=seed)
 
 
 def check_seed(seed: int) -> None:

@@ -14,12 +14,14 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from slr_probe.defaults import RESAMPLES
+
 _FEWEST_IN_STRATUM = 4
 _CHUNK = 4_000_000  # numbers of one temporary array: 32 MB
 
 
 def resample_counts(
-    n: int, resamples: int = 2000, seed: int = 0, strata: Any = None
+    n: int, resamples: int = RESAMPLES, seed: int = 0, strata: Any = None
 ) -> Int[ndarray, "resample prompt"]:
     """How often each of `n` prompts is drawn in each resample; every row sums to `n`.
 
@@ -60,7 +62,7 @@ def winner_share(
     floor: float,
     *,
     priority: Float[ndarray, " candidate"] | None = None,
-    resamples: int = 2000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     strata: Any = None,
     tolerance: float = 1e-9,

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from slr_probe.defaults import LEVEL, RESAMPLES
 from slr_probe.stats.bootstrap import (
     bca_levels,
     drawn_together,
@@ -23,8 +24,8 @@ def mean_of_ratios_interval(
     values: Sequence[Float[ndarray, "condition prompt"]],
     references: Sequence[Float[ndarray, " prompt"]],
     *,
-    level: float = 0.95,
-    resamples: int = 2000,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     strata: Sequence[Any] | None = None,
 ) -> Interval:

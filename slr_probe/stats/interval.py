@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
+from slr_probe.defaults import LEVEL, RESAMPLES
 from slr_probe.stats.bootstrap import (
     bca_levels,
     drawn_together,
@@ -49,8 +50,8 @@ class Interval:
 def mean_interval(
     values: Float[ndarray, "*condition prompt"],
     *,
-    level: float = 0.95,
-    resamples: int = 2000,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     strata: Any = None,
     method: Method = "bca",
@@ -89,8 +90,8 @@ def ratio_interval(
     values: Float[ndarray, "*condition prompt"],
     reference: Float[ndarray, " prompt"],
     *,
-    level: float = 0.95,
-    resamples: int = 2000,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     strata: Any = None,
     method: Method = "bca",
@@ -129,7 +130,7 @@ def interval_where_defined(values: Float[ndarray, "row prompt"], kinds: Sequence
         strata = [kind for kind, keep in zip(kinds, used, strict=True) if keep]
         found = mean_interval(rows, strata=strata, **options)
         mean[members], low[members], high[members] = found.estimate, found.low, found.high
-    return Interval(mean, low, high, options.get("level", 0.95))
+    return Interval(mean, low, high, options.get("level", LEVEL))
 
 
 def interval_where_all_defined(
@@ -148,7 +149,7 @@ def interval_where_all_defined(
         return mean_interval(values[:, used], strata=strata, **options)
     nothing = np.full(len(values), np.nan)
     mean = values[:, used].mean(axis=1) if used.any() else nothing
-    return Interval(mean, nothing, nothing, options.get("level", 0.95))
+    return Interval(mean, nothing, nothing, options.get("level", LEVEL))
 
 
 def defined_alike(

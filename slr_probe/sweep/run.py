@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 import torch
 
+from slr_probe.defaults import MEMORY
 from slr_probe.files import digest
 from slr_probe.pair.side import fingerprint
 from slr_probe.progress import progress_bar
@@ -72,7 +73,7 @@ def sweep(
     recipes: Recipes = None,
     task: Task | Iterable[Query] = (),
     *,
-    memory: str | int = "4GB",
+    memory: str | int = MEMORY,
     stream: bool | None = None,
     dtype: torch.dtype | str | None = None,
     temperature: float = 1.0,

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from slr_probe.defaults import LEVEL, RESAMPLES
 from slr_probe.errors import ValidationError
 from slr_probe.result import Result
 from slr_probe.scoring.comparison import Comparisons, compare
@@ -71,8 +72,8 @@ class ValidationReport(Result):
     crc_diversity: Float[ndarray, "model prompt"]
     crc_validity: Float[ndarray, "model prompt"]
     crc_categories: tuple[str, ...] = ()
-    level: float = 0.95
-    resamples: int = 2000
+    level: float = LEVEL
+    resamples: int = RESAMPLES
     seed: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from slr_probe.defaults import FLOOR, LEVEL, MEMORY, RESAMPLES
 from slr_probe.pair.prompts import PLAIN_BASE
 from slr_probe.recipe import Recipe
 from slr_probe.scoring.folder import HYBRIDS, SWEEPS, Folder
@@ -52,7 +53,7 @@ def validate(
     temperatures: Sequence[float] = (1.2, 1.5, 2.0),
     min_ps: Sequence[float] = (0.0, 0.05, 0.2),
     random_ranges: int = 3,
-    floor: float = 0.9,
+    floor: float = FLOOR,
     embedder: Any = None,
     entailment: Any = None,
     fluency: Any = None,
@@ -64,9 +65,9 @@ def validate(
     out: str | os.PathLike[str] | None = None,
     batch_tokens: int | None = None,
     backend: str = "hf",
-    memory: str | int = "4GB",
-    level: float = 0.95,
-    resamples: int = 2000,
+    memory: str | int = MEMORY,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     progress: bool | None = None,
 ) -> ValidationReport:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from slr_probe.defaults import LEVEL
 from slr_probe.errors import PromptError, SlrProbeError
 from slr_probe.forward.questions import Questions, read_questions
 from slr_probe.pair.prompts import PLAIN_BASE
@@ -44,7 +45,7 @@ def logit_lens(
     top_k: int = 5,
     batch_size: int = 16,
     memory: str | int = "128MiB",
-    confidence: float = 0.95,
+    confidence: float = LEVEL,
     seed: int = 0,
     progress: bool | None = None,
 ) -> LayerTrace:

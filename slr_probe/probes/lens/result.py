@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from slr_probe.defaults import LEVEL
 from slr_probe.errors import SlrProbeError
 from slr_probe.result import Result, limits, records
 from slr_probe.stats.entropy import conditional_entropy, normalised_diversity, validity
@@ -64,7 +65,7 @@ class LayerTrace(Result):
     answer_ranks: Int[ndarray, "model block prompt answer"] | None = None
     answers: tuple[tuple[str, ...], ...] = ()
     categories: tuple[str, ...] = ()
-    confidence: float = 0.95
+    confidence: float = LEVEL
     seed: int = 0
 
     @property

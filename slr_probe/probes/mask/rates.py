@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from slr_probe.defaults import LEVEL
 from slr_probe.errors import MaskError
 from slr_probe.pair.prompts import Format
 from slr_probe.probes.mask.examples import load_examples
@@ -54,7 +55,7 @@ class MaskRates(Result):
     validity: Float[ndarray, "row prompt"]
     diversity: Float[ndarray, "row prompt"]
     recipe_data: tuple[Any, ...]
-    level: float = 0.95
+    level: float = LEVEL
     seed: int = 0
 
     @property
@@ -108,7 +109,7 @@ def score_mask_rates(
     batch_size: int = 8,
     format: Format | None = None,
     stream: bool | None = None,
-    level: float = 0.95,
+    level: float = LEVEL,
     seed: int = 0,
     progress: bool | None = None,
 ) -> MaskRates:

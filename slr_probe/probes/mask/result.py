@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from slr_probe.block_weight import BASE, TUNED, BlockWeight
+from slr_probe.defaults import LEVEL
 from slr_probe.errors import MaskError
 from slr_probe.probes.mask.overlap import FreezeList, Overlap, freeze_list, overlap
 from slr_probe.recipe import Recipe
@@ -140,7 +141,7 @@ class LayerMask(Result):
 
     # -- comparison ----------------------------------------------------------------------------------------------
 
-    def overlap(self, other: LayerMask, rate: float = 0.75, *, level: float = 0.95) -> Overlap:
+    def overlap(self, other: LayerMask, rate: float = 0.75, *, level: float = LEVEL) -> Overlap:
         """How far the most important units of two masks are the same, beside what chance would give.
 
         Raises:

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
+from slr_probe.defaults import LEVEL
 from slr_probe.errors import PromptError, SlrProbeError
 from slr_probe.forward.questions import Batch, batches, read_questions
 from slr_probe.layers import LayerRange
@@ -53,7 +54,7 @@ def patch_activations(
     format: Format | None = None,
     batch_size: int = 8,
     memory: str | int = "1GiB",
-    confidence: float = 0.95,
+    confidence: float = LEVEL,
     seed: int = 0,
     progress: bool | None = None,
 ) -> PatchingResult:

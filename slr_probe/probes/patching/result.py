@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from slr_probe.defaults import LEVEL
 from slr_probe.errors import SlrProbeError
 from slr_probe.result import Result, limits, records
 from slr_probe.stats.interval import Interval, interval_where_all_defined, ratio_interval
@@ -60,7 +61,7 @@ class PatchingResult(Result):
     random: Float[ndarray, "metric direction component window prompt"] | None = None
     self_change: Float[ndarray, " model"] | None = None
     categories: tuple[str, ...] = ()
-    confidence: float = 0.95
+    confidence: float = LEVEL
     seed: int = 0
 
     @property
