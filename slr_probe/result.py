@@ -32,7 +32,12 @@ class Shown:
     """A module of `slr_probe.show` with `text(result)`, `html(result)` and `figure(result, **options)`."""
 
     def plot(self, **options: Any) -> Figure:
-        """The result as a figure; see `figure` of its view for what is drawn and which options there are."""
+        """The result as a figure; see `figure` of its view for what is drawn.
+
+        Args:
+            **options: `width`: `"column"` (3.3 inches), `"page"` (6.9) or inches. `ax`: draw in the place of these
+                axes, which `plt.subplots` made. `title`: another title, `""` for none. Others are the view's own.
+        """
         figure: Figure = self._view().figure(self, **options)
         return figure
 

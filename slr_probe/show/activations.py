@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from slr_probe.show.canvas import open_canvas
 from slr_probe.show.format import html_table, html_text
 from slr_probe.show.recording import LABELS
-from slr_probe.show.style import BLACK, BLUE, GREEN, SKY, VERMILION, by_block, new_figure, open_frame
+from slr_probe.show.style import BLACK, BLUE, GREEN, SKY, VERMILION, by_block, open_frame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,12 +33,15 @@ def html(comparison: ActivationComparison) -> str:
     return html_text(text(comparison)) + html_table(comparison.to_dataframe())
 
 
-def figure(comparison: ActivationComparison) -> Figure:
-    """Cosine, relative distance and CKA by block; for one or two points, bands hold the middle 80% of rows."""
-    canvas = new_figure(11, 3.6)
-    models = f"{comparison.one} and {comparison.other}"
-    canvas.suptitle(f"Activations of {models} at the same {len(comparison.prompt)} tokens")
-    cosine, distance, cka = canvas.subplots(1, 3)
+def figure(comparison: ActivationComparison, **look: Any) -> Figure:
+    """Cosine, relative distance and CKA by block; for one or two points, bands hold the middle 80% of rows.
+
+    Args:
+        comparison: What was compared.
+        **look: `ax`, `width` and `title`, see `open_canvas`.
+    """
+    canvas = open_canvas(3, 3, (11, 3.6), **look)
+    cosine, distance, cka = canvas.axes
     _rows(cosine, comparison, comparison.cosine)
     _rows(distance, comparison, comparison.distance)
     for point, values in zip(comparison.points, comparison.cka, strict=True):
@@ -49,7 +53,8 @@ def figure(comparison: ActivationComparison) -> Figure:
         by_block(axis)
         open_frame(axis)
     cosine.legend(frameon=False)
-    return canvas
+    models = f"{comparison.one} and {comparison.other}"
+    return canvas.close(f"Activations of {models} at the same {len(comparison.prompt)} tokens")
 
 
 def _rows(axis: Axes, comparison: ActivationComparison, values: Any) -> None:

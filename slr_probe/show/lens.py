@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slr_probe.pair.prompts import PLAIN_BASE
+from slr_probe.show.canvas import open_canvas
 from slr_probe.show.format import estimate, estimates, html_table, html_text, numbers
 from slr_probe.show.style import (
     BLACK,
@@ -18,9 +19,7 @@ from slr_probe.show.style import (
     VERMILION,
     by_block,
     line_with_band,
-    new_figure,
     open_frame,
-    shared_legend,
     whole_numbers,
 )
 
@@ -74,27 +73,26 @@ def lines(trace: LayerTrace) -> tuple[list[str], list[list[str]]]:
     return ["block", *columns], [[str(block), *row] for block, row in enumerate(rows)]
 
 
-def figure(trace: LayerTrace) -> Figure:
+def figure(trace: LayerTrace, **look: Any) -> Figure:
     """Entropy, KL to the last block and, where made, collapse, divergence and answers, over depth.
 
     Lines are means over prompts, bands their bootstrap intervals.
+
+    Args:
+        trace: What was read.
+        **look: `ax`, `width` and `title`, see `open_canvas`.
     """
     panels = _panels(trace)
     columns = min(3, len(panels)) if len(panels) != 4 else 2
     rows = -(-len(panels) // columns)
-    canvas = new_figure(4.0 * columns, 2.9 * rows + 0.4)
-    axes = np.atleast_1d(canvas.subplots(rows, columns, sharex=True)).ravel()
-    used, spare = axes[: len(panels)], axes[len(panels) :]
-    for axis, panel in zip(used, panels, strict=True):
+    canvas = open_canvas(len(panels), columns, (4.0 * columns, 2.9 * rows + 0.4), sharex=True, **look)
+    for axis, panel in zip(canvas.axes, panels, strict=True):
         _panel(axis, trace, panel)
-    for axis in spare:
-        axis.set_visible(False)
-    for axis in used[-columns:]:
+    for axis in canvas.lowest:
         by_block(axis)
         axis.tick_params(labelbottom=True)
-    shared_legend(canvas, used, columns=3 if columns < 3 else None)
-    canvas.suptitle(f"Logit lens, {len(trace.prompts)} prompts, bands {trace.confidence:.0%} over prompts", fontsize=11)
-    return canvas
+    canvas.legend(canvas.axes, columns=3 if columns < 3 else 0)
+    return canvas.close(f"Logit lens, {len(trace.prompts)} prompts, bands {trace.confidence:.0%} over prompts")
 
 
 def _panels(trace: LayerTrace) -> list[str]:

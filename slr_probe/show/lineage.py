@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slr_probe.scoring.metrics import metric as describe
+from slr_probe.show.canvas import open_canvas
 from slr_probe.show.format import aligned, estimate, html_table, html_text, number, short
 from slr_probe.show.style import (
     BLACK,
@@ -15,7 +16,6 @@ from slr_probe.show.style import (
     colour,
     error_bars,
     line_with_band,
-    new_figure,
     open_frame,
 )
 
@@ -51,24 +51,21 @@ def html(lineage: Lineage) -> str:
     return html_text(text(lineage)) + html_table(shown, ".1f", max_rows=None)
 
 
-def figure(lineage: Lineage) -> Figure:
+def figure(lineage: Lineage, **look: Any) -> Figure:
     """Retained diversity by stage, losses by metric, weight change and entropy collapse over depth.
 
     Bars and bands are intervals over prompts. The lower row is left out where nothing is known of the layers.
+
+    Args:
+        lineage: What was measured.
+        **look: `ax`, `width` and `title`, see `open_canvas`.
     """
-    rows = 2 if lineage.has_depth else 1
-    canvas = new_figure(9.6, 4.0 if rows == 1 else 7.2)
-    # Each row is a figure of its own, so that long names in one do not squeeze the other.
-    parts: Any = canvas.subfigures(rows, 1, height_ratios=(1.25, 1)[:rows], squeeze=False)[:, 0]
-    first, second = parts[0].subplots(1, 2, width_ratios=(1.25, 1))
-    _retained(first, lineage)
-    _losses(second, lineage)
-    if lineage.has_depth:
-        first, second = parts[1].subplots(1, 2, width_ratios=(1.25, 1))
-        _weights(first, lineage)
-        _collapse(second, lineage)
-    canvas.suptitle(f"When {'and where ' if lineage.has_depth else ''}diversity was lost", fontsize=11)
-    return canvas
+    panels = [_retained, _losses, *([_weights, _collapse] if lineage.has_depth else [])]
+    size, heights = ((9.6, 7.2), (1.25, 1)) if lineage.has_depth else ((9.6, 4.0), (1,))
+    canvas = open_canvas(len(panels), 2, size, ratios=(1.25, 1), heights=heights, **look)
+    for axis, draw in zip(canvas.axes, panels, strict=True):
+        draw(axis, lineage)
+    return canvas.close(f"When {'and where ' if lineage.has_depth else ''}diversity was lost")
 
 
 # -- text ------------------------------------------------------------------------------------------------------------
@@ -190,8 +187,7 @@ def _weights(axis: Axes, lineage: Lineage) -> None:
     """Weight change of each stage by block."""
     table = np.ma.masked_invalid(100 * lineage.weight_previous[1:])
     image = axis.imshow(table, cmap=MAP, aspect="auto", vmin=0)
-    root: Any = axis.get_figure(root=True)
-    root.colorbar(image, ax=axis, label="||change|| / ||stage before||, %")
+    axis.figure.colorbar(image, ax=axis, label="||change|| / ||stage before||, %")
     axis.set_yticks(range(len(lineage.later)), lineage.later)
     by_block(axis)
     axis.set_title("weight change of each stage", fontsize="medium")

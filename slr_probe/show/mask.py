@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from slr_probe.show.canvas import open_canvas
 from slr_probe.show.format import html_table, html_text, number
-from slr_probe.show.style import COLOURS, MAP, by_block, in_order, new_figure, open_frame
+from slr_probe.show.style import COLOURS, MAP, by_block, in_order, open_frame
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -54,14 +55,19 @@ def lines(mask: LayerMask) -> tuple[list[str], list[list[str]]]:
     return ["block", "gamma", *components], rows
 
 
-def figure(mask: LayerMask) -> Figure:
-    """Gamma by block and matrix, and the loss while it was learned."""
-    canvas = new_figure(9.5, 3.6)
-    left, right = canvas.subplots(1, 2, width_ratios=(1.7, 1))
+def figure(mask: LayerMask, **look: Any) -> Figure:
+    """Gamma by block and matrix, and the loss while it was learned.
+
+    Args:
+        mask: What was learned.
+        **look: `ax`, `width` and `title`, see `open_canvas`.
+    """
+    canvas = open_canvas(2, 2, (9.5, 3.6), ratios=(1.7, 1), **look)
+    left, right = canvas.axes
     image = draw_heat_map(left, mask)
-    canvas.colorbar(image, ax=left, label="gamma (share of the change)", fraction=0.05, pad=0.02)
+    canvas.figure.colorbar(image, ax=left, label="gamma (share of the change)", fraction=0.05, pad=0.02)
     _losses(right, mask)
-    return canvas
+    return canvas.close()
 
 
 def draw_heat_map(axis: Axes, mask: LayerMask) -> Any:

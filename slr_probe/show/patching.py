@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from slr_probe.show.canvas import open_canvas
 from slr_probe.show.format import estimate, estimates, html_table, html_text, numbers
-from slr_probe.show.style import BLACK, BLUE, VERMILION, line_with_band, new_figure, shared_legend, whole_numbers
+from slr_probe.show.style import BLACK, BLUE, VERMILION, line_with_band, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,7 +61,7 @@ def lines(result: PatchingResult) -> tuple[list[str], list[list[str]]]:
     return columns, rows
 
 
-def figure(result: PatchingResult, metric: str | None = None) -> Figure:
+def figure(result: PatchingResult, metric: str | None = None, **look: Any) -> Figure:
     """Effect of every patch over depth, a column a direction; with answers, diversity above and validity below.
 
     Lines are means over prompts of patched minus unpatched recipient, bands their bootstrap intervals, dotted lines the
@@ -69,21 +71,23 @@ def figure(result: PatchingResult, metric: str | None = None) -> Figure:
     Args:
         result: What was measured.
         metric: Show this metric alone.
+        **look: `ax`, `width` and `title`, see `open_canvas`.
     """
     metrics = [metric or result.main_metric]
     metrics += ["validity"] if metric is None and "validity" in result.metrics else []
     columns = len(result.directions)
-    canvas = new_figure(5.0 * columns, 2.9 * len(metrics) + 0.5)
-    axes = np.asarray(canvas.subplots(len(metrics), columns, squeeze=False, sharex=True))
-    for row, name in enumerate(metrics):
-        for column, direction in enumerate(result.directions):
-            _panel(axes[row, column], result, name, direction)
-    for column, direction in enumerate(result.directions):
-        donor, recipient = direction.split("->")
-        axes[0, column].set_title(f"{donor} activations into {recipient}", fontsize="medium")
-        axes[-1, column].set_xlabel(_depth_label(result))
-    shared_legend(canvas, axes[0, :1], place="outside upper center")
-    return canvas
+    size = (5.0 * columns, 2.9 * len(metrics) + 0.5)
+    canvas = open_canvas(len(metrics) * columns, columns, size, sharex=True, **look)
+    panels = list(product(metrics, result.directions))
+    for axis, (name, direction) in zip(canvas.axes, panels, strict=True):
+        _panel(axis, result, name, direction)
+        if name == metrics[0] or canvas.columns < columns:
+            donor, recipient = direction.split("->")
+            axis.set_title(f"{donor} activations into {recipient}", fontsize="medium")
+    for axis in canvas.lowest:
+        axis.set_xlabel(_depth_label(result))
+    canvas.legend(canvas.axes[:1], place="outside upper center")
+    return canvas.close()
 
 
 def _largest(result: PatchingResult, direction: str) -> str:
@@ -119,7 +123,7 @@ def _panel(axis: Axes, result: PatchingResult, metric: str, direction: str) -> N
     axis.spines["top"].set_visible(False)
     if result.undefined(metric, direction):
         axis.spines["right"].set_visible(False)
-        axis.text(0.02, 0.02, "recovered fraction undefined", transform=axis.transAxes, fontsize=8, color=GREY)
+        axis.text(0.02, 0.02, "recovered fraction undefined", transform=axis.transAxes, fontsize="small", color=GREY)
     else:
         scales: Any = (lambda change: change / gap, lambda fraction: fraction * gap)
         axis.secondary_yaxis("right", functions=scales).set_ylabel("recovered fraction")

@@ -9,9 +9,10 @@ import numpy as np
 
 from slr_probe.rank.compare import estimates
 from slr_probe.rank.scores import VERIFIED
+from slr_probe.show.canvas import open_canvas
 from slr_probe.show.format import html_table, html_text, number, numbers, with_limits
 from slr_probe.show.sentences import as_text
-from slr_probe.show.style import COLOURS, new_figure, open_frame, whole_numbers
+from slr_probe.show.style import COLOURS, open_frame, whole_numbers
 from slr_probe.stats.compare import State
 
 if TYPE_CHECKING:
@@ -113,17 +114,21 @@ def _shown(ranking: RangeRanking) -> dict[str, int]:
     return rows
 
 
-def figure(ranking: RangeRanking) -> Figure:
+def figure(ranking: RangeRanking, **look: Any) -> Figure:
     """Heat maps of validity and diversity over start and stop, and the trade-off with its Pareto front.
 
     The white line in the maps bounds the ranges that meet the floor; the frame marks the best. For methods that score
     blocks, the maps are replaced by the block scores and the summed score of each range.
+
+    Args:
+        ranking: What was ranked.
+        **look: `ax`, `width` and `title`, see `open_canvas`.
     """
     from slr_probe.show.maps import draw_frame, draw_map, draw_maps
     from slr_probe.show.tradeoff import draw_trade_off
 
-    canvas = new_figure(13.5, 4.6)
-    first, second, third = canvas.subplots(1, 3, width_ratios=(1, 1, 1.25))
+    canvas = open_canvas(3, 3, (13.5, 4.6), ratios=(1, 1, 1.25), **look)
+    first, second, third = canvas.axes
     n = len(ranking.ranges)
     if ranking.measured[:n].all():
         draw_maps((first, second), ranking)
@@ -132,14 +137,9 @@ def figure(ranking: RangeRanking) -> Figure:
         draw_map(second, ranking.ranges, ranking.score[:n], ranking.depth, "summed block score")
         draw_frame(second, ranking.best)
     points = draw_trade_off(third, ranking)
-    canvas.colorbar(points, ax=third, label="blocks restored", shrink=0.85)
-    canvas.legend(frameon=False, fontsize="small", loc="outside lower center", ncols=6)
-    canvas.suptitle(
-        f"{_name(ranking.settings.get('base'))} to {_name(ranking.settings.get('tuned'))}: method '{ranking.method}', "
-        f"{ranking.validity.shape[1]} prompts, best {ranking.best}"
-        + ("" if ranking.meets_floor else " (floor not met)")
-    )
-    return canvas
+    canvas.figure.colorbar(points, ax=third, label="blocks restored", shrink=0.85)
+    canvas.legend(canvas.axes, columns=6)
+    return canvas.close(_title(ranking))
 
 
 def _bars(axis: Axes, ranking: RangeRanking) -> None:
@@ -151,6 +151,12 @@ def _bars(axis: Axes, ranking: RangeRanking) -> None:
     axis.set(xlabel="decoder block", ylabel=f"block score, method '{ranking.settings.get('scorer') or ranking.method}'")
     whole_numbers(axis.xaxis)
     open_frame(axis)
+
+
+def _title(ranking: RangeRanking) -> str:
+    pair = f"{_name(ranking.settings.get('base'))} to {_name(ranking.settings.get('tuned'))}"
+    title = f"{pair}: method '{ranking.method}', {ranking.prompts(held_out=False)} prompts, best {ranking.best}"
+    return title if ranking.meets_floor else f"{title} (floor not met)"
 
 
 def _name(label: Any) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from slr_probe.show.canvas import open_canvas
 from slr_probe.show.format import html_table, html_text
-from slr_probe.show.style import by_block, colour, new_figure, open_frame
+from slr_probe.show.style import by_block, colour, open_frame
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,19 +33,21 @@ def html(recording: Recording) -> str:
     return html_text(text(recording)) + html_table(recording.to_dataframe(), max_rows=40)
 
 
-def figure(recording: Recording) -> Figure:
-    """Mean norm by block: one panel a point, one line a model."""
-    table = recording.to_dataframe()
-    count = len(recording.points)
-    canvas = new_figure(1 + 3.3 * count, 3.4)
-    canvas.suptitle(f"Activation norms, mean over {len(recording.prompt)} tokens")
-    axes = np.atleast_1d(canvas.subplots(1, count))
-    for axis, point in zip(axes, recording.points, strict=True):
+def figure(recording: Recording, **look: Any) -> Figure:
+    """Mean norm by block: one panel a point, one line a model.
+
+    Args:
+        recording: What was recorded.
+        **look: `ax`, `width` and `title`, see `open_canvas`.
+    """
+    table, count = recording.to_dataframe(), len(recording.points)
+    canvas = open_canvas(count, count, (1 + 3.3 * count, 3.4), **look)
+    for axis, point in zip(canvas.axes, recording.points, strict=True):
         for i, model in enumerate(recording.models):
             rows = table[(table["model"] == model) & (table["point"] == point)]
             axis.plot(rows["block"], rows["norm"], marker="o", markersize=3.5, label=model, color=colour(i))
         axis.set(title=LABELS[point], ylabel="norm", ylim=(0, None))
         by_block(axis)
         open_frame(axis)
-    axes[0].legend(frameon=False)
-    return canvas
+    canvas.axes[0].legend(frameon=False)
+    return canvas.close(f"Activation norms, mean over {len(recording.prompt)} tokens")

@@ -122,18 +122,6 @@ def error_bars(found: Interval, at: Any = ...) -> Any:
     return np.nan_to_num(lengths).clip(min=0)
 
 
-def shared_legend(figure: Figure, axes: Any, columns: int | None = None, place: Any = "outside lower center") -> None:
-    """One legend for several axes; a label that several have is listed once."""
-    shown: dict[str, Any] = {}
-    for axis in axes:
-        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
-            shown.setdefault(label, handle)
-    names = list(shown)
-    figure.legend(
-        list(shown.values()), names, loc=place, ncols=columns or len(names) or 1, frameon=False, fontsize="small"
-    )
-
-
 def show_figures() -> None:
     """Let Jupyter show a figure as an image, which it does by itself only after pyplot; the user's own way stays."""
     from matplotlib.figure import Figure

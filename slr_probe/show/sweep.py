@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from slr_probe.show.canvas import open_canvas
 from slr_probe.show.format import html_table, html_text
-from slr_probe.show.style import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,15 +30,20 @@ def html(result: SweepResult) -> str:
     return html_text(text(result)) + html_table(result.to_dataframe())
 
 
-def figure(result: SweepResult) -> Figure:
-    """Heat maps of mean validity and diversity over start and stop of the restored range."""
+def figure(result: SweepResult, **look: Any) -> Figure:
+    """Heat maps of mean validity and diversity over start and stop of the restored range.
+
+    Args:
+        result: What was measured.
+        **look: `ax`, `width` and `title`, see `open_canvas`.
+    """
     from slr_probe.show.maps import draw_map
     from slr_probe.show.tradeoff import DIVERSITY, VALIDITY
 
     rows = {recipe.layers: row for row, recipe in enumerate(result.recipes) if recipe.layers is not None}
     maps = {VALIDITY: result.validity, DIVERSITY: result.diversity}
-    canvas = new_figure(9, 4.1)
-    for axis, (label, values) in zip(canvas.subplots(1, 2), maps.items(), strict=True):
+    canvas = open_canvas(2, 2, (9, 4.1), **look)
+    for axis, (label, values) in zip(canvas.axes, maps.items(), strict=True):
         means = values.mean(axis=1)[list(rows.values())]
         draw_map(axis, tuple(rows), means, result.recipes[0].depth, label)
-    return canvas
+    return canvas.close()

@@ -16,10 +16,12 @@ _ROWS = 20
 
 def text(result: Result) -> str:
     """The name of its kind and the first rows of its table."""
+    from pandas.api.types import is_numeric_dtype
+
     table = result.to_dataframe()
     cells = [[_cell(value) for value in row] for row in table.head(_ROWS).itertuples(index=False)]
     names = [str(name) for name in table.columns]
-    words = {i for i, name in enumerate(table.columns) if table[name].dtype == object}
+    words = {i for i, name in enumerate(table.columns) if not is_numeric_dtype(table[name])}
     return f"{type(result).__name__}: {len(table)} rows\n" + aligned([names, *cells], left=words)
 
 

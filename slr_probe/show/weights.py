@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from slr_probe.show.canvas import open_canvas
 from slr_probe.show.format import html_table, html_text, number, numbers
-from slr_probe.show.style import BLUE, GREEN, MAP, VERMILION, by_block, in_order, new_figure, open_frame, percent
+from slr_probe.show.style import BLUE, GREEN, MAP, VERMILION, by_block, in_order, open_frame, percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,18 +53,22 @@ def lines(delta: WeightDelta) -> tuple[list[str], list[list[str]]]:
     return ["block", *columns], [[str(block), *row] for block, row in zip(table["block"], cells, strict=True)]
 
 
-def figure(delta: WeightDelta) -> Figure:
-    """Relative change of the matrices over depth: by group on the left, by component and block on the right."""
-    canvas = new_figure(10, 3.6)
-    canvas.suptitle(f"Weight change, {_name(delta.base)} to {_name(delta.tuned)}")
-    left, right = canvas.subplots(1, 2, width_ratios=(1, 1.25))
+def figure(delta: WeightDelta, **look: Any) -> Figure:
+    """Relative change of the matrices over depth: by group on the left, by component and block on the right.
+
+    Args:
+        delta: What was measured.
+        **look: `ax`, `width` and `title`, see `open_canvas`.
+    """
+    canvas = open_canvas(2, 2, (10, 3.6), ratios=(1, 1.25), **look)
+    left, right = canvas.axes
     matrices = np.array([len(shape) > 1 for shape in delta.shape])
     table = delta.to_dataframe()[matrices & (delta.block >= 0)]
     _groups(left, table)
     image = _components(right, table, delta.depth)
-    bar = canvas.colorbar(image, ax=right, label=RATIO)
+    bar = canvas.figure.colorbar(image, ax=right, label=RATIO)
     percent(bar.ax.yaxis)
-    return canvas
+    return canvas.close(f"Weight change, {_name(delta.base)} to {_name(delta.tuned)}")
 
 
 def _groups(axis: Axes, table: pd.DataFrame) -> None:
