@@ -85,7 +85,7 @@ def _mark_rows(axis: Axes, report: ValidationReport, task: str, name: str, model
         at = (t, report.model(model), column)
         if not np.isfinite(found.difference.estimate[at]):
             continue
-        bar = Rectangle((low, i - 0.5), high - low, 1, fill=False, linewidth=0)
+        bar = Rectangle((low, i - 0.5), high - low, 1, fill=False, linewidth=0, clip_on=False)
         axis.add_patch(bar)
         limits = f"[{found.difference.low[at]:.3g}, {found.difference.high[at]:.3g}]"
         tuned = found.mean.estimate[t, report.model("tuned"), column]

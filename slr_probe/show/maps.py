@@ -17,7 +17,7 @@ from slr_probe.errors import RankingError
 from slr_probe.layers import LayerRange
 from slr_probe.show.marks import mark
 from slr_probe.show.scores import Scores
-from slr_probe.show.style import COLOURS, MAP, in_steps
+from slr_probe.show.style import COLOURS, MAP
 from slr_probe.show.tradeoff import BEST, DIVERSITY, VALIDITY
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def draw_map(axis: Axes, ranges: Any, values: Float[ndarray, " range"], depth: i
     axis.set(xlabel="stop (first block not restored)", ylabel="start (first restored block)")
     # No range stops before it starts, so that this corner is free.
     free = axis.inset_axes((0.03, 0.12, 0.36, 0.03))
-    bar = axis.figure.colorbar(in_steps(colours), cax=free, orientation="horizontal")
+    bar = axis.figure.colorbar(colours, cax=free, orientation="horizontal")
     bar.ax.set_title(label, fontsize="medium", loc="left")
     bar.outline.set_visible(False)
     bar.locator = MaxNLocator(3)

@@ -142,7 +142,7 @@ def _mark_blocks(axis: Axes, panel: Panel) -> None:
             if np.isfinite(line.values[i]):
                 said.setdefault(blocks, []).append(_words(line, i))
     for blocks, words in said.items():
-        bar = Rectangle((blocks.start - 0.5, low), blocks.width, high - low, fill=False, linewidth=0)
+        bar = Rectangle((blocks.start - 0.5, low), blocks.width, high - low, fill=False, linewidth=0, clip_on=False)
         axis.add_patch(bar)
         title = f"block {blocks.start}" if blocks.width == 1 else f"blocks {blocks}"
         mark(bar, f"{panel.name}-{blocks}", "\n".join([title, *words]))

@@ -10,7 +10,6 @@ import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
     from slr_probe.stats.interval import Interval
@@ -91,13 +90,6 @@ def grid(axis: Axes, direction: Literal["x", "y"]) -> None:
     axis.set_axisbelow(True)
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
-
-
-def in_steps(colours: ScalarMappable) -> ScalarMappable:
-    """The same colours in 48 steps, for a colour bar of shapes: from 50 steps on, matplotlib makes an image of it."""
-    from matplotlib.cm import ScalarMappable
-
-    return ScalarMappable(colours.norm, colours.cmap.resampled(48))
 
 
 def line_with_band(axis: Axes, found: Interval, places: Any = None, *, alpha: float = 0.2, **style: Any) -> None:

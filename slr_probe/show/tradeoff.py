@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from slr_probe.show.marks import mark
 from slr_probe.show.scores import NAMES, Scores
-from slr_probe.show.style import COLOURS, in_steps
+from slr_probe.show.style import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -99,7 +99,7 @@ def _ranges(axis: Axes, scores: Scores, star: int | None) -> ScalarMappable:
         if row != star:
             _point(axis, scores, row, "o", color=shades[row], **style)
     axis.plot([], [], "o", label="ranges", color=colours.cmap(0.5), **style)
-    return in_steps(colours)
+    return colours
 
 
 def _soups(axis: Axes, scores: Scores, bars: Sequence[str]) -> None:

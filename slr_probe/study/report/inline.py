@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, SubElement, fromstring, tostring
 
@@ -42,7 +42,7 @@ def inline(figure: Figure, name: str, label: str) -> Markup:
     found = Element("svg", {"xmlns": _SVG[1:-1], "viewBox": drawn.get("viewBox", ""), "class": f"plot {name}"})
     found.attrib |= {"role": "group", "aria-label": label, "tabindex": "0"}
     SubElement(found, "defs").extend(_definitions(drawn))
-    found.extend(_shapes(drawn, marks(figure)))
+    found.extend(_joined(_shapes(drawn, marks(figure))))
     return Markup(tostring(found, encoding="unicode"))
 
 
@@ -80,6 +80,23 @@ def _shapes(group: Element, words: Mapping[str, str]) -> Iterator[Element]:
                 yield from (shape for shape in inner if not _is_invisible(shape))
         elif node.tag not in (f"{_SVG}defs", f"{_SVG}metadata"):
             yield _shape(node)
+
+
+def _joined(shapes: Iterable[Element]) -> list[Element]:
+    """Lines of one style that follow each other become one path."""
+    found: list[Element] = []
+    for shape in shapes:
+        if found and _line_style(shape) and _line_style(shape) == _line_style(found[-1]):
+            found[-1].set("d", found[-1].get("d", "") + shape.get("d", ""))
+        else:
+            found.append(shape)
+    return found
+
+
+def _line_style(shape: Element) -> dict[str, str]:
+    """Attributes of a line but its course; empty for what is no line, or has a name."""
+    is_line = shape.tag == "path" and shape.get("fill") == "none" and not shape.get("id")
+    return {name: value for name, value in shape.items() if name != "d"} if is_line else {}
 
 
 def _marked(shapes: list[Element], name: str, words: str) -> Element:
