@@ -32,12 +32,23 @@
 
   function clear() {
     marks.forEach((one) => one.mark.classList.remove("lit"));
+    document.querySelectorAll(".outline").forEach((one) => one.remove());
     box.hidden = true;
+  }
+
+  // Its outline lies over all else in the figure, or the marks beside it would cover half of it.
+  function light(one) {
+    const outline = one.mark.cloneNode(false);
+    outline.removeAttribute("id");
+    outline.setAttribute("aria-hidden", "true");
+    outline.setAttribute("class", "outline");
+    one.svg.append(outline);
+    one.mark.classList.add("lit");
   }
 
   function show(one, [x, y]) {
     clear();
-    marks.forEach((other) => other.mark.classList.toggle("lit", alike(one, other)));
+    marks.filter((other) => alike(one, other)).forEach(light);
     last.set(one.svg, one);
     box.textContent = one.mark.getAttribute("aria-label");
     box.hidden = false;
