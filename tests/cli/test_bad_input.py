@@ -167,15 +167,20 @@ def write_files(folder: Path) -> dict[str, Path]:
     """What the arguments above name."""
     from slr_probe import Recipe
 
-    def rows(*rows: tuple[str, list[str]]) -> str:
-        lines = [{"id": name, "prompt": name, "sample": i, "text": text} for name, texts in rows
-                 for i, text in enumerate(texts)]  # fmt: skip
-        return "".join(json.dumps(line) + "\n" for line in lines)
+    def rows(*prompts: tuple[str, list[str]]) -> str:
+        lines = []
+        for name, texts in prompts:
+            for i, text in enumerate(texts):
+                lines.append(json.dumps({"id": name, "prompt": name, "sample": i, "text": text}) + "\n")
+        return "".join(lines)
 
-    def task(**items: Any) -> str:
-        found = [{"prompt": f"Pick {split} {i}.", "answers": answers, "split": split, "category": "letters"}
-                 for i, answers in enumerate(items["answers"]) for split in ("selection", "held_out")]  # fmt: skip
-        return json.dumps({"name": "mine", "items": found})
+    def task(answer_sets: list[list[str]]) -> str:
+        items = []
+        for i, answers in enumerate(answer_sets):
+            for split in ("selection", "held_out"):
+                prompt = f"Pick {split} {i}."
+                items.append({"prompt": prompt, "answers": answers, "split": split, "category": "letters"})
+        return json.dumps({"name": "mine", "items": items})
 
     talk = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     good = rows(("a", ["x y", "x z"]), ("b", ["u", "v"]))
@@ -187,9 +192,9 @@ def write_files(folder: Path) -> dict[str, Path]:
         "BLANK": ("blank.json", '[""]'),
         "ONE": ("one.txt", "Pick one.\n"),
         "NO_ITEMS": ("no_items.json", '{"name": "mine", "items": []}'),
-        "TASK": ("task.json", task(answers=[["a", "b"]] * 6)),
-        "ONE_ANSWER": ("one_answer.json", task(answers=[["a"]] * 6)),
-        "TWICE": ("twice.json", task(answers=[["a", "a"]] * 6)),
+        "TASK": ("task.json", task([["a", "b"]] * 6)),
+        "ONE_ANSWER": ("one_answer.json", task([["a"]] * 6)),
+        "TWICE": ("twice.json", task([["a", "a"]] * 6)),
         "TEXTS": ("texts.jsonl", '{"id": "1", "prompt": "a"}\n{"id": "2", "prompt": "b"}\n'),
         "TALKS": ("talks.jsonl", json.dumps({"messages": talk}) + "\n"),
         "GOOD": ("good.jsonl", good),

@@ -26,11 +26,19 @@ def test_unknown_stages_are_refused_before_any_work(tmp_path, options, said):
     assert not (tmp_path / "study").exists()
 
 
-def test_settings_that_do_not_fit_the_pair_are_refused_before_any_work(tmp_path):
-    for settings in ({"restore": {"layers": "3:99"}}, {"rank": {"task": "absent.json"}}, {"patching": {"window": 99}},
-                     {"common": {"memory": "lots"}}, {"rank": {"temperature": 0.0}}):  # fmt: skip
-        with pytest.raises(SlrProbeError):
-            again(tmp_path / "study", settings)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"restore": {"layers": "3:99"}},
+        {"rank": {"task": "absent.json"}},
+        {"patching": {"window": 99}},
+        {"common": {"memory": "lots"}},
+        {"rank": {"temperature": 0.0}},
+    ],
+)
+def test_settings_that_do_not_fit_the_pair_are_refused_before_any_work(tmp_path, settings):
+    with pytest.raises(SlrProbeError):
+        again(tmp_path / "study", settings)
     assert not (tmp_path / "study").exists()
 
 

@@ -54,8 +54,7 @@ def test_every_stage_leaves_result_table_and_figures(done):
         for suffix in (".npz", ".csv", ".pdf", ".png"):
             assert (done / f"{stem}{suffix}").stat().st_size > 100
     run = json.loads((done / "run.json").read_text())
-    assert list(run["stages"]) == ["inspect", "delta", "lens", "patching", "rank", "restore", "verify", "validate",
-                                   "report"]  # fmt: skip
+    assert list(run["stages"]) == "inspect delta lens patching rank restore verify validate report".split()
     assert all(record["seconds"] >= 0 and record["status"] == "done" for record in run["stages"].values())
     assert run["versions"]["torch"] == __import__("torch").__version__
     assert len(run["pair"]["base"]["fingerprint"]) == 64
@@ -134,8 +133,8 @@ def test_a_failed_stage_says_what_is_kept_and_goes_on(tmp_path, monkeypatch, don
 def test_a_killed_run_goes_on_to_the_same_result(tmp_path, done):
     settings = tmp_path / "study.toml"
     settings.write_text(write_toml(Settings.from_dict(NO_TEXT).to_dict()))
-    command = [sys.executable, "-c", "from slr_probe.cli import main; main()", "demo", "--out", str(tmp_path / "study"),
-               "--settings", str(settings), "--quiet"]  # fmt: skip
+    program = [sys.executable, "-c", "from slr_probe.cli import main; main()"]
+    command = [*program, "demo", "--out", str(tmp_path / "study"), "--settings", str(settings), "--quiet"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         for line in process.stdout:
