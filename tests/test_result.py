@@ -37,12 +37,8 @@ def test_save_and_load(tmp_path):
 
 
 def test_records_hold_what_json_knows():
-    table = pd.DataFrame({
-        "number": [0.5, np.nan, np.inf],
-        "count": pd.array([1, None, 3], dtype="Int64"),
-        "text": ["a", None, "c"],
-        "flag": [True, False, True],
-    })  # fmt: skip
+    columns = {"number": [0.5, np.nan, np.inf], "text": ["a", None, "c"], "flag": [True, False, True]}
+    table = pd.DataFrame({**columns, "count": pd.array([1, None, 3], dtype="Int64")})
     assert records(table) == [
         {"number": 0.5, "count": 1, "text": "a", "flag": True},
         {"number": None, "count": None, "text": None, "flag": False},

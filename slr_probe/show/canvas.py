@@ -164,8 +164,10 @@ def _shrink_text(figure: Figure | SubFigure) -> None:
     from matplotlib.axis import Axis
     from matplotlib.text import Text
 
-    for text in figure.findobj(Text):
-        text.set_fontsize(_SMALLER * text.get_fontsize())  # type: ignore[attr-defined]
-    for axis in figure.findobj(Axis):
-        for label in axis.get_majorticklabels()[:1]:  # type: ignore[attr-defined]
-            axis.set_tick_params(labelsize=label.get_fontsize())  # type: ignore[attr-defined]  # ticks to come
+    texts: list[Any] = figure.findobj(Text)
+    axes: list[Any] = figure.findobj(Axis)
+    for text in texts:
+        text.set_fontsize(_SMALLER * text.get_fontsize())
+    for axis in axes:
+        for label in axis.get_majorticklabels()[:1]:
+            axis.set_tick_params(labelsize=label.get_fontsize())  # of ticks that are made when it is drawn

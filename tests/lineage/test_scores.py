@@ -1,30 +1,16 @@
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from slr_probe.errors import LineageError, ResultError
-from slr_probe.lineage import Lineage, lineage_from_outputs, lineage_from_scores
+from slr_probe.lineage import lineage_from_outputs, lineage_from_scores
 from slr_probe.stats import ratio_interval
 from slr_probe.stats.diversity import ead
-from slr_probe.tasks.text import Item, TextTask
-from tests.validation.conftest import outputs_of
+from tests.lineage.stages import STAGES
 
 PAPER = pd.DataFrame(
     {"base": [0.8, 0.5, 0.4], "sft": [0.4, 0.3, 0.1], "dpo": [0.2, 0.35, 0.1]}, index=["writing", "qa", "code"]
 )
-WORDS = "the a red blue old new cat dog sun moon ran sat on by in".split()
-
-
-def _outputs(stage, spread, *, prompts=6, samples=8, length=12, prefix="", seed=0):
-    """Outputs whose words come from the first `spread` words."""
-    rng = np.random.default_rng([seed, spread])
-    texts = [[prefix + " ".join(rng.choice(WORDS[:spread], length)) for _ in range(samples)] for _ in range(prompts)]
-    return outputs_of(texts, model=stage)
-
-
-STAGES = [("base", _outputs("base", 15)), ("sft", _outputs("sft", 6)), ("dpo", _outputs("dpo", 3))]
 
 
 def test_worked_example():
@@ -38,13 +24,6 @@ def test_worked_example():
     assert np.isnan(found.change().loss.low).all()  # means alone have no interval
     assert "writing" in repr(found)
     assert "nan" not in repr(found)
-
-
-def test_losses_and_what_is_left_sum_to_base():
-    table = pd.DataFrame(np.random.default_rng(0).uniform(0.1, 1, (4, 5)), columns=list("abcde"))
-    found = lineage_from_scores(table)
-    np.testing.assert_allclose(100 + found.stage_loss.sum(axis=1).to_numpy(), found.retained["e"], rtol=1e-12)
-    np.testing.assert_allclose(100 + found.mean_stage_loss.sum(), found.mean_retained["e"], rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -143,40 +122,3 @@ def test_fewer_samples_of_one_stage_are_matched_with_a_note():
         [("base", STAGES[0][1].select(STAGES[0][1].ids, 4)), ("sft", fewer)], vocabulary=1000
     )
     np.testing.assert_array_equal(found.values, expected.values)
-
-
-def test_a_base_that_says_nothing_is_undefined_not_zero():
-    silent = STAGES[0][1].map(lambda text: "")
-    found = lineage_from_outputs([("base", silent), STAGES[1]], vocabulary=1000)
-    assert np.isnan(found.stage_loss.to_numpy()).all()
-    assert "undefined" in repr(found)
-
-
-def test_decomposition_by_stage():
-    items = tuple(Item(f"p{i}", "Name one.", answers=(("red",), ("blue",)), check="list") for i in range(6))
-    task = TextTask("qa", "qa", items, 8, 8, "test")
-    found = lineage_from_outputs(STAGES, task, vocabulary=1000)
-    parts = found.decomposition("qa").to_dataframe().set_index("model")
-    assert list(parts.index) == ["base", "sft", "dpo"]
-    np.testing.assert_allclose(parts["loss"], parts["residual_loss"] + parts["quality_control_loss"], atol=1e-12)
-    with pytest.raises(LineageError, match="among correct outputs"):
-        lineage_from_outputs(STAGES, vocabulary=1000).decomposition("outputs")
-
-
-def test_round_trip_tables_and_figure(tmp_path):
-    found = lineage_from_outputs(STAGES, vocabulary=1000)
-    path = found.save(tmp_path / "lineage.npz")
-    read = Lineage.load(path)
-    assert repr(read) == repr(found)
-    assert read.save(tmp_path / "again.npz").read_bytes() == path.read_bytes()
-    pd.testing.assert_frame_equal(read.to_dataframe(), found.to_dataframe())
-    assert json.loads(json.dumps(found.to_dict()))["stages"] == ["base", "sft", "dpo"]
-    table = found.to_dataframe().set_index(["metric", "task", "stage"])
-    row = table.loc[("ead", "outputs", "dpo")]
-    assert row["previous"] == "sft"
-    assert row["stage_loss_low"] <= row["stage_loss"] <= row["stage_loss_high"]
-    figure = found.plot()
-    assert figure.axes[0].get_ylabel() == "EAD\nretained, % of base"
-    drawn = {round(float(y), 6) for line in figure.axes[0].lines for y in line.get_ydata()}
-    assert {round(float(value), 6) for value in found.retained.loc["outputs"]} <= drawn
-    assert "<table" in found._repr_html_()

@@ -34,10 +34,9 @@ def test_scores_are_those_of_the_outputs(traced, stages):
     _, lineage = traced
     drawn = Sampling(temperature=0.6, top_p=0.95, max_tokens=6)
     asked = [(item.id, item.prompt) for item in WRITE.items]
-    outputs = [("base", generate(ModelPair.load(stages[0][1], stages[1][1]), asked, {"base": "base (plain)"},
-                                 samples=3, sampling=drawn)["base"])]  # fmt: skip
-    for name, folder in stages[1:]:
-        pair = ModelPair.load(stages[0][1], folder)
+    pairs = {name: ModelPair.load(stages[0][1], folder) for name, folder in stages[1:]}
+    outputs = [("base", generate(pairs["sft"], asked, {"base": "base (plain)"}, samples=3, sampling=drawn)["base"])]
+    for name, pair in pairs.items():
         outputs.append((name, generate(pair, asked, {name: "tuned"}, samples=3, sampling=drawn)[name]))
     size = lineage.settings["scorers"]["vocabulary"]
     expected = lineage_from_outputs(outputs, WRITE, vocabulary=size, resamples=200)
@@ -87,8 +86,9 @@ def test_a_stage_equal_to_the_one_before_lost_nothing(stages):
 
 
 def test_branches(stages):
-    lineage = trace_lineage(stages[:2], WRITE, samples=3, resamples=50, depth=False, device="cpu",
-                            branches={"other": [stages[2]]})  # fmt: skip
+    branches = {"other": [stages[2]]}
+    options = {"samples": 3, "resamples": 50, "depth": False, "device": "cpu"}
+    lineage = trace_lineage(stages[:2], WRITE, branches=branches, **options)
     assert lineage.stages == ("base", "sft", "other/dpo")
     assert lineage.parents == (-1, 0, 0)
     assert not lineage.has_depth
