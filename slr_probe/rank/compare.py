@@ -15,7 +15,7 @@ from slr_probe.layers import LayerRange
 from slr_probe.rank.order import EQUAL
 from slr_probe.rank.scores import MEASURES, VERIFIED, RangeScores, What
 from slr_probe.stats import difference_interval
-from slr_probe.stats.compare import State, difference_state, holm, sign_flip_test
+from slr_probe.stats.compare import State, adjusted_tests, difference_state
 
 FloorState = Literal["above", "perhaps above", "perhaps below", "below"]
 """Where a share of tuned's validity stands: the whole interval above the floor, its estimate above, below, or all."""
@@ -141,8 +141,7 @@ def gaps(scores: RangeScores, row: int) -> tuple[Gap, ...]:
     others = [("tuned", scores.tuned)]
     others += [(kind, int(i)) for kind in ("early", "late") if kind not in own for i in scores.rows(kind)]
     others += [] if scores.best_soup is None else [("soup", scores.best_soup)]
-    moved = [_differences(scores, row, other) for _, other in others]
-    adjusted = holm(np.array([_test(values, scores.seed) for values in moved]))
+    adjusted = adjusted_tests([_differences(scores, row, other) for _, other in others], seed=scores.seed)
     return tuple(_gap(scores, row, kind, other, float(p)) for (kind, other), p in zip(others, adjusted, strict=True))
 
 
@@ -207,10 +206,6 @@ def _held_out(scores: RangeScores, *rows: int) -> bool:
 def _differences(scores: RangeScores, row: int, other: int) -> np.ndarray:
     values = scores.held_diversity if _held_out(scores, row, other) else scores.diversity
     return np.asarray(values[row] - values[other])
-
-
-def _test(moved: np.ndarray, seed: int) -> float:
-    return float(sign_flip_test(moved, seed=seed)) if len(moved) and np.isfinite(moved).all() else np.nan
 
 
 def _floor_state(kept: Estimate, floor: float) -> FloorState:

@@ -11,7 +11,6 @@ from slr_probe.scoring.metrics import metric
 from slr_probe.show.format import short
 from slr_probe.show.marks import mark
 from slr_probe.show.style import COLOURS, grid, new_figure
-from slr_probe.show.validation_sentences import state_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,8 +18,13 @@ if TYPE_CHECKING:
 
     from slr_probe.validation.result import ValidationReport
 
-_COLOURS = {"better": COLOURS["soup"], "worse": COLOURS["tuned"], "unclear": "0.5"}
-_WORDS = {"better": "better than tuned", "worse": "worse than tuned", "unclear": "not shown to differ"}
+_COLOURS = {"better": COLOURS["soup"], "worse": COLOURS["tuned"], "unclear": "0.5", "undefined": "0.5"}
+_WORDS = {
+    "better": "better than tuned",
+    "worse": "worse than tuned",
+    "unclear": "not shown to differ",
+    "undefined": "not shown to differ",
+}
 
 
 def plot_differences(report: ValidationReport) -> Figure:
@@ -55,7 +59,7 @@ def _panel(axis: Axes, report: ValidationReport, task: str, name: str, models: S
         if not np.isfinite(found.estimate[at]):
             axis.annotate("undefined", (0, i), (6, 0), textcoords="offset points", va="center", fontstyle="italic")
             continue
-        colour = _COLOURS[_compared(report, task, model, name)]
+        colour = _COLOURS[report.compared(task, model, name)]
         size = 6.5 if model in report.hybrids else 5
         axis.plot([found.low[at], found.high[at]], [i, i], color=colour, linewidth=1.8)
         axis.plot(found.estimate[at], i, "o", color=colour, markersize=size)
@@ -63,15 +67,6 @@ def _panel(axis: Axes, report: ValidationReport, task: str, name: str, models: S
     grid(axis, "x")
     axis.set_xlabel(metric(name).label)
     _mark_rows(axis, report, task, name, models)
-
-
-def _compared(report: ValidationReport, task: str, model: str, name: str) -> str:
-    """`"better"`, `"worse"` or `"unclear"`; the test decides only in the family of comparisons fixed beforehand."""
-    state = state_of(report, task, model, name)
-    tested = report.is_primary[report.task(task), report.model(model), report.metrics.index(name)]
-    if state in ("same", "undefined") or (tested and state.endswith("?")):
-        return "unclear"
-    return "better" if state.startswith("more") else "worse"
 
 
 def _mark_rows(axis: Axes, report: ValidationReport, task: str, name: str, models: Sequence[str]) -> None:
@@ -93,7 +88,7 @@ def _mark_rows(axis: Axes, report: ValidationReport, task: str, name: str, model
             f"{model}, {task}",
             f"{metric(name).label} {found.mean.estimate[at]:.3g}, tuned {tuned:.3g}",
             f"difference {found.difference.estimate[at]:+.3g} {limits}",
-            _WORDS[_compared(report, task, model, name)],
+            _WORDS[report.compared(task, model, name)],
         ]
         mark(bar, f"difference-{t}-{side}-{i}", "\n".join(lines))
     axis.set_xlim(low, high)

@@ -1,21 +1,29 @@
-"""Figure of a `ValidationReport`: diversity against quality, and distinct answers against the number of samples."""
+"""A `ValidationReport` as text, table and figure."""
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from slr_probe.scoring.metrics import metric
-from slr_probe.show.format import short
-from slr_probe.show.style import COLOURS
+from slr_probe.show.format import aligned, number, short, with_limits
+from slr_probe.show.style import COLOURS, error_bars, new_figure, open_frame
+from slr_probe.show.validation_sentences import carry_over, correct_only, endings, verdicts
+from slr_probe.stats.compare import is_confirmed
+from slr_probe.validation.result import METHOD
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from slr_probe.validation.result import ValidationReport
 
+__all__ = ["carry_over", "correct_only", "endings", "figure", "html", "lines", "text", "verdicts"]
+
+_MORE = ("ead", "bleu_distance", "answer_entropy", "embedding_distance", "nll", "pass_at_k", "ended")
+"""What a table says beside the two primary metrics."""
 _LOOK = {
     "tuned": ("s", COLOURS["tuned"], 7),
     "hybrid": ("*", COLOURS["best"], 14),
@@ -32,78 +40,163 @@ _LOOK = {
 }
 _HYBRIDS = (COLOURS["best"], "#000000", COLOURS["base"], COLOURS["soup"])
 _CURVES = ("temperature", "min_p", "hybrid_temperature")
-_NAMES = {"random": "random ranges of equal width", "temperature": "tuned, by temperature",
-          "min_p": "tuned, by min-p", "hybrid_temperature": "hybrid, by temperature"}  # fmt: skip
+_NAMES = {
+    "random": "random ranges of equal width",
+    "temperature": "tuned, by temperature",
+    "min_p": "tuned, by min-p",
+    "hybrid_temperature": "hybrid, by temperature",
+    "prompt": "tuned, diversity prompt",
+}
 
 
-def plot_validation(report: ValidationReport) -> Figure:
+# -- text ------------------------------------------------------------------------------------------------------------
+
+
+def text(report: ValidationReport) -> str:
+    """A compact table a task, and the verdicts."""
+    sizes = zip(report.tasks, report.prompt_ids, report.samples, strict=True)
+    tasks = ", ".join(f"{task} ({len(ids)} prompts x {samples})" for task, ids, samples in sizes)
+    parts = [f"ValidationReport: {len(report.models)} models, {tasks}"]
+    for task in report.tasks:
+        columns, rows = lines(report, task)
+        parts.append(f"\n{task}\n" + aligned([columns, *rows], left=(1,)))
+    return "\n".join([*parts, "\n" + "\n".join(_sentences(report))])
+
+
+def html(report: ValidationReport) -> str:
+    """For Jupyter: verdicts, then a table a task."""
+    said = "".join(f"<li>{escape(line)}</li>" for line in _sentences(report))
+    parts = [f"<b>ValidationReport</b><ul>{said}</ul>"]
+    for task in report.tasks:
+        columns, rows = lines(report, task)
+        head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+        parts.append(f"<b>{escape(task)}</b><table><tr>{head}</tr>{body}</table>")
+    return "".join([*parts, f"<small>{escape(METHOD)}</small>"])
+
+
+def lines(report: ValidationReport, task: str) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows of the table that is printed for one task: the two primary metrics, and more of diversity."""
+    counts, t = report.comparisons.count, report.task(task)
+    both = report.primary[t]
+    more = [name for name in _MORE if name in report.metrics and name not in both]
+    shown = [name for name in (*both, *more) if counts[t, :, report.metrics.index(name)].any()]
+    columns = ["", "model"]
+    for name in shown:
+        columns += [metric(name).label, *(["against tuned"] if name in both else [])]
+    rows = []
+    for model, kind in zip(report.models, report.kinds, strict=True):
+        row = ["*" if kind == "hybrid" else "", model]
+        for name in shown:
+            at = report.at(task, model, name)
+            row += [number(report.comparisons.mean.estimate[at]), *([_difference(report, at)] if name in both else [])]
+        rows.append(row)
+    return columns, rows
+
+
+def _sentences(report: ValidationReport) -> tuple[str, ...]:
+    """All that is said about the chosen hybrids."""
+    return (*report.verdicts, *report.endings, *report.carry_over, *report.correct_only)
+
+
+def _difference(report: ValidationReport, at: tuple[int, int, int]) -> str:
+    found = report.comparisons
+    if not np.isfinite(found.difference.low[at]):
+        return ""
+    ends = (found.difference.estimate[at], found.difference.low[at], found.difference.high[at])
+    value, low, high = (0.0 if abs(end) < 1e-12 else end for end in ends)  # rounding of a mean is no difference
+    star = "*" if is_confirmed(float(found.adjusted[at]), report.level) else ""
+    return with_limits(value, low, high, "+.3g", ".2g") + star
+
+
+# -- figure ----------------------------------------------------------------------------------------------------------
+
+
+def figure(report: ValidationReport) -> Figure:
     """The diversity-quality plane of each task on its primary metrics, and the curve of distinct answers beside it.
 
     Crosses are intervals over prompts. A method's curve joins its settings, starting from where it is in the
     comparison itself. The dashed lines through tuned divide the plane: up and to the right is better in both.
     """
     counted = [task for t, task in enumerate(report.tasks) if np.isfinite(report.curves[t]).any()]
-    panels = [*report.tasks, *counted]
-    columns = 2 if len(panels) == 4 else min(len(panels), 3)
-    rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(4.1 * columns, 3.4 * rows + 0.9), layout="constrained")
-    axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
+    panels = len(report.tasks) + len(counted)
+    columns = 2 if panels == 4 else min(panels, 3)
+    rows = -(-panels // columns)
+    canvas = new_figure(4.1 * columns, 3.4 * rows + 0.9)
+    axes = np.atleast_1d(canvas.subplots(rows, columns)).ravel()
     shown: dict[str, Any] = {}
     for axis, task in zip(axes, report.tasks, strict=False):
         _plane(axis, report, task, shown)
     for axis, task in zip(axes[len(report.tasks) :], counted, strict=False):
         _curve(axis, report, task)
-    for axis in axes[len(panels) :]:
+    for axis in axes[panels:]:
         axis.set_visible(False)
     for axis in axes:
-        axis.spines[["top", "right"]].set_visible(False)
-    figure.legend(shown.values(), shown.keys(), frameon=False, fontsize="small", loc="outside lower center",
-                  ncols=2 * columns)  # fmt: skip
-    figure.suptitle(_title(report), fontsize=11)
-    return figure
+        open_frame(axis)
+    place: dict[str, Any] = {"loc": "outside lower center", "ncols": 2 * columns, "fontsize": "small", "frameon": False}
+    canvas.legend(list(shown.values()), list(shown), **place)
+    canvas.suptitle(_title(report), fontsize=11)
+    return canvas
 
 
 def _plane(axis: Axes, report: ValidationReport, task: str, shown: dict[str, Any]) -> None:
-    found, t = report.comparisons.mean, report.task(task)
-    at = [report.metrics.index(name) for name in report.primary[t]]
-    y, x = (found.estimate[t, :, i] for i in at)
-    both = (np.array([found.estimate - found.low, found.high - found.estimate])[:, t, :, i] for i in at)
-    bars = [np.nan_to_num(limits).clip(min=0) for limits in both]
+    """Every model by its two primary scores; `shown` collects one handle a label for the legend."""
+    t = report.task(task)
+    diversity, quality = (report.metrics.index(name) for name in report.primary[t])
+    mean = report.comparisons.mean
+    x, y = mean.estimate[t, :, quality], mean.estimate[t, :, diversity]
     axis.axvline(x[0], color="0.75", linewidth=0.8, linestyle="--", zorder=0)
     axis.axhline(y[0], color="0.75", linewidth=0.8, linestyle="--", zorder=0)
     far = _outside(report, x, metric(report.primary[t][1]).sign)
     for label in dict.fromkeys(filter(None, report.curve_labels)):
         _join(axis, report, label, x, y)
     for m, kind in enumerate(report.kinds):
-        mark, colour, size = _look(report, m)
-        single = kind not in _CURVES
-        place = (np.nan, np.nan) if m in far else (x[m], y[m])
-        drawn = axis.errorbar(
-            place[0],
-            place[1],
-            xerr=bars[1][:, [m]] if single else None,
-            yerr=bars[0][:, [m]] if single else None,
-            fmt=mark,
-            color=colour,
-            markersize=size,
-            elinewidth=0.8,
-            zorder=5 if kind == "hybrid" else 3,
-            markeredgecolor="black" if kind in ("hybrid", "tuned") else colour,
-            markeredgewidth=(1.2 if kind == "random" else 0.7) if single else 0,
-        )
-        label = "tuned, diversity prompt" if kind == "prompt" else _NAMES.get(kind, report.models[m])
-        shown.setdefault(label, drawn)
-    if far:
-        said = "\n".join(f"{report.models[m]} ({x[m]:.2g}, {y[m]:.2g})" for m in far)
-        axis.text(0.02, 0.02, f"not drawn, below half of tuned's quality:\n{said}", transform=axis.transAxes,
-                  fontsize=6.5, color="0.35")  # fmt: skip
+        bars: dict[str, Any] = {}
+        if kind not in _CURVES:
+            places = {"xerr": (t, [m], quality), "yerr": (t, [m], diversity)}
+            bars = {name: error_bars(mean, at) for name, at in places.items()}
+        drawn = _point(axis, report, m, (np.nan, np.nan) if m in far else (x[m], y[m]), bars)
+        shown.setdefault(_NAMES.get(kind, report.models[m]), drawn)
+    _say_outside(axis, report, far, x, y)
+    _name_plane(axis, report, t)
+
+
+def _point(axis: Axes, report: ValidationReport, m: int, place: tuple[float, float], bars: dict[str, Any]) -> Any:
+    mark, colour, size = _look(report, m)
+    kind = report.kinds[m]
+    edge = {"color": colour, "width": 0.7 if bars else 0.0}
+    if kind in ("hybrid", "tuned"):
+        edge["color"] = "black"
+    if kind == "random":  # a cross, which is all edge
+        edge["width"] = 1.2
+    return axis.errorbar(
+        *place,
+        **bars,
+        fmt=mark,
+        color=colour,
+        markersize=size,
+        elinewidth=0.8,
+        zorder=5 if kind == "hybrid" else 3,
+        markeredgecolor=edge["color"],
+        markeredgewidth=edge["width"],
+    )
+
+
+def _name_plane(axis: Axes, report: ValidationReport, t: int) -> None:
     diversity, quality = (metric(name) for name in report.primary[t])
     axis.set(xlabel=f"quality: {quality.label}", ylabel=f"diversity: {diversity.label}")
     if quality.sign < 0:
         axis.invert_xaxis()
     axis.margins(0.12)
     drawn_from = f"{len(report.prompt_ids[t])} prompts x {report.samples[t]} samples"
-    axis.set_title(f"{short(task)}\n{drawn_from}", fontsize="medium")
+    axis.set_title(f"{short(report.tasks[t])}\n{drawn_from}", fontsize="medium")
+
+
+def _say_outside(axis: Axes, report: ValidationReport, far: list[int], x: Any, y: Any) -> None:
+    if far:
+        names = [f"{report.models[m]} ({x[m]:.2g}, {y[m]:.2g})" for m in far]
+        said = "\n".join(["not drawn, below half of tuned's quality:", *names])
+        axis.text(0.02, 0.02, said, transform=axis.transAxes, fontsize=6.5, color="0.35")
 
 
 def _outside(report: ValidationReport, x: Any, sign: int) -> list[int]:
@@ -135,8 +228,8 @@ def _join(axis: Axes, report: ValidationReport, label: str, x: Any, y: Any) -> N
     axis.plot(x[members], y[members], style, color=colour, linewidth=1, alpha=0.8, zorder=2)
     for m in {members[0], members[-1]}:
         if report.curve_labels[m]:
-            axis.annotate(f"{'T' if by == 'temperature' else 'min-p'} {settings.get(report.models[m], 0):g}",
-                          (x[m], y[m]), (4, 2), textcoords="offset points", fontsize=6.5, color=colour)  # fmt: skip
+            said = f"{'T' if by == 'temperature' else 'min-p'} {settings.get(report.models[m], 0):g}"
+            axis.annotate(said, (x[m], y[m]), (4, 2), textcoords="offset points", fontsize=6.5, color=colour)
 
 
 def _curve(axis: Axes, report: ValidationReport, task: str) -> None:

@@ -1,4 +1,4 @@
-"""Plain sentences that the numbers of a report support, and no more than that."""
+"""Plain sentences on a validation: they print the states that the report decided, and no more than that."""
 
 from __future__ import annotations
 
@@ -7,14 +7,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slr_probe.scoring.metrics import metric
-from slr_probe.stats.compare import holm, sign_flip_test, smallest_p
-from slr_probe.stats.interval import interval_where_defined
+from slr_probe.show.format import estimate, p_value, with_limits
+from slr_probe.stats.compare import State
 
 if TYPE_CHECKING:
+    from slr_probe.stats.interval import Interval
     from slr_probe.validation.result import ValidationReport
 
 _DIVERSITY = ("more diverse than tuned", "less diverse than tuned", "diversity")
 _QUALITY = ("quality higher", "quality lower", "quality")
+_CARRIED: dict[State, str] = {
+    "more": "the gain carries over to",
+    "more?": "a gain is not confirmed after adjustment on",
+    "same": "no gain in diversity is shown on",
+    "less?": "diversity may be lower on",
+    "less": "diversity is lower on",
+    "undefined": "no comparison is possible on",
+}
 
 
 def verdicts(report: ValidationReport) -> tuple[str, ...]:
@@ -35,146 +44,90 @@ def verdicts(report: ValidationReport) -> tuple[str, ...]:
 
 def carry_over(report: ValidationReport) -> tuple[str, ...]:
     """For each hybrid: its gain on the CRC task, on prompts it was not chosen on, and on which tasks it shows too."""
-    lines = []
-    for model in report.hybrids:
-        if "tuned" not in report.crc_models or model not in report.crc_models:
-            continue
-        rows = [report.crc_models.index(name) for name in (model, "tuned")]
-        gain = interval_where_defined(
-            (report.crc_diversity[rows[0]] - report.crc_diversity[rows[1]])[None],
-            report.crc_categories or [""] * report.crc_diversity.shape[1],
-            level=report.level, resamples=report.resamples, seed=report.seed,
-        )  # fmt: skip
-        low, high, value = (float(part[0]) for part in (gain.low, gain.high, gain.estimate))
-        valid = [float(report.crc_validity[row].mean()) for row in rows]
-        count = int(np.isfinite(report.crc_diversity[rows[0]]).sum())
-        head = (
-            f"CRC, {count} {report.settings.get('crc_split', 'held-out')} prompts: {model}: diversity {value:+.3f} "
-            f"[{low:.3f}, {high:.3f}] against tuned, validity {valid[0]:.3f} against {valid[1]:.3f}"
-        )
-        if not low > 0:
-            lines.append(f"{head}; no gain on CRC is shown, so there is none to carry over.")
-            continue
-        by: dict[str, list[str]] = {}
-        for task, pair in zip(report.tasks, report.primary, strict=True):
-            by.setdefault(state_of(report, task, model, pair[0]), []).append(task)
-        parts = [
-            f"{said} {', '.join(by[state])}"
-            for state, said in (
-                ("more", "the gain carries over to"),
-                ("more?", "a gain is not confirmed after adjustment on"),
-                ("same", "no gain in diversity is shown on"),
-                ("less?", "diversity may be lower on"),
-                ("less", "diversity is lower on"),
-                ("undefined", "no comparison is possible on"),
-            )
-            if by.get(state)
-        ]
-        lines.append(f"{head}; {'; '.join(parts)}.")
-    return tuple(lines)
+    gains = {model: report.crc_gain(model) for model in report.hybrids}
+    return tuple(_carried(report, model, gain) for model, gain in gains.items() if gain is not None)
+
+
+def _carried(report: ValidationReport, model: str, gain: Interval) -> str:
+    own, tuned = (report.crc_models.index(name) for name in (model, "tuned"))
+    count = int(np.isfinite(report.crc_diversity[own]).sum())
+    split = report.settings.get("crc_split", "held-out")
+    validity = [f"{report.crc_validity[row].mean():.3f}" for row in (own, tuned)]
+    head = (
+        f"CRC, {count} {split} prompts: {model}: diversity {estimate(gain, 0, '+.3f', '.3f')} against tuned, "
+        f"validity {validity[0]} against {validity[1]}"
+    )
+    if not gain.low[0] > 0:
+        return f"{head}; no gain on CRC is shown, so there is none to carry over."
+    by: dict[State, list[str]] = {state: [] for state in _CARRIED}
+    for task, (diversity, _) in zip(report.tasks, report.primary, strict=True):
+        by[report.state(task, model, diversity)].append(task)
+    parts = [f"{_CARRIED[state]} {', '.join(tasks)}" for state, tasks in by.items() if tasks]
+    return f"{head}; {'; '.join(parts)}."
 
 
 def endings(report: ValidationReport) -> tuple[str, ...]:
-    """For each hybrid and task of `endless`: how often outputs end by themselves."""
+    """For each hybrid and task of `ValidationReport.endless`: how often outputs end by themselves."""
     found, lines = report.comparisons, []
-    for task, model in endless(report):
-        i = report.metrics.index("ended")
-        at, reference = (report.task(task), report.model(model), i), (report.task(task), 0, i)
+    for task, model in report.endless:
+        at, reference = report.at(task, model, "ended"), report.at(task, report.models[0], "ended")
         lines.append(
             f"{task}: {model} ends {found.mean.estimate[at]:.0%} of its outputs by itself, tuned "
-            f"{found.mean.estimate[reference]:.0%} (difference {found.difference.estimate[at]:+.2f} "
-            f"[{found.difference.low[at]:.2f}, {found.difference.high[at]:.2f}]): it writes on until the limit of "
-            "tokens, so an answer costs more, and what follows the answer is in the measures above."
+            f"{found.mean.estimate[reference]:.0%} (difference {estimate(found.difference, at, '+.2f', '.2f')}): it "
+            "writes on until the limit of tokens, so an answer costs more, and what follows the answer is in the "
+            "measures above."
         )
     return tuple(lines)
-
-
-def endless(report: ValidationReport) -> tuple[tuple[str, str], ...]:
-    """Tasks and hybrids whose outputs end by themselves less often than tuned's.
-
-    Restored blocks can take with them what post-training taught about stopping, which a task of one token cannot see.
-    The rule is that of `verdicts`, with p-values adjusted over hybrids and tasks (ours).
-    """
-    cells = [(task, model) for task in report.tasks for model in report.hybrids if "ended" in report.metrics]
-    if not cells:
-        return ()
-    gaps = [
-        report.scores(task, model, "ended") - report.scores(task, report.models[0], "ended") for task, model in cells
-    ]
-    there = [gap[np.isfinite(gap)] for gap in gaps]
-    adjusted = holm(np.array([sign_flip_test(gap, seed=report.seed) if len(gap) else np.nan for gap in there]))
-    i, high = report.metrics.index("ended"), report.comparisons.difference.high
-    return tuple(
-        (task, model)
-        for (task, model), least in zip(cells, adjusted, strict=True)
-        if high[report.task(task), report.model(model), i] < 0 and least <= 1 - report.level + 1e-12
-    )
 
 
 def correct_only(report: ValidationReport) -> tuple[str, ...]:
     """For each hybrid and task with accepted answers: the change in diversity, split as in arXiv 2604.16027."""
-    lines = []
-    for model in report.hybrids:
-        for task, pair in zip(report.tasks, report.primary, strict=True):
-            if pair[1] != "correct":
-                continue
-            name = next(n for n in ("embedding_distance", "ead", "bleu_distance") if f"{n}_correct" in report.metrics)
-            found = report.decomposition(task, name, models=[model])
-            head, count = f"{task}: {model}: {metric(name).label}", f"{found.defined} of {found.prompts} prompts"
-            if found.defined < 2:
-                lines.append(f"{head}: cannot be split, both models have two correct outputs on {count} only.")
-                continue
-            parts = [
-                f"{0 - part.estimate[1]:+.3g} [{0 - part.high[1]:.3g}, {0 - part.low[1]:.3g}]"
-                for part in (found.loss, found.residual_loss, found.quality_control_loss)
-            ]
-            lines.append(
-                f"{head} against tuned {parts[0]} on {count} with two correct outputs of both: "
-                f"{parts[1]} among correct outputs, {parts[2]} in variety of errors."
-            )
-    return tuple(lines)
+    return tuple(
+        _split(report, task, model)
+        for model in report.hybrids
+        for task, pair in zip(report.tasks, report.primary, strict=True)
+        if pair[1] == "correct"
+    )
 
 
-def state_of(report: ValidationReport, task: str, model: str, name: str) -> str:
-    """`"more"`, `"less"`, either with `"?"` where only the interval says so, `"same"`, or `"undefined"`."""
-    found = report.comparisons
-    at = (report.task(task), report.model(model), report.metrics.index(name))
-    low, high = float(found.difference.low[at]), float(found.difference.high[at])
-    if not np.isfinite([low, high]).all():
-        return "undefined"
-    if low <= 0 <= high:
-        return "same"
-    up = (low > 0) == (metric(name).sign > 0)
-    return ("more" if up else "less") + ("" if found.adjusted[at] <= 1 - report.level + 1e-12 else "?")
+def _split(report: ValidationReport, task: str, model: str) -> str:
+    name = next(n for n in ("embedding_distance", "ead", "bleu_distance") if f"{n}_correct" in report.metrics)
+    found = report.decomposition(task, name, models=[model])
+    head, count = f"{task}: {model}: {metric(name).label}", f"{found.defined} of {found.prompts} prompts"
+    if found.defined < 2:
+        return f"{head}: cannot be split, both models have two correct outputs on {count} only."
+    changes = [
+        with_limits(0 - part.estimate[1], 0 - part.high[1], 0 - part.low[1], "+.3g", ".3g")
+        for part in (found.loss, found.residual_loss, found.quality_control_loss)
+    ]
+    return (
+        f"{head} against tuned {changes[0]} on {count} with two correct outputs of both: "
+        f"{changes[1]} among correct outputs, {changes[2]} in variety of errors."
+    )
 
 
 def _judge(report: ValidationReport, task: str, model: str, name: str, words: tuple[str, str, str]) -> str:
-    found, label = report.comparisons, metric(name).label
-    more, less, neutral = (f"{word} ({label}" for word in words)
-    at = (report.task(task), report.model(model), report.metrics.index(name))
-    state = state_of(report, task, model, name)
-    pairs = int(found.pairs[at])
+    found, at = report.comparisons, report.at(task, model, name)
+    more, less, neutral = (f"{word} ({metric(name).label}" for word in words)
+    state, pairs = report.state(task, model, name), int(found.pairs[at])
     if state == "undefined":
         return f"{neutral}) cannot be compared: defined for both on {pairs} prompts only"
-    low, high = float(found.difference.low[at]), float(found.difference.high[at])
-    reference = (at[0], 0, at[2])
-    numbers = (
-        f" {found.mean.estimate[at]:.3g} against {found.mean.estimate[reference]:.3g}, "
-        f"{found.difference.estimate[at]:+.3g} [{low:.3g}, {high:.3g}]"
-    )
-    p = f"adjusted p {_p(float(found.adjusted[at]))}"
+    tuned = found.mean.estimate[report.at(task, report.models[0], name)]
+    change = estimate(found.difference, at, "+.3g", ".3g")
+    numbers = f" {found.mean.estimate[at]:.3g} against {tuned:.3g}, {change}"
     if state == "same":
-        worst = -low if metric(name).sign > 0 else high
-        bound = f" (the interval leaves room for a loss of {worst:.3g})" if worst > 0 else ""
-        return f"no difference in {neutral}{numbers}) shown{bound}"
-    said = (more if state.startswith("more") else less) + f"{numbers}, {p})"
-    if not state.endswith("?"):
+        return f"no difference in {neutral}{numbers}) shown{_room_for_loss(report, at)}"
+    said = f"{more if state in ('more', 'more?') else less}{numbers}, adjusted p {p_value(found.adjusted[at])})"
+    if state in ("more", "less"):
         return said
     why = ""
-    if smallest_p(pairs) * int(found.tests[at]) > 1 - report.level:
+    if not report.can_confirm(task, model, name):
         why = f", which {pairs} prompts cannot reach with {int(found.tests[at])} comparisons"
     return f"perhaps {said}: the interval leaves out 0, but it is not confirmed after adjustment{why}"
 
 
-def _p(value: float) -> str:
-    return f"{value:.2g}" if value >= 0.001 else "below 0.001"
+def _room_for_loss(report: ValidationReport, at: tuple[int, int, int]) -> str:
+    """The largest loss that the interval leaves open."""
+    found = report.comparisons.difference
+    worst = -found.low[at] if metric(report.metrics[at[2]]).sign > 0 else found.high[at]
+    return f" (the interval leaves room for a loss of {worst:.3g})" if worst > 0 else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -79,6 +80,21 @@ def holm(p: Float[ndarray, " test"]) -> Float[ndarray, " test"]:
     steps = p[order] * np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return adjusted
+
+
+def adjusted_tests(differences: Sequence[Float[ndarray, " prompt"]], *, seed: int = 0) -> Float[ndarray, " test"]:
+    """Sign-flip tests of several comparisons, each on the prompts where it is defined, adjusted by Holm's method.
+
+    Args:
+        differences: One difference for each prompt, NaN where undefined; prompts may differ between comparisons.
+        seed: Seed of the sign flips.
+
+    Returns:
+        Adjusted p-values; NaN for a comparison without prompts.
+    """
+    defined = [values[np.isfinite(values)] for values in differences]
+    raw = [float(sign_flip_test(values, seed=seed)) if len(values) else np.nan for values in defined]
+    return holm(np.array(raw))
 
 
 def is_confirmed(adjusted: float, level: float) -> bool:

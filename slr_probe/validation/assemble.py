@@ -27,7 +27,7 @@ _WEIGHTS = ("tuned", "hybrid", "early", "late", "random", "soup")
 
 
 @dataclass(frozen=True)
-class Found:
+class Scored:
     """What was measured on one task.
 
     Attributes:
@@ -42,7 +42,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Study:
+class Inputs:
     """What is validated and how.
 
     Attributes:
@@ -60,6 +60,11 @@ class Study:
     level: float
     resamples: int
     seed: int
+
+    @property
+    def most_prompts(self) -> int:
+        """Prompts of the largest task."""
+        return max(len(task.items) for task in self.tasks)
 
     @property
     def weights(self) -> dict[str, Recipe]:
@@ -95,40 +100,51 @@ def settings_of(
     }
 
 
-def assemble(study: Study, found: Sequence[Found], crc: CRCScores, notes: Sequence[str]) -> ValidationReport:
+def assemble(inputs: Inputs, scored: Sequence[Scored], crc: CRCScores, notes: Sequence[str]) -> ValidationReport:
     """Put the scores of all tasks, in order, into one report."""
-    tasks, methods = study.tasks, study.methods
-    names = ordered({name for part in found for one in part.scores.values() for name in one})
-    width = max(len(task.items) for task in tasks)
-    points = tuple(sorted({k for part in found for k in part.at}))
-    values = np.full((len(tasks), len(methods), len(names), width), np.nan)
-    curves = np.full((len(tasks), len(methods), len(points), width), np.nan)
-    for t, part in enumerate(found):
-        for m, method in enumerate(methods):
-            for i, name in enumerate(names):
-                if name in part.scores[method.name]:
-                    values[t, m, i, : len(tasks[t].items)] = part.scores[method.name][name]
-            curves[t, m, [points.index(k) for k in part.at], : len(tasks[t].items)] = part.curves[method.name]
+    tasks, methods = inputs.tasks, inputs.methods
+    names = ordered({name for part in scored for scores in part.scores.values() for name in scores})
+    points = tuple(sorted({k for part in scored for k in part.at}))
     return ValidationReport(
         tasks=tuple(task.name for task in tasks),
         models=tuple(method.name for method in methods),
         kinds=tuple(method.kind for method in methods),
         curve_labels=tuple(method.curve for method in methods),
         metrics=names,
-        values=values,
+        values=_values(inputs, scored, names),
         prompt_ids=tuple(tuple(item.id for item in task.items) for task in tasks),
         categories=tuple(tuple(item.kind for item in task.items) for task in tasks),
         primary=tuple(primary_metrics(task, names) for task in tasks),
         samples=tuple(task.samples for task in tasks),
         curve_at=np.array(points),
-        curves=curves,
+        curves=_curves(inputs, scored, points),
         crc_models=crc.models,
         crc_diversity=crc.diversity,
         crc_validity=crc.validity,
         crc_categories=crc.categories,
-        level=study.level,
-        resamples=study.resamples,
-        seed=study.seed,
-        settings={**study.settings, "crc_split": crc.split},
+        level=inputs.level,
+        resamples=inputs.resamples,
+        seed=inputs.seed,
+        settings={**inputs.settings, "crc_split": crc.split},
         notes=tuple(notes),
     )
+
+
+def _values(
+    inputs: Inputs, scored: Sequence[Scored], names: Sequence[str]
+) -> Float[ndarray, "task model metric prompt"]:
+    values = np.full((len(inputs.tasks), len(inputs.methods), len(names), inputs.most_prompts), np.nan)
+    for t, (task, part) in enumerate(zip(inputs.tasks, scored, strict=True)):
+        for m, method in enumerate(inputs.methods):
+            for name, found in part.scores[method.name].items():
+                values[t, m, names.index(name), : len(task.items)] = found
+    return values
+
+
+def _curves(inputs: Inputs, scored: Sequence[Scored], points: Sequence[int]) -> Float[ndarray, "task model k prompt"]:
+    curves = np.full((len(inputs.tasks), len(inputs.methods), len(points), inputs.most_prompts), np.nan)
+    for t, (task, part) in enumerate(zip(inputs.tasks, scored, strict=True)):
+        places = [points.index(k) for k in part.at]
+        for m, method in enumerate(inputs.methods):
+            curves[t, m, places, : len(task.items)] = part.curves[method.name]
+    return curves

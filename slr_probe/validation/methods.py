@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from slr_probe.errors import ValidationError
 from slr_probe.layers import LayerRange
@@ -120,64 +118,4 @@ def read_recipes(pair: ModelPair, recipes: Any) -> tuple[tuple[str, Recipe], ...
         raise ValidationError("no hybrid to validate; give a recipe or a range such as '14:18'")
     if len(set(names)) < len(names) or set(names) & {"tuned", "base", PLAIN_BASE}:
         raise ValidationError(f"each hybrid needs a name of its own, other than tuned and base; got {', '.join(names)}")
-    return found
-
-
-def controls(
-    recipes: Sequence[tuple[str, Recipe]], wanted: Sequence[str], sampling: Sampling, *, ranges: int, seed: int
-) -> tuple[list[Method], list[str]]:
-    """Ranges of the width of the first hybrid: the first blocks, the last ones, and random ones; with notes.
-
-    Random ranges are contiguous, all different, and neither a chosen range nor the early or late one.
-    """
-    depth, width = recipes[0][1].depth, len(recipes[0][1].restored_blocks)
-    taken = {recipe.layers for _, recipe in recipes}
-    if not width or not {"early", "late", "random"} & set(wanted):
-        return [], ["the hybrid restores nothing, so there are no controls of equal width"] if not width else []
-    methods, notes = [], []
-    for kind, layers in (("early", LayerRange(0, width)), ("late", LayerRange(depth - width, depth))):
-        if kind in wanted and layers in taken:
-            notes.append(f"the {kind} control {layers} is left out: it is a chosen hybrid or another control")
-        elif kind in wanted:
-            methods.append(Method(f"{kind} {layers}", kind, Recipe.restore(layers, depth), sampling))
-        taken.add(layers)
-    if "random" in wanted:
-        free = [layers for layers in LayerRange.all(depth, width=width) if layers not in taken]
-        rng = np.random.default_rng(seed)
-        places = rng.permutation(len(free))[:ranges]
-        picked = sorted(free[i] for i in places)
-        methods += [Method(f"random {one}", "random", Recipe.restore(one, depth), sampling) for one in picked]
-        if len(picked) < ranges:
-            notes.append(f"only {len(picked)} of {ranges} random ranges of width {width} exist beside the others")
-    return methods, notes
-
-
-def variations(
-    recipes: Sequence[tuple[str, Recipe]],
-    wanted: Sequence[str],
-    sampling: Sampling,
-    *,
-    temperatures: Sequence[float],
-    min_ps: Sequence[float],
-) -> list[Method]:
-    """The tuned model, and the hybrids, sampled or asked otherwise."""
-    tuned = Recipe.tuned(recipes[0][1].depth)
-    found = []
-    for temperature in temperatures:
-        other = replace(sampling, temperature=temperature)
-        if temperature == sampling.temperature:
-            continue
-        if "temperature" in wanted:
-            found.append(Method(f"tuned T={temperature:g}", "temperature", tuned, other, curve="tuned, temperature"))
-        if "hybrid_temperature" in wanted:
-            found += [
-                Method(f"{name} T={temperature:g}", "hybrid_temperature", recipe, other, curve=f"{name}, temperature")
-                for name, recipe in recipes
-            ]
-    for min_p in min_ps if "min_p" in wanted else ():
-        if min_p != sampling.min_p:
-            other = replace(sampling, min_p=min_p)
-            found.append(Method(f"tuned min-p={min_p:g}", "min_p", tuned, other, curve="tuned, min-p"))
-    if "prompt" in wanted:
-        found.append(Method("tuned, diversity prompt", "prompt", tuned, sampling, wording=DIVERSITY_PROMPT))
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -13,17 +13,22 @@ from numpy import ndarray
 
 from slr_probe.defaults import LEVEL, RESAMPLES
 from slr_probe.errors import ValidationError
-from slr_probe.result import Result
+from slr_probe.result import Result, limits, records
 from slr_probe.scoring.comparison import Comparisons, compare
 from slr_probe.scoring.decompose import Decomposition, decompose
 from slr_probe.scoring.metrics import metric
-from slr_probe.show import validation_sentences as verdict
-from slr_probe.show import validation_text as report_text
+from slr_probe.stats.compare import State, adjusted_tests, difference_state, is_confirmed, smallest_p
 from slr_probe.stats.interval import Interval, interval_where_defined
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
+
+Compared = Literal["better", "worse", "unclear", "undefined"]
+METHOD = (
+    "Intervals: BCa bootstrap over prompts, paired. p: sign-flip test of the difference to tuned; adjusted by Holm "
+    "within two families: the chosen hybrids on the primary metrics, and all other comparisons. effect: Cohen's d of "
+    "the paired differences."
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,6 +60,7 @@ class ValidationReport(Result):
     """
 
     kind: ClassVar[str] = "slr_probe.validation/1"
+    view: ClassVar[str] = "validation"
 
     tasks: tuple[str, ...]
     models: tuple[str, ...]
@@ -77,8 +83,6 @@ class ValidationReport(Result):
     seed: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-
-    # -- numbers -------------------------------------------------------------------------------------------------
 
     @cached_property
     def comparisons(self) -> Comparisons:
@@ -106,8 +110,8 @@ class ValidationReport(Result):
         Raises:
             ValidationError: The task, model or metric is not in the report.
         """
-        at = self.task(task)
-        return np.asarray(self.values[at, self.model(model), self._metric(name), : len(self.prompt_ids[at])])
+        at = self.at(task, model, name)
+        return np.asarray(self.values[at][: len(self.prompt_ids[at[0]])])
 
     def distinct(self, task: str, model: str) -> Interval:
         """Mean number of distinct accepted answers among `curve_at` samples, with intervals over prompts."""
@@ -142,49 +146,123 @@ class ValidationReport(Result):
         }
         return decompose(scores, **self._options)
 
-    # -- words ---------------------------------------------------------------------------------------------------
+    # -- decisions -----------------------------------------------------------------------------------------------
+
+    def state(self, task: str, model: str, name: str) -> State:
+        """What interval and adjusted test say of a model against tuned: `"more"` is more diverse or of higher quality.
+
+        Where less of a metric is better, its sign is turned first.
+        """
+        found, at = self.comparisons, self.at(task, model, name)
+        low, high = float(found.difference.low[at]), float(found.difference.high[at])
+        if metric(name).sign < 0:
+            low, high = -high, -low
+        return difference_state(low, high, float(found.adjusted[at]), self.level)
+
+    def compared(self, task: str, model: str, name: str) -> Compared:
+        """Whether a model is better than tuned: the test must confirm it in the family that was fixed beforehand."""
+        state = self.state(task, model, name)
+        if state == "undefined":
+            return "undefined"
+        if state == "same" or (state in ("more?", "less?") and self.is_primary[self.at(task, model, name)]):
+            return "unclear"
+        return "better" if state in ("more", "more?") else "worse"
+
+    def can_confirm(self, task: str, model: str, name: str) -> bool:
+        """Whether there are enough prompts for any difference to be confirmed among so many comparisons."""
+        found, at = self.comparisons, self.at(task, model, name)
+        return is_confirmed(smallest_p(int(found.pairs[at])) * int(found.tests[at]), self.level)
+
+    @cached_property
+    def endless(self) -> tuple[tuple[str, str], ...]:
+        """Tasks and hybrids whose outputs end by themselves less often than tuned's.
+
+        Restored blocks can take with them what post-training taught about stopping, which a task of one token cannot
+        see. The interval must lie below 0 and the test, adjusted over hybrids and tasks (ours), must confirm it.
+        """
+        cells = [(task, model) for task in self.tasks for model in self.hybrids if "ended" in self.metrics]
+        moved = [self.scores(*cell, "ended") - self.scores(cell[0], self.models[0], "ended") for cell in cells]
+        adjusted, high = adjusted_tests(moved, seed=self.seed), self.comparisons.difference.high
+        return tuple(
+            cell
+            for cell, p in zip(cells, adjusted, strict=True)
+            if high[self.at(*cell, "ended")] < 0 and is_confirmed(float(p), self.level)
+        )
+
+    def crc_gain(self, model: str) -> Interval | None:
+        """Diversity of a hybrid above tuned's on the CRC prompts; None where one of them was not scored there."""
+        if "tuned" not in self.crc_models or model not in self.crc_models:
+            return None
+        own, tuned = (self.crc_diversity[self.crc_models.index(name)] for name in (model, "tuned"))
+        kinds = self.crc_categories or [""] * self.crc_diversity.shape[1]
+        return interval_where_defined((own - tuned)[None], kinds, **self._options)
+
+    # -- as a table and as plain data ----------------------------------------------------------------------------
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row for each task, model and metric: mean and difference to tuned with intervals, effect, p-values."""
+        import pandas as pd
+
+        counted = np.argwhere(self.comparisons.count > 0)
+        return pd.DataFrame([self._row(t, m, i) for t, m, i in counted.tolist()])
+
+    def _row(self, t: int, m: int, i: int) -> dict[str, Any]:
+        found, at, name = self.comparisons, (t, m, i), self.metrics[i]
+        return {
+            "task": self.tasks[t],
+            "model": self.models[m],
+            "kind": self.kinds[m],
+            "metric": name,
+            "role": metric(name).role,
+            "mean": found.mean.estimate[at],
+            "low": found.mean.low[at],
+            "high": found.mean.high[at],
+            "prompts": found.count[at],
+            **limits("difference", found.difference, at),
+            "pairs": found.pairs[at],
+            "effect": found.effect[at],
+            "p": found.p[at],
+            "p_adjusted": found.adjusted[at],
+            "family": "primary" if self.is_primary[at] else "other",
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON: verdicts, table, settings, notes; undefined numbers are null."""
+        tasks = zip(self.tasks, self.prompt_ids, self.samples, self.primary, strict=True)
+        return {
+            "verdicts": list(self.verdicts),
+            "endings": list(self.endings),
+            "carry_over": list(self.carry_over),
+            "correct_only": list(self.correct_only),
+            "method": METHOD,
+            "tasks": [
+                {"task": task, "prompts": len(ids), "samples": samples, "diversity": pair[0], "quality": pair[1]}
+                for task, ids, samples, pair in tasks
+            ],
+            "table": records(self.to_dataframe()),
+            "settings": dict(self.settings),
+            "notes": list(self.notes),
+        }
 
     @cached_property
     def verdicts(self) -> tuple[str, ...]:
         """A sentence for each hybrid and task that the numbers support."""
-        return verdict.verdicts(self)
+        return tuple(self._view().verdicts(self))
 
     @cached_property
     def endings(self) -> tuple[str, ...]:
         """A sentence for each hybrid and task where outputs stop by themselves less often than tuned's."""
-        return verdict.endings(self)
+        return tuple(self._view().endings(self))
 
     @cached_property
     def carry_over(self) -> tuple[str, ...]:
         """A sentence for each hybrid: does its gain on CRC show on the tasks?"""
-        return verdict.carry_over(self)
+        return tuple(self._view().carry_over(self))
 
     @cached_property
     def correct_only(self) -> tuple[str, ...]:
         """A sentence for each hybrid and verifiable task: is it spread among correct outputs, or variety of errors?"""
-        return verdict.correct_only(self)
-
-    # -- showing it ----------------------------------------------------------------------------------------------
-
-    def to_dataframe(self) -> pd.DataFrame:
-        """One row for each task, model and metric: mean and difference to tuned with intervals, effect, p-values."""
-        return report_text.table(self)
-
-    def plot(self, **options: Any) -> Figure:
-        """Diversity against quality, a panel a task, and distinct answers against the number of samples."""
-        from slr_probe.show.validation import plot_validation
-
-        return plot_validation(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON: verdicts, table, settings, notes."""
-        return report_text.plain(self)
-
-    def __repr__(self) -> str:
-        return report_text.text(self)
-
-    def _repr_html_(self) -> str:
-        return report_text.html(self)
+        return tuple(self._view().correct_only(self))
 
     # -- places --------------------------------------------------------------------------------------------------
 
@@ -196,8 +274,9 @@ class ValidationReport(Result):
         """Row of a model."""
         return _find(name, self.models, "model")
 
-    def _metric(self, name: str) -> int:
-        return _find(name, self.metrics, "metric")
+    def at(self, task: str, model: str, name: str) -> tuple[int, int, int]:
+        """Place of a comparison."""
+        return self.task(task), self.model(model), _find(name, self.metrics, "metric")
 
     @property
     def hybrids(self) -> tuple[str, ...]:

@@ -9,25 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.defaults import FLOOR, LEVEL, MEMORY, RESAMPLES
-from slr_probe.pair.prompts import PLAIN_BASE
 from slr_probe.recipe import Recipe
 from slr_probe.scoring.folder import HYBRIDS, SWEEPS, Folder
 from slr_probe.scoring.inputs import Tags
 from slr_probe.scoring.scoring import Scorers, distinct_curve
 from slr_probe.scoring.tasks import check_seed, check_unit, read_format, read_sampling, read_size, read_tasks, resize
 from slr_probe.tasks.thinking import THINK
-from slr_probe.validation.assemble import Found, Study, assemble, settings_of
+from slr_probe.validation.assemble import Inputs, Scored, assemble, settings_of
 from slr_probe.validation.crc import CRC
-from slr_probe.validation.methods import (
-    BASELINES,
-    QUICK,
-    Method,
-    check_baselines,
-    controls,
-    read_recipes,
-    variations,
-)
+from slr_probe.validation.methods import BASELINES, QUICK, Method, check_baselines, read_recipes
 from slr_probe.validation.on_disk import check_backend, on_disk
+from slr_probe.validation.plan import plan_methods
 from slr_probe.validation.result import ValidationReport
 
 if TYPE_CHECKING:
@@ -132,32 +124,25 @@ def validate(
     sizes = [resize(task, size, seed) for task in read_tasks(pair, tasks)]
     sampled = read_sampling(sampling, seed)
     wanted = check_baselines(baselines, QUICK if preset == "quick" else BASELINES)
-    low, high = check_unit("temperatures", temperatures, 0, 100), check_unit("min_ps", min_ps, 0, 1)
     folder = Folder(out)
     folder.refuse_foreign()
     check_backend(pair, backend, out)
-    choice = CRC(
-        pair, crc, memory=memory, format=format, temperature=crc_temperature, min_p=crc_min_p,
-        out=None if out is None else Path(out) / SWEEPS, progress=progress,
-    )  # fmt: skip
-    limits, notes = controls(chosen, wanted, sampled, ranges=random_ranges, seed=seed)
-    methods = [
-        Method("tuned", "tuned", Recipe.tuned(pair.depth), sampled),
-        *(Method(name, "hybrid", recipe, sampled) for name, recipe in chosen),
-        *limits,
-    ]
-    if "soup" in wanted:
-        soup = choice.best_soup(floor)
-        methods += [] if soup is None else [Method(f"soup {soup.blocks[0].default:g}", "soup", soup, sampled)]
-        notes += ["no soup: it is chosen on CRC, which could not be asked"] if soup is None else []
-    methods += variations(chosen, wanted, sampled, temperatures=low, min_ps=high)
-    for name, kind in (("base", "base"), (PLAIN_BASE, "base_plain")):
-        if kind in wanted:
-            methods.append(Method(name, kind, None, sampled))
-
+    sweeps = None if folder.path is None else folder.path / SWEEPS
+    sampled_as = {"temperature": crc_temperature, "min_p": crc_min_p}
+    choice = CRC(pair, crc, memory=memory, format=format, **sampled_as, out=sweeps, progress=progress)
+    methods, notes = plan_methods(
+        chosen,
+        wanted,
+        sampled,
+        lambda: choice.best_soup(floor),
+        temperatures=check_unit("temperatures", temperatures, 0, 100),
+        min_ps=check_unit("min_ps", min_ps, 0, 1),
+        random_ranges=random_ranges,
+        seed=seed,
+    )
     scorers = Scorers(len(pair.tokenizer), embedder, entailment, fluency, judge, tags)
     settings = {**settings_of(pair, sizes, methods, scorers, preset), "format": asked_in, "crc": choice.sampling}
-    study = Study(sizes, methods, settings, level, resamples, seed)
+    inputs = Inputs(sizes, methods, settings, level, resamples, seed)
     unusual = ["format"] if asked_in != pair.prompts.default_format else []
     follows = {key: settings[key] for key in ("base", "tuned", "dtype", "tasks", "methods", *unusual)}
     options = {"format": asked_in, "batch_tokens": batch_tokens, "backend": backend, "progress": progress}
@@ -165,8 +150,8 @@ def validate(
         if backend == "vllm":
             assert folder.path is not None
             methods = on_disk(pair, methods, folder.path / HYBRIDS, progress)
-        found = [_measure(pair, task, methods, folder, scorers, options) for task in sizes]
-        report = assemble(study, found, choice.held_out(study.weights), (*notes, *choice.notes))
+        scored = [_measure(pair, task, methods, folder, scorers, options) for task in sizes]
+        report = assemble(inputs, scored, choice.held_out(inputs.weights), (*notes, *choice.notes))
         folder.keep(report, "report", "validation")
     return report
 
@@ -178,13 +163,13 @@ def _measure(
     folder: Folder,
     scorers: Scorers,
     options: dict[str, Any],
-) -> Found:
+) -> Scored:
     """Scores of every method on one task, and its curve of distinct answers."""
     outputs = generate_all(pair, task, methods, folder, options)
     at = curve_points(task.samples)
     scores = {name: folder.scores(task, one, scorers, f"{task.name}-{name}") for name, one in outputs.items()}
     curves = {name: distinct_curve(task, one, at, scorers.tags) for name, one in outputs.items()}
-    return Found(scores, curves, at)
+    return Scored(scores, curves, at)
 
 
 def generate_all(

@@ -9,7 +9,8 @@ from slr_probe.generation import Sampling
 from slr_probe.scoring.metrics import primary_metrics
 from slr_probe.scoring.tasks import read_size, read_tasks, resize
 from slr_probe.tasks.text import Item, TextTask
-from slr_probe.validation.methods import BASELINES, QUICK, check_baselines, controls, variations
+from slr_probe.validation.methods import BASELINES, QUICK, check_baselines
+from slr_probe.validation.plan import controls, variations
 from slr_probe.validation.run import curve_points
 
 CHOSEN = [("hybrid 3:6", Recipe.restore("3:6", 10))]

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from slr_probe.show.format import listed, short
-from slr_probe.show.validation_sentences import endless, state_of
 from slr_probe.study.report.figures import forest
 from slr_probe.study.report.tables import Row, Table
 
@@ -41,7 +38,7 @@ def sentence(report: ValidationReport) -> str:
                       (1, ("of higher quality", "of lower quality", "quality"))):  # fmt: skip
         by: dict[str, list[str]] = {}
         for task, pair in zip(report.tasks, report.primary, strict=True):
-            by.setdefault(state(report, task, model, pair[at]), []).append(short(task))
+            by.setdefault(report.compared(task, model, pair[at]), []).append(short(task))
         differs = [f"{words[0]} on {listed(by['better'])}"] if "better" in by else []
         differs += [f"{words[1]} on {listed(by['worse'])}"] if "worse" in by else []
         unclear = [*by.get("unclear", []), *by.get("undefined", [])]
@@ -51,13 +48,14 @@ def sentence(report: ValidationReport) -> str:
     sizes = sorted({len(ids) for ids in report.prompt_ids})
     where = f"In generated text ({' to '.join(map(str, sizes[:: max(len(sizes) - 1, 1)]))} prompts a task)"
     if all(len(tasks) == len(report.tasks) for tasks in unclear_on):
-        doubtful = any(state_of(report, task, model, name).endswith("?")
-                       for task, pair in zip(report.tasks, report.primary, strict=True) for name in pair)  # fmt: skip
+        pairs = zip(report.tasks, report.primary, strict=True)
+        states = [report.state(task, model, name) for task, pair in pairs for name in pair]
+        doubtful = "more?" in states or "less?" in states
         word = "confirmed" if doubtful else "shown"
         said = f"{where} no difference to tuned in diversity or quality is {word} on {listed(unclear_on[0])}."
     else:
         said = f"{where} it is {parts[0]}; it is {parts[1]}."
-    unstopped = [short(task) for task, name in endless(report) if name == model]
+    unstopped = [short(task) for task, name in report.endless if name == model]
     if unstopped:
         said += (
             f" On {listed(unstopped)} it stops by itself less often than tuned, so answers are longer and cost more."
@@ -65,25 +63,9 @@ def sentence(report: ValidationReport) -> str:
     return said
 
 
-def state(report: ValidationReport, task: str, model: str, name: str) -> str:
-    """How a model compares with tuned: `"better"`, `"worse"`, `"unclear"` or `"undefined"`.
-
-    Better or worse needs an interval that leaves out 0 and, on the measures that were fixed beforehand, an adjusted
-    p-value of at most 1 - level.
-    """
-    found = report.comparisons
-    at = (report.task(task), report.model(model), report.metrics.index(name))
-    low, high = float(found.difference.low[at]), float(found.difference.high[at])
-    if not np.isfinite([low, high]).all():
-        return "undefined"
-    if low <= 0 <= high or (report.is_primary[at] and found.adjusted[at] > 1 - report.level + 1e-12):
-        return "unclear"
-    return "better" if (low > 0) == (_metric(name).sign > 0) else "worse"
-
-
 def tables(report: ValidationReport) -> list[Table]:
     """A table a task: the two primary measures with intervals and differences, and more of diversity."""
-    from slr_probe.show.validation_text import lines
+    from slr_probe.show.validation import lines
 
     made = []
     for task, ids, samples in zip(report.tasks, report.prompt_ids, report.samples, strict=True):

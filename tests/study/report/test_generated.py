@@ -3,7 +3,7 @@ import pytest
 
 from slr_probe.generation import read_outputs
 from slr_probe.study.folder import Findings
-from slr_probe.study.report.generated import section, sentence, state
+from slr_probe.study.report.generated import section, sentence
 from slr_probe.study.report.samples import side_by_side
 
 
@@ -20,7 +20,7 @@ def test_a_difference_is_claimed_only_where_the_interval_leaves_out_zero(found):
     report = found.validation
     table = report.to_dataframe()
     for row in table[(table["model"] != "tuned") & np.isfinite(table["difference_low"])].to_dict(orient="records"):
-        claimed = state(report, row["task"], row["model"], row["metric"])
+        claimed = report.compared(row["task"], row["model"], row["metric"])
         if row["difference_low"] <= 0 <= row["difference_high"]:
             assert claimed == "unclear"
         elif row["family"] == "primary" and row["p_adjusted"] > 0.05:
@@ -36,7 +36,7 @@ def test_four_prompts_cannot_show_anything(found):
 
 
 def test_what_only_intervals_show_is_not_confirmed(found, monkeypatch):
-    monkeypatch.setattr("slr_probe.study.report.generated.state_of", lambda *asked: "more?")
+    monkeypatch.setattr("slr_probe.validation.result.ValidationReport.state", lambda *asked: "more?")
     assert "no difference to tuned in diversity or quality is confirmed" in sentence(found.validation)
 
 
