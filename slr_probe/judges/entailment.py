@@ -12,7 +12,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.errors import JudgeError
-from slr_probe.judges.judge import by_length, find_folder, load
+from slr_probe.judges.judge import by_length, find_folder, load, longest_input
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\s*\n\s*")
 
@@ -62,10 +62,9 @@ class Entailment:
         unique = list(dict.fromkeys(pairs))
         if not unique:
             return np.zeros(0)
-        limit = getattr(self._model.config, "max_position_embeddings", 512)
-        limit = min(self._tokenizer.model_max_length, limit - (2 if "roberta" in self._model.config.model_type else 0))
+        limit = longest_input(self._model, self._tokenizer)
         firsts, seconds = [one for one, _ in unique], [other for _, other in unique]
-        encoded = self._tokenizer(firsts, seconds, truncation=True, max_length=limit)
+        encoded = self._tokenizer(firsts, seconds, truncation=limit is not None, max_length=limit)
         scores = np.empty(len(unique))
         for batch in by_length([len(row) for row in encoded["input_ids"]], self._batch_tokens):
             rows = {key: [encoded[key][i] for i in batch] for key in encoded}

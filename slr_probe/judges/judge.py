@@ -17,6 +17,8 @@ from slr_probe.checkpoint import resolve
 from slr_probe.errors import CheckpointError, JudgeError
 from slr_probe.progress import progress_bar
 
+_UNBOUNDED = 1 << 30  # tokenizers without a limit say 1e30
+
 
 class Judge(Protocol):
     """Any callable of prompt and output that returns a number, higher is better, or None where it has no verdict."""
@@ -108,6 +110,18 @@ def load(auto: str, folder: Path, what: str, device: Any = None, **options: Any)
     if missing:
         raise JudgeError(f"the {what} in {folder} lacks {len(missing)} tensor(s) that it needs, first '{missing[0]}'")
     return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval(), tokenizer
+
+
+def longest_input(model: Any, tokenizer: Any) -> int | None:
+    """Tokens that an encoder has positions for, special ones included; None where its files set no bound."""
+    bounds = [getattr(model.config, "max_position_embeddings", None), tokenizer.model_max_length]
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and hasattr(module, "num_embeddings"):
+            # RoBERTa and its kind count positions from behind the padding token.
+            unused = 0 if module.padding_idx is None else module.padding_idx + 1
+            bounds.append(module.num_embeddings - unused)
+    finite = [bound for bound in bounds if isinstance(bound, int) and 0 < bound < _UNBOUNDED]
+    return min(finite, default=None)
 
 
 def by_length(lengths: Sequence[int], batch_tokens: int, *, equal: bool = False) -> Iterator[list[int]]:

@@ -134,6 +134,7 @@ def test_keyed_numbers():
     "bad",
     [
         {"temperature": -1},
+        {"temperature": 1e-40},
         {"temperature": float("nan")},
         {"top_p": 0},
         {"top_p": 1.1},

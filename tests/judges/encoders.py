@@ -40,7 +40,15 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=words, model_max_length=24, model_input_names=inputs, **names)
 
 
-def write_encoder(folder: Path, pool: str | None = "mean", *, extra: str | None = None, normalize: bool = True) -> Path:
+def write_encoder(
+    folder: Path,
+    pool: str | None = "mean",
+    *,
+    extra: str | None = None,
+    normalize: bool = True,
+    lower: bool = False,
+    prompt: str = "",
+) -> Path:
     """A sentence encoder in the form of sentence-transformers; `pool=None` writes no modules.json."""
     torch.manual_seed(0)
     BertModel(BertConfig(**CONFIG)).save_pretrained(folder)
@@ -58,7 +66,9 @@ def write_encoder(folder: Path, pool: str | None = "mean", *, extra: str | None 
         pooling = {"word_embedding_dimension": 16, "pooling_mode_cls_token": pool == "cls"}
         pooling |= {"pooling_mode_mean_tokens": pool == "mean", "pooling_mode_max_tokens": pool == "max"}
         (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
-        (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 12, "do_lower_case": False}))
+        (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 12, "do_lower_case": lower}))
+        prompts = {"prompts": {"q": prompt}, "default_prompt_name": "q"} if prompt else {}
+        (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts))
     return folder
 
 

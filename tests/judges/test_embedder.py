@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 
 import numpy as np
 import pytest
@@ -50,6 +51,23 @@ def test_equals_sentence_transformers(tmp_path, pool):
     folder = write_encoder(tmp_path, pool)
     expected = theirs.SentenceTransformer(str(folder), device="cpu").encode(TEXTS)
     np.testing.assert_allclose(Embedder(folder, device="cpu")(TEXTS), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("lower", "prompt"), [(True, ""), (False, "red cat "), (True, "RED ")])
+def test_settings_of_an_encoder_are_those_of_sentence_transformers(tmp_path, lower, prompt):
+    theirs = pytest.importorskip("sentence_transformers")
+    folder = write_encoder(tmp_path, lower=lower, prompt=prompt)
+    expected = theirs.SentenceTransformer(str(folder), device="cpu").encode(TEXTS)
+    np.testing.assert_allclose(Embedder(folder, device="cpu")(TEXTS), expected, atol=1e-5)
+
+
+def test_a_text_is_cut_at_the_positions_that_the_model_has(tmp_path):
+    write_encoder(tmp_path, pool=None)
+    settings = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    del settings["model_max_length"]
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    rows = Embedder(tmp_path)(["red " * 50, "red " * 22])
+    np.testing.assert_array_equal(rows[0], rows[1])  # 24 positions, two of them for [CLS] and [SEP]
 
 
 def test_other_modules_need_sentence_transformers(tmp_path, monkeypatch):

@@ -147,7 +147,12 @@ def _precision(given: object) -> float:
 
 
 def _effective(values: Float[ndarray, " eigenvalue"], count: int, q: float, precision: float) -> float:
-    """Exp of the Renyi entropy of order q of eigenvalues that sum to 1; rounding noise is not an eigenvalue."""
+    """Exp of the Renyi entropy of order q of eigenvalues that sum to 1; rounding noise is not an eigenvalue.
+
+    Orders below 1 count small eigenvalues, so what low precision of the input may have made up is left out. Orders from
+    1 weigh it next to nothing, and leaving it out would lose real ones, which are as small for many or like outputs.
+    """
+    precision = precision if q < 1 else float(np.finfo(np.float64).eps)
     kept = values[values > count * precision * values.max()]
     kept = kept / kept.sum()
     if abs(q - 1) < 1e-8:  # the limit; the general formula would divide rounding by almost 0

@@ -102,6 +102,17 @@ def test_vendi_of_disjoint_texts_is_their_number():
     assert embedding_distance(bags) == pytest.approx(1, abs=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize(("count", "spread"), [(16, 0.5), (200, 1.0), (256, 0.05)])
+def test_vendi_of_low_precision_is_that_of_the_vectors(dtype, count, spread):
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=96) + spread * rng.normal(size=(count, 96))
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    expected = vendi_score(vectors)
+    assert vendi_score(vectors.astype(dtype)) == pytest.approx(expected, rel=1e-3)
+    assert vendi_from_gram((unit @ unit.T).astype(np.float32)) == pytest.approx(expected, rel=1e-3)
+
+
 def test_vendi_ignores_rounding_noise():
     repeated = np.repeat(vectors(4, 3, 384).astype(np.float32), 20, axis=0)
     assert vendi_score(repeated, 0) == pytest.approx(3, abs=1e-6)
