@@ -29,7 +29,7 @@ restore(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4], progress=False)
 MERGEKIT = """
 import sys, yaml
 from slr_probe import Recipe
-from slr_probe.pair.side import open_sides
+from slr_probe.pair.open import open_sides
 from mergekit.config import MergeConfiguration
 from mergekit.merge import MergeOptions, run_merge
 base, tuned, layers, out = sys.argv[1:]

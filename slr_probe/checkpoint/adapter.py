@@ -126,6 +126,15 @@ class AdapterCheckpoint:
         """Bytes of tensor data after merging."""
         return self.base.nbytes
 
+    @property
+    def quantised(self) -> bool:
+        """Whether the base's tensors are codes and scales and no weights."""
+        return self.base.quantised
+
+    def require_numbers(self) -> None:
+        """As for `Checkpoint`, of the base."""
+        self.base.require_numbers()
+
     def is_stored(self, name: str) -> bool:
         """Whether the tensor's bytes lie in the base's file as they are (the adapter does not touch it)."""
         return name in self.tensors and name not in self.low_rank and name not in self.replaced

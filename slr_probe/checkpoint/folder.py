@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
+_CODES = re.compile(r"\.(weight_scale(_inv)?|qweight|qzeros|absmax|weight_packed|quant_map)$")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 _SAMPLE = 4096
 
@@ -59,6 +62,14 @@ class Checkpoint:
             _check_index(folder, index, tensors)
         return cls(folder, shards, tensors)
 
+    @cached_property
+    def quantised(self) -> bool:
+        """Whether the tensors are codes and scales and no weights: their numbers mean nothing one by one."""
+        config = self.config() if self.config_path.is_file() else {}
+        text = config.get("text_config")
+        settings = [level.get("quantization_config") for level in (config, text) if isinstance(level, dict)]
+        return any(settings) or any(_CODES.search(name) for name in self.tensors)
+
     @property
     def nbytes(self) -> int:
         """Bytes of tensor data."""
@@ -68,12 +79,25 @@ class Checkpoint:
         """Read one tensor.
 
         Raises:
-            CheckpointError: There is no tensor of that name, or the file changed underneath.
+            CheckpointError: There is no tensor of that name, the file changed underneath, or the weights are quantised.
         """
+        self.require_numbers()
         try:
             return read_tensor(self.tensors[name])
         except KeyError:
             raise CheckpointError(f"{self.path} has no tensor '{name}'") from None
+
+    def require_numbers(self) -> None:
+        """Check that the tensors are weights, whose numbers can be compared and mixed.
+
+        Raises:
+            CheckpointError: They are quantised.
+        """
+        if self.quantised:
+            raise CheckpointError(
+                f"{self.path} is quantised: its tensors are codes and scales, no weights, and are not read as numbers; "
+                "give a checkpoint that is not, or save a dequantised copy: model.dequantize().save_pretrained(folder)"
+            )
 
     def is_stored(self, name: str) -> bool:
         """Whether the tensor's bytes lie in the file as they are (always, for a plain checkpoint)."""

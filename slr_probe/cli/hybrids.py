@@ -66,7 +66,7 @@ def restore(
 
     Example: slr-probe restore organism:base organism:dpo --layers 2:4 --out hybrid
     """
-    from slr_probe.pair.side import open_sides
+    from slr_probe.pair.open import open_sides
     from slr_probe.recipe import Recipe
     from slr_probe.restoration import restore as restore_on_disk
 

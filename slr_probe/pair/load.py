@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+# transformers would apply adapter files that lie beside a whole model once more; here only an adapter's own folder
+# counts as one, and it is merged below. Where transformers is told to look, there are none.
+_NO_ADAPTER = {"subfolder": ".none"}
 _PIECE = 1 << 20
 
 
@@ -50,9 +53,14 @@ def check_finite(model: PreTrainedModel, side: Side) -> None:
 def from_disk(side: Side, dtype: torch.dtype | None, trust_remote_code: bool) -> PreTrainedModel:
     """Load the model of a side on the CPU; an adapter is merged as it would be on disk.
 
+    Args:
+        side: The side.
+        dtype: Dtype to load in; default: the one that most of its weights are stored in, whatever the config says.
+        trust_remote_code: Let transformers run Python code that comes with the checkpoint.
+
     Raises:
-        CheckpointError: transformers has no causal language model for the config, a tensor that it needs is missing,
-            or an adapter changes one that has no place.
+        CheckpointError: transformers cannot load the model, a tensor that it needs is missing, or an adapter changes
+            one that has no place.
     """
     from transformers import AutoModelForCausalLM
 
@@ -61,14 +69,15 @@ def from_disk(side: Side, dtype: torch.dtype | None, trust_remote_code: bool) ->
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             path,
-            dtype=dtype or "auto",
+            dtype=dtype or side.dtype or "auto",
             trust_remote_code=trust_remote_code,
             local_files_only=True,
             use_safetensors=True,
             output_loading_info=True,
+            adapter_kwargs=_NO_ADAPTER,
         )
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0]
+    except Exception as error:  # transformers and the packages it calls raise errors of every kind
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise CheckpointError(
             f"transformers cannot load {path} as a causal language model ({reason}); if another class can, load both "
             "models with it and give them to ModelPair.load"
@@ -113,7 +122,7 @@ def load_tokenizer(side: Side, trust_remote_code: bool) -> PreTrainedTokenizerBa
                 return AutoTokenizer.from_pretrained(  # type: ignore[no-any-return, no-untyped-call]
                     folder, local_files_only=True, trust_remote_code=trust_remote_code
                 )
-            except (OSError, ValueError, KeyError) as error:
+            except Exception as error:  # the tokenizers library raises plain Exception
                 raise CheckpointError(f"the tokenizer in {folder} cannot be loaded: {error}") from error
     return None
 

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from slr_probe.checkpoint import AdapterCheckpoint
 from slr_probe.checkpoint.names import Decoder, find_decoder
+from slr_probe.checkpoint.shard import FLOATING
 from slr_probe.errors import CheckpointError
 from slr_probe.layers import LayerRange
 from slr_probe.pair.load import check_finite, find_device, find_dtype, from_disk, load_tokenizer
+from slr_probe.pair.open import open_sides
 from slr_probe.pair.prompts import Format, Prompt, PromptRenderer, compare_tokenizers
-from slr_probe.pair.side import Side, dtypes, open_sides
+from slr_probe.pair.side import Side, dtypes
 from slr_probe.recipe import GROUPS, Recipe, as_recipe
 
 if TYPE_CHECKING:
@@ -97,6 +99,7 @@ class ModelPair:
             trust_remote_code=trust_remote_code,
             base_revision=base_revision,
             tuned_revision=tuned_revision,
+            thorough=True,
         )
         pair = cls(
             base_side,
@@ -107,7 +110,7 @@ class ModelPair:
             tokenizer=tokenizer,
             trust_remote_code=trust_remote_code,
         )
-        pair.notes += pair._tokenizer_notes()
+        pair.notes += pair._dtype_notes() + pair._tokenizer_notes()
         return pair
 
     @property
@@ -183,6 +186,16 @@ class ModelPair:
     def render(self, prompt: Prompt, format: Format | None = None) -> list[int]:
         """Token ids of one prompt, with exactly one BOS where the model uses one; see `PromptRenderer`."""
         return self.prompts(prompt, format)
+
+    def _dtype_notes(self) -> tuple[str, ...]:
+        if self.dtype is not None:
+            return ()
+        notes = []
+        for side in (self.base_side, self.tuned_side):
+            stored = [name for name in dtypes(side) if name in FLOATING]
+            if side.dtype is not None and len(stored) > 1:
+                notes.append(f"{side.role} stores {' and '.join(stored)}; in memory all of it is {stored[0]}")
+        return tuple(notes)
 
     def _tokenizer_notes(self) -> tuple[str, ...]:
         base, tuned = (load_tokenizer(side, self._trust) for side in (self.base_side, self.tuned_side))

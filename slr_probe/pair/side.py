@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from slr_probe.checkpoint import AnyCheckpoint, identity, model_hash, open_checkpoint, resolve
+from slr_probe.checkpoint import AnyCheckpoint, identity, model_hash
 from slr_probe.checkpoint.names import Address, address_tensors
+from slr_probe.checkpoint.shard import FLOATING
 from slr_probe.errors import IncompatiblePairError, SlrProbeError
-from slr_probe.pair.compat import compare_configs, compare_files, is_tied
+from slr_probe.pair.compat import is_tied
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PretrainedConfig, PreTrainedModel
 
 
@@ -79,107 +80,26 @@ class Side:
         return {address.key: name for name, address in self.addresses.items()}
 
     @property
+    def quantised(self) -> bool:
+        """Whether the files hold codes that mean something only with their scales."""
+        return self.checkpoint is not None and self.checkpoint.quantised
+
+    @cached_property
+    def dtype(self) -> torch.dtype | None:
+        """Floating dtype that most of the stored weights have; None for a model in memory and quantised weights."""
+        if self.checkpoint is None or self.quantised:
+            return None
+        infos = {info.dtype: info for info in self.checkpoint.tensors.values()}
+        stored = [infos[name].torch_dtype for name in dtypes(self) if name in FLOATING]
+        return stored[0] if stored else None
+
+    @property
     def tied(self) -> bool:
         """Whether the head shares the embedding's weight."""
         return is_tied(self.config)
 
     def __str__(self) -> str:
         return self.label
-
-
-def open_sides(
-    base: Any,
-    tuned: Any,
-    *,
-    download: bool = False,
-    trust_remote_code: bool = False,
-    base_revision: str | None = None,
-    tuned_revision: str | None = None,
-) -> tuple[Side, Side, tuple[str, ...]]:
-    """Open both sides of a pair and check that they fit, reading configs and tensor headers only.
-
-    Returns:
-        Base, tuned, and notes on differences that do no harm.
-
-    Raises:
-        CheckpointError: A side cannot be found or is corrupt.
-        IncompatiblePairError: The two are not checkpoints of one architecture.
-    """
-    base_side = _open_side("base", base, None, download, trust_remote_code, base_revision)
-    tuned_side = _open_side("tuned", tuned, base_side, download, trust_remote_code, tuned_revision)
-    notes = _compare_configs(base_side, tuned_side) + _compare_tensors(base_side, tuned_side)
-    return base_side, tuned_side, notes
-
-
-def _open_side(
-    role: str, source: Any, base: Side | None, download: bool, trust_remote_code: bool, revision: str | None
-) -> Side:
-    if not isinstance(source, (str, os.PathLike)):
-        if not hasattr(source, "state_dict") or not hasattr(source, "config"):
-            raise IncompatiblePairError(
-                f"{role} must be a folder, a hub id or a loaded transformers model; got {type(source).__name__}"
-            )
-        return Side(role, f"{type(source).__name__} in memory", model=source)
-    path = resolve(source, download=download, revision=revision)
-    checkpoint = open_checkpoint(path, base.checkpoint if base else None)
-    return Side(role, os.fspath(source), path, checkpoint, trust_remote_code=trust_remote_code)
-
-
-def _compare_configs(base: Side, tuned: Side) -> tuple[str, ...]:
-    if base.checkpoint is not None and tuned.checkpoint is not None:
-        notes = compare_files(base.checkpoint.config(), tuned.checkpoint.config())
-        if notes is not None:
-            return notes
-    return compare_configs(base.config, tuned.config)
-
-
-def _config(path: Path, trust_remote_code: bool) -> PretrainedConfig:
-    from huggingface_hub.errors import StrictDataclassError
-    from transformers import AutoConfig
-
-    try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(
-            path, local_files_only=True, trust_remote_code=trust_remote_code
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError) as error:
-        raise IncompatiblePairError(f"transformers cannot read the config in {path}: {error}") from error
-    if getattr(config, "is_encoder_decoder", False):
-        raise IncompatiblePairError(f"{path} is an encoder-decoder model; slr_probe works on decoder-only models")
-    return config
-
-
-def _compare_tensors(base: Side, tuned: Side) -> tuple[str, ...]:
-    """Notes on tensors outside the blocks that differ; those inside must agree in name and shape."""
-    notes: list[str] = []
-    problems: list[str] = []
-    # Experts lie in a file one by one and in a model as one tensor: then only what both have can be compared.
-    named_alike = (base.model is None) == (tuned.model is None)
-    for name, address in tuned.addresses.items():
-        if address.role == "other" or not (named_alike or address.key in base.names):
-            continue
-        difference, remedy = _difference(base, tuned, name)
-        if difference and address.role == "block":
-            problems.append(difference)
-        elif difference:
-            notes.append(f"{difference}; {remedy}")
-    for key, name in base.names.items():
-        if named_alike and key[0] == "block" and key not in tuned.names:
-            problems.append(f"'{name}' of base is not in tuned")
-    if problems:
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise IncompatiblePairError(f"the tensors of base and tuned do not match: {problems[0]}{more}")
-    return tuple(notes)
-
-
-def _difference(base: Side, tuned: Side, name: str) -> tuple[str, str]:
-    """How a tensor of tuned differs from that of base (empty where not), and what a hybrid does about it."""
-    base_name = base.names.get(tuned.addresses[name].key)
-    if base_name is None:
-        return f"'{name}' of tuned is not in base", "the hybrid takes tuned's"
-    shapes = base.shapes[base_name], tuned.shapes[name]
-    if shapes[0] != shapes[1]:
-        return f"'{name}' is {list(shapes[0])} in base and {list(shapes[1])} in tuned", "it can only come from tuned"
-    return "", ""
 
 
 def require_checkpoint(side: Side) -> AnyCheckpoint:
@@ -224,3 +144,18 @@ def dtypes(side: Side) -> Mapping[str, int]:
             name = str(tensor.dtype).removeprefix("torch.")
             total[name] = total.get(name, 0) + tensor.nbytes
     return dict(sorted(total.items(), key=lambda item: -item[1]))
+
+
+def _config(path: Path, trust_remote_code: bool) -> PretrainedConfig:
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers import AutoConfig
+
+    try:
+        config: PretrainedConfig = AutoConfig.from_pretrained(
+            path, local_files_only=True, trust_remote_code=trust_remote_code
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError) as error:
+        raise IncompatiblePairError(f"transformers cannot read the config in {path}: {error}") from error
+    if getattr(config, "is_encoder_decoder", False):
+        raise IncompatiblePairError(f"{path} is an encoder-decoder model; slr_probe works on decoder-only models")
+    return config

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from slr_probe.checkpoint.shard import Shard
 from slr_probe.errors import CheckpointError, OutputError
 from slr_probe.output_folder import output_folder
-from slr_probe.pair.side import Side, open_sides, require_checkpoint
+from slr_probe.pair.open import open_sides
+from slr_probe.pair.side import Side, require_checkpoint
 from slr_probe.progress import progress_bar
 from slr_probe.recipe import as_recipe
 from slr_probe.restoration.extras import copy_extras, write_card, write_record

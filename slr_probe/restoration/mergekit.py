@@ -8,7 +8,8 @@ from itertools import groupby
 from typing import Any
 
 from slr_probe.errors import RecipeError
-from slr_probe.pair.side import Side, open_sides
+from slr_probe.pair.open import open_sides
+from slr_probe.pair.side import Side
 from slr_probe.recipe import BlockWeight, Recipe
 from slr_probe.restoration.plan import check_names, grid
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slr_probe.errors import RecipeError
+from slr_probe.pair.fit import shared_tensors
 from slr_probe.pair.side import Side
 from slr_probe.recipe import Recipe
 
@@ -42,6 +43,7 @@ def plan_hybrid(base: Side, tuned: Side, recipe: Recipe) -> dict[str, Step]:
             f"the head is tied to the embedding, but recipe '{recipe}' takes a share of {recipe.embedding:g} of the "
             f"tuned embedding and {recipe.head:g} of the tuned head; make both equal"
         )
+    _check_shared(recipe, tuned)
     return {name: _step(name, base, tuned, recipe) for name in tuned.addresses}
 
 
@@ -68,6 +70,19 @@ def mix(base: torch.Tensor, tuned: torch.Tensor, share: float) -> torch.Tensor:
         return base.to(tuned.dtype)
     wide = torch.float64 if torch.float64 in (base.dtype, tuned.dtype) else torch.float32
     return (base.to(wide).mul(1.0 - share) + tuned.to(wide).mul(share)).to(tuned.dtype)
+
+
+def _check_shared(recipe: Recipe, tuned: Side) -> None:
+    """A parameter that several blocks use is one tensor: it cannot come from base in one and from tuned in another."""
+    if len(set(recipe.blocks)) == 1:
+        return
+    for places in shared_tensors(tuned):
+        shares = {place.block: recipe.share(place.block, place.group, place.component) for place in places}
+        if len(set(shares.values())) > 1:
+            raise RecipeError(
+                f"blocks {list(shares)} of this model use one '{places[0].suffix}', but recipe '{recipe}' takes other "
+                f"shares of it in each: {list(shares.values())}; treat these blocks alike"
+            )
 
 
 def _step(name: str, base: Side, tuned: Side, recipe: Recipe) -> Step:

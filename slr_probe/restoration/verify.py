@@ -15,7 +15,8 @@ from slr_probe.checkpoint import Checkpoint
 from slr_probe.checkpoint.shard import Bytes, read_bytes
 from slr_probe.errors import CheckpointError
 from slr_probe.files import read_json
-from slr_probe.pair.side import Side, open_sides, require_checkpoint
+from slr_probe.pair.open import open_sides
+from slr_probe.pair.side import Side, require_checkpoint
 from slr_probe.progress import progress_bar
 from slr_probe.recipe import Recipe
 from slr_probe.restoration.extras import FORMAT, RECORD

@@ -72,7 +72,7 @@ def streamed(pair: ModelPair, dtype: torch.dtype | None = None) -> Weights:
 
 def stored_dtype(pair: ModelPair) -> torch.dtype:
     """The dtype that loading the tuned side would give."""
-    found = pair.dtype or pair.config.dtype or pair.config.get_text_config(decoder=True).dtype
+    found = pair.dtype or pair.tuned_side.dtype or pair.config.dtype or pair.config.get_text_config(decoder=True).dtype
     if isinstance(found, torch.dtype):
         return found
     checkpoint = require_checkpoint(pair.tuned_side)

@@ -10,10 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from slr_probe import weight_delta
 from slr_probe.checkpoint import Checkpoint
 from slr_probe.checkpoint.folder import INDEX, SINGLE
 from slr_probe.errors import CheckpointError
-from tests.tiny import Pair, read_all, rewrite_tensor
+from tests.tiny import Pair, edit_json, read_all, rewrite_tensor
 
 TENSOR = "model.layers.1.mlp.up_proj.weight"
 
@@ -181,3 +182,25 @@ def test_the_fingerprint_sees_both_ends_of_a_large_tensor(tmp_path: Path) -> Non
         save_file({"x": changed}, tmp_path / SINGLE)
         seen.add(Checkpoint.open(tmp_path).fingerprint())
     assert len(seen) == 3
+
+
+FP8 = {"quant_method": "fp8", "weight_block_size": [32, 32]}
+
+
+@pytest.mark.parametrize("settings", [{"quantization_config": FP8}, {"text_config": {"quantization_config": FP8}}, {}])
+def test_quantised_weights_are_not_read_as_numbers(settings: dict, own_pair: Callable[..., Pair]) -> None:
+    pair = own_pair("qwen3")
+    for side in pair.folders:
+        file = side / "model.safetensors"
+        weights = load_file(file)
+        if not settings:
+            weights = {**weights, "model.layers.0.mlp.up_proj.weight_scale_inv": torch.ones(2, 1)}
+        save_file(weights, file, metadata={"format": "pt"})
+        edit_json(side / "config.json", **settings)
+    checkpoint = Checkpoint.open(pair.tuned)
+    assert checkpoint.quantised
+    with pytest.raises(CheckpointError, match="is quantised"):
+        checkpoint.read("model.norm.weight")
+    if "text_config" not in settings:
+        with pytest.raises(CheckpointError, match="is quantised"):
+            weight_delta(*pair.folders)

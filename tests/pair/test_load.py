@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from slr_probe import ModelPair
 from slr_probe.errors import CheckpointError, PromptError
-from tests.tiny import VOCAB, Pair, write_checkpoint
+from tests.checkpoint.test_adapter import train_adapter
+from tests.tiny import VOCAB, Pair, edit_json, read_all, write_checkpoint
 from tests.tiny_tokenizer import make_tokenizer
 
 
@@ -55,3 +58,29 @@ def test_a_damaged_tokenizer_is_refused(own_pair: Callable[..., Pair]) -> None:
     (pair.tuned / "tokenizer.json").write_text("{")
     with pytest.raises(CheckpointError, match=r"tokenizer in .* cannot be loaded"):
         ModelPair.load(*pair.folders, device="cpu")
+
+
+def test_adapter_files_beside_a_whole_model_are_not_applied(own_pair: Callable[..., Pair], tmp_path: Path) -> None:
+    """transformers would apply them once more; on disk the weights are those of the model's own files."""
+    pair = own_pair("qwen3")
+    train_adapter(pair.base, tmp_path / "adapter")
+    for file in (tmp_path / "adapter").glob("adapter_*"):
+        shutil.copy(file, pair.tuned)
+    state = ModelPair.load(*pair.folders, device="cpu").tuned.state_dict()
+    for name, tensor in read_all(pair.tuned).items():
+        assert torch.equal(state[name], tensor), name
+
+
+def test_a_tokenizer_that_the_library_cannot_read_is_named(own_pair: Callable[..., Pair]) -> None:
+    pair = own_pair()
+    edit_json(pair.tuned / "tokenizer.json", model={"type": "FutureModel", "vocab": {}})
+    with pytest.raises(CheckpointError, match=r"the tokenizer in .*tuned cannot be loaded"):
+        ModelPair.load(*pair.folders)
+
+
+def test_a_package_that_transformers_needs_is_named(own_pair: Callable[..., Pair]) -> None:
+    pair = own_pair()
+    for folder in pair.folders:
+        edit_json(folder / "config.json", quantization_config={"quant_method": "gptq", "bits": 4, "group_size": 32})
+    with pytest.raises(CheckpointError, match=r"ImportError: .*optimum"):
+        _ = ModelPair.load(*pair.folders).tuned

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 LARGE = 128 << 20
 BOUND = 48 << 20
 CONFIG = {"model_type": "llama", "num_hidden_layers": 1, "hidden_size": 8, "intermediate_size": LARGE // 32}
+CONFIG["tie_word_embeddings"] = True
 SCRIPT = """
 import resource, sys
 from slr_probe import Recipe, restore, verify_hybrid

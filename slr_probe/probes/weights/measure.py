@@ -12,7 +12,8 @@ import numpy as np
 
 from slr_probe.errors import SlrProbeError
 from slr_probe.pair import ModelPair
-from slr_probe.pair.side import Side, open_sides
+from slr_probe.pair.open import open_sides
+from slr_probe.pair.side import Side
 from slr_probe.probes.weights.result import WeightDelta
 from slr_probe.probes.weights.stream import HELD, Gate, Job, Sums
 from slr_probe.progress import progress_bar
@@ -90,6 +91,9 @@ def _comparable(base: Side, tuned: Side) -> tuple[dict[str, str], tuple[str, ...
     names, notes = {}, []
     order = {role: i for i, role in enumerate(_ROLES)}
     addresses = sorted(tuned.addresses.items(), key=lambda item: (order[item[1].role], item[1].block or 0))
+    for side in (base, tuned):
+        if side.checkpoint is not None:
+            side.checkpoint.require_numbers()
     loaded = [None if side.model is None else side.model.state_dict() for side in (base, tuned)]
     seen: set[tuple[int, ...]] = set()
     for name, address in addresses:

@@ -1,0 +1,111 @@
+"""Opening both sides of a pair: found, opened and compared before any weight is read."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from slr_probe.checkpoint import open_checkpoint, resolve
+from slr_probe.errors import CheckpointError, IncompatiblePairError
+from slr_probe.pair.compat import compare_configs, compare_files
+from slr_probe.pair.fit import check_fit, looks_unusual
+from slr_probe.pair.side import Side
+
+
+def open_sides(
+    base: Any,
+    tuned: Any,
+    *,
+    download: bool = False,
+    trust_remote_code: bool = False,
+    base_revision: str | None = None,
+    tuned_revision: str | None = None,
+    thorough: bool = False,
+) -> tuple[Side, Side, tuple[str, ...]]:
+    """Open both sides of a pair and check that they fit, reading configs and tensor headers only.
+
+    Args:
+        base: Pre-trained side: folder, hub id, embedded checkpoint, or a model in memory.
+        tuned: Post-trained side: the same, or the folder of an adapter over base.
+        download: Let hub ids be fetched over the network.
+        trust_remote_code: Let transformers run Python code that comes with a checkpoint.
+        base_revision: Branch, tag or commit of a hub id.
+        tuned_revision: The same for the tuned side.
+        thorough: Ask transformers whether the tensors fill its model, whatever their names look like.
+
+    Returns:
+        Base, tuned, and notes on differences that do no harm.
+
+    Raises:
+        CheckpointError: A side cannot be found or is corrupt.
+        IncompatiblePairError: The two are not checkpoints of one architecture.
+    """
+    base_side = _open_side("base", base, None, download, trust_remote_code, base_revision)
+    tuned_side = _open_side("tuned", tuned, base_side, download, trust_remote_code, tuned_revision)
+    notes = _compare_configs(base_side, tuned_side) + _compare_tensors(base_side, tuned_side)
+    for side in (base_side, tuned_side):
+        if thorough or looks_unusual(side):
+            notes += check_fit(side)
+    return base_side, tuned_side, notes
+
+
+def _open_side(
+    role: str, source: Any, base: Side | None, download: bool, trust_remote_code: bool, revision: str | None
+) -> Side:
+    if not isinstance(source, (str, os.PathLike)):
+        if not hasattr(source, "state_dict") or not hasattr(source, "config"):
+            raise IncompatiblePairError(
+                f"{role} must be a folder, a hub id or a loaded transformers model; got {type(source).__name__}"
+            )
+        return Side(role, f"{type(source).__name__} in memory", model=source)
+    path = resolve(source, download=download, revision=revision)
+    checkpoint = open_checkpoint(path, base.checkpoint if base else None)
+    other = checkpoint.config().get("transformers_weights")
+    if other:
+        raise CheckpointError(
+            f"{checkpoint.config_path} names other weights (transformers_weights: {other!r}), which only transformers "
+            "would read; take that entry out, or save the model again with model.save_pretrained(folder)"
+        )
+    return Side(role, os.fspath(source), path, checkpoint, trust_remote_code=trust_remote_code)
+
+
+def _compare_configs(base: Side, tuned: Side) -> tuple[str, ...]:
+    if base.checkpoint is not None and tuned.checkpoint is not None:
+        notes = compare_files(base.checkpoint.config(), tuned.checkpoint.config())
+        if notes is not None:
+            return notes
+    return compare_configs(base.config, tuned.config)
+
+
+def _compare_tensors(base: Side, tuned: Side) -> tuple[str, ...]:
+    """Notes on tensors outside the blocks that differ; those inside must agree in name and shape."""
+    notes: list[str] = []
+    problems: list[str] = []
+    # Experts lie in a file one by one and in a model as one tensor: then only what both have can be compared.
+    named_alike = (base.model is None) == (tuned.model is None)
+    for name, address in tuned.addresses.items():
+        if address.role == "other" or not (named_alike or address.key in base.names):
+            continue
+        difference, remedy = _difference(base, tuned, name)
+        if difference and address.role == "block":
+            problems.append(difference)
+        elif difference:
+            notes.append(f"{difference}; {remedy}")
+    for key, name in base.names.items():
+        if named_alike and key[0] == "block" and key not in tuned.names:
+            problems.append(f"'{name}' of base is not in tuned")
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise IncompatiblePairError(f"the tensors of base and tuned do not match: {problems[0]}{more}")
+    return tuple(notes)
+
+
+def _difference(base: Side, tuned: Side, name: str) -> tuple[str, str]:
+    """How a tensor of tuned differs from that of base (empty where not), and what a hybrid does about it."""
+    base_name = base.names.get(tuned.addresses[name].key)
+    if base_name is None:
+        return f"'{name}' of tuned is not in base", "the hybrid takes tuned's"
+    shapes = base.shapes[base_name], tuned.shapes[name]
+    if shapes[0] != shapes[1]:
+        return f"'{name}' is {list(shapes[0])} in base and {list(shapes[1])} in tuned", "it can only come from tuned"
+    return "", ""
