@@ -6,8 +6,10 @@ import errno
 import hashlib
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -50,21 +52,32 @@ def reason(error: OSError) -> str:
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
     """Write a file under a temporary name beside it and move it into place; a failure leaves nothing behind.
 
-    A link is followed. What exists and is no regular file, such as `/dev/stdout`, is written into directly.
+    A link is followed. What exists and is no regular file, such as `/dev/null`, is written into directly, and so is
+    the program's own output (`/dev/stdout`), wherever that goes.
 
     Raises:
         OutputError: The folder cannot be made or written, or the disk is full.
     """
     try:
-        target = path.resolve() if path.is_symlink() else path
-        if target.exists() and not target.is_file():
-            with open(target, "wb") as file:
+        stream = _stream(path)
+        if stream is not None or (path.exists() and not path.is_file()):
+            with open(path if stream is None else os.dup(stream), "wb") as file:
                 write(file)
         else:
-            _replace(target, write)
+            _replace(path.resolve() if path.is_symlink() else path, write)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {reason(error)}; nothing was left behind") from error
     return path
+
+
+def _stream(path: Path) -> int | None:
+    """The descriptor of the program's own output, if a path names it."""
+    for stream, text in ((1, sys.stdout), (2, sys.stderr)):
+        with suppress(OSError):  # no such file, or a closed stream
+            if os.path.samestat(path.stat(), os.fstat(stream)):
+                text.flush()  # what was printed so far comes first
+                return stream
+    return None
 
 
 def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:

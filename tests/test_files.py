@@ -1,7 +1,10 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,6 +85,26 @@ def test_what_is_no_regular_file_is_written_into_and_not_replaced(tmp_path):
     assert pipe.read_text() == "through"
     writer.join()
     assert pipe.is_fifo()
+
+
+_SAYS = """
+from pathlib import Path
+from slr_probe.files import write_text
+print("printed")
+write_text(Path("/dev/stdout"), "written\\n")
+print("and more")
+"""
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="streams have no names")
+@pytest.mark.parametrize("into", ["pipe", "file"])
+def test_the_output_of_the_program_is_written_into_wherever_it_goes(tmp_path, into):
+    said = tmp_path / "said.txt"
+    with said.open("wb") as file:
+        where = subprocess.PIPE if into == "pipe" else file
+        done = subprocess.run([sys.executable, "-c", _SAYS], stdout=where, check=True, timeout=60)
+    text = done.stdout if into == "pipe" else said.read_bytes()
+    assert text.decode().split("\n") == ["printed", "written", "and more", ""]
 
 
 def test_json_is_strict_and_readable(tmp_path):
