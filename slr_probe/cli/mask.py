@@ -12,6 +12,7 @@ import typer
 from slr_probe.cli.app import app
 from slr_probe.cli.options import MASK, Base, Device, Download, Dtype, Quiet, Trust, Tuned, takes
 from slr_probe.cli.output import check_places, print_table, write_data, write_result
+from slr_probe.errors import MaskError
 
 _TAKEN = (
     "granularity steps batch_size learning_rate init temperature sparsity budget seeds seed checkpointing max_length"
@@ -53,6 +54,7 @@ def mask(
     from slr_probe.show import mask as view
 
     check_places(out, json_file)
+    _check_shares(keep, freeze)
     pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)
     progress = False if quiet else None
     talks: Any = (
@@ -61,7 +63,7 @@ def mask(
     learn, rest = hold_back(talks) if rates else (talks, [])
     found = learn_layer_mask(pair, learn, progress=progress, **options)
     found = replace(found, settings={**found.settings, "data": str(data) if data else "sampled"})
-    recipe, frozen = found.recipe(keep), found.freeze_list(freeze)  # before anything is printed: they check the shares
+    recipe, frozen = found.recipe(keep), found.freeze_list(freeze)
     print(found)
     print_table(*view.lines(found))
     write_data(found.rows(), json_file)
@@ -72,6 +74,14 @@ def mask(
     if out is not None:
         _write_lists(out, recipe, frozen, talks if data is None else None)
         print(f"restore it:  slr-probe restore {base} {tuned} --recipe {out / 'recipe.json'} --out hybrid")
+
+
+def _check_shares(keep: float, freeze: float) -> None:
+    """Check what is used only after hours of learning."""
+    if not 0 <= keep <= 1:
+        raise MaskError(f"--keep is the share of the layers that stay tuned, 0 to 1; got {keep}")
+    if not 0 <= freeze < 1:
+        raise MaskError(f"--freeze is a share of the layers, at least 0 and below 1; got {freeze}")
 
 
 def _score_rates(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +10,34 @@ from slr_probe.errors import OutputError
 
 
 def check_places(out: Path | None, json_file: Path | None) -> None:
-    """Check, before any work, that what a user named can be a folder and a file.
+    """Check, before any work, that what a user named can be a folder and a file, and can be written.
 
     Raises:
-        OutputError: It stands or lies where a file is, or is a folder where a file is wanted.
+        OutputError: It stands or lies where a file is, is a folder where a file is wanted, or cannot be written.
     """
-    for path, folder in ((out, True), (json_file, False)):
-        if path is None:
-            continue
-        if folder and path.exists() and not path.is_dir():
-            raise OutputError(f"--out {path} is a file; give a folder")
-        if not folder and path.is_dir():
-            raise OutputError(f"--json {path} is a folder; give a file")
-        if above := next((one for one in path.parents if one.exists() and not one.is_dir()), None):
-            raise OutputError(f"cannot write {path}: {above} is a file")
+    try:
+        if out is not None:
+            if out.exists() and not out.is_dir():
+                raise OutputError(f"--out {out} is a file; give a folder")
+            _check_writable(out, out)
+        if json_file is not None:
+            if json_file.is_dir():
+                raise OutputError(f"--json {json_file} is a folder; give a file")
+            if json_file.is_file() or not json_file.exists():  # what else there is, such as /dev/null, is written into
+                _check_writable(json_file, json_file.resolve().parent)
+    except OSError as error:
+        raise OutputError(f"cannot write {error.filename}: {error.strerror}") from error
+
+
+def _check_writable(path: Path, folder: Path) -> None:
+    """Make a file in the nearest folder that exists; it has no name and is gone at once."""
+    nearest = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    if not nearest.is_dir():
+        raise OutputError(f"cannot write {path}: {nearest} is a file")
+    try:
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {nearest}: {error.strerror}") from error
 
 
 def write_data(data: Any, json_file: Path | None) -> None:

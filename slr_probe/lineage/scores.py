@@ -16,8 +16,8 @@ from slr_probe.lineage.result import Lineage
 from slr_probe.scoring.folder import Folder
 from slr_probe.scoring.inputs import Tags
 from slr_probe.scoring.measures import Scores
+from slr_probe.scoring.metrics import METRICS, ordered
 from slr_probe.scoring.metrics import metric as describe
-from slr_probe.scoring.metrics import ordered
 from slr_probe.scoring.scoring import Scorers
 from slr_probe.tasks.text import TextTask
 from slr_probe.tasks.thinking import THINK
@@ -116,6 +116,7 @@ def lineage_from_outputs(
         ResultError: A file is malformed; the message names the line.
     """
     names, parents, sources = read_stages(stages, branches)
+    check_metric(metric)
     known = [tasks] if isinstance(tasks, TextTask) else None if tasks is None else list(tasks)
     found = [_sources(name, source, known) for name, source in zip(names, sources, strict=True)]
     labels = list(found[0])
@@ -142,6 +143,17 @@ def lineage_from_outputs(
         notes=tuple(notes),
         settings={"vocabulary": vocabulary, "tags": [list(pair) for pair in tags]},
     )
+
+
+def check_metric(name: str | None) -> None:
+    """Check a metric's name before anything is generated or scored.
+
+    Raises:
+        LineageError: There is none of that name.
+    """
+    known = [metric.name for metric in METRICS.values() if metric.role != "record"]
+    if name is not None and name not in known:
+        raise LineageError(f"unknown metric {name!r}; expected one of {', '.join(known)}")
 
 
 def read_stages(

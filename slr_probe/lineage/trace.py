@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from slr_probe.defaults import LEVEL, LINEAGE_TEMPERATURE, LINEAGE_TOP_P, RESAMPLES
 from slr_probe.lineage.depth import Depth
 from slr_probe.lineage.result import Lineage
-from slr_probe.lineage.scores import assemble, read_stages, same_prompts
+from slr_probe.lineage.scores import assemble, check_metric, read_stages, same_prompts
 from slr_probe.pair import ModelPair
 from slr_probe.pair.prompts import PLAIN_BASE
 from slr_probe.scoring.folder import Folder
@@ -110,6 +110,7 @@ def trace_lineage(
     from slr_probe.generation import Sampling
 
     names, parents, given = read_stages(stages, branches)
+    check_metric(metric)
     opened = {"dtype": dtype, "device": device, "download": download, "trust_remote_code": trust_remote_code}
     pairs = [ModelPair.load(given[0], one, **opened) for one in given[1:]]  # reads headers only: bad stages fail first
     size = read_size(preset, prompts, SAMPLES if samples is None and preset != "quick" else samples, max_tokens)

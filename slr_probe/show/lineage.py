@@ -208,5 +208,5 @@ def _collapse(axis: Axes, lineage: Lineage) -> None:
 
 
 def _wrapped(stages: Iterable[str]) -> list[str]:
-    """Names of stages, a branch's over two lines."""
-    return [name.replace("/", "/\n") for name in stages]
+    """Names of stages, a branch's over two lines; a dollar sign is one, and begins no formula."""
+    return [name.replace("/", "/\n").replace("$", r"\$") for name in stages]

@@ -1,0 +1,67 @@
+"""Places that a user names are checked before any work: here the checkpoints do not even exist."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from slr_probe.cli.output import check_places
+from slr_probe.errors import OutputError
+
+STAGES = ["--stage", "base=absent", "--stage", "sft=absent"]
+VERBS = {
+    "inspect": ["absent", "absent"],
+    "delta": ["absent", "absent"],
+    "lens": ["absent", "absent"],
+    "patch": ["absent", "absent"],
+    "mask": ["absent", "absent"],
+    "rank": ["absent", "absent"],
+    "validate": ["absent", "absent", "--layers", "1:2"],
+    "lineage": STAGES,
+}
+NOWHERE = "/proc/nobody/can/write"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a folder that nobody can write, root included")
+@pytest.mark.parametrize("option", ["--out", "--json"])
+@pytest.mark.parametrize("verb", VERBS)
+def test_what_cannot_be_written_is_said_first(run, verb, option):
+    if (verb, option) == ("inspect", "--out"):
+        pytest.skip("inspect writes no folder")
+    code, _, err = run(verb, *VERBS[verb], option, NOWHERE)
+    assert code == 2
+    assert err.startswith(f"error: cannot write {NOWHERE}")
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("option", "value"), [("--keep", "2"), ("--keep", "-0.1"), ("--freeze", "1")])
+def test_shares_of_a_mask_are_checked_first(run, option, value):
+    code, _, err = run("mask", "absent", "absent", option, value)
+    assert code == 2
+    assert err.startswith(f"error: {option} is ")
+
+
+def test_an_unknown_metric_is_said_before_scoring(run):
+    code, _, err = run("lineage", "--stage", "base=absent.jsonl", "--stage", "sft=absent.jsonl", "--metric", "charm")
+    assert code == 2
+    assert "unknown metric 'charm'; expected one of ead, " in err
+
+
+def test_places_that_can_be_written_are_left_as_they_are(tmp_path):
+    (tmp_path / "old.json").write_text("{}")
+    check_places(tmp_path / "new" / "folder", tmp_path / "old.json")
+    check_places(tmp_path, tmp_path / "new.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["old.json"]
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="streams have no names")
+@pytest.mark.parametrize("name", ["/dev/null", "/dev/stdout"])
+def test_devices_are_written_into(name):
+    check_places(None, Path(name))
+
+
+def test_names_that_no_file_can_have(tmp_path):
+    with pytest.raises(OutputError, match="cannot write"):
+        check_places(tmp_path / ("x" * 300), None)
+    with pytest.raises(OutputError, match="cannot write"):
+        check_places(None, tmp_path / ("x" * 300))
