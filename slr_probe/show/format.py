@@ -111,6 +111,17 @@ def short(name: str) -> str:
     return re.sub(r" \([^()]*\)$", "", name)
 
 
+def model_name(source: object) -> str:
+    """The last part of a path or hub id, with the folder above where that part alone says too little.
+
+    Examples:
+        >>> model_name("allenai/OLMo-2-0425-1B-DPO"), model_name("/checkpoints/run-3/dpo"), model_name(None)
+        ('OLMo-2-0425-1B-DPO', 'run-3/dpo', '?')
+    """
+    parts = [part for part in str(source or "?").split("/") if part]
+    return "/".join(parts[-2:]) if parts and parts[-1] in ("base", "tuned", "sft", "dpo") else (parts or ["?"])[-1]
+
+
 def listed(names: Sequence[str]) -> str:
     """Names joined by commas and "and".
 

@@ -39,7 +39,7 @@ def plot_maps(ranking: RangeRanking) -> Figure:
     return figure
 
 
-def plot_map(ranking: RangeRanking, what: str, *, chosen: str | None = BEST) -> Figure:
+def plot_map(ranking: RangeRanking, what: str, *, chosen: LayerRange | str | None = BEST) -> Figure:
     """Heat map of one score of every range that was measured.
 
     Args:
@@ -59,7 +59,7 @@ def draw_maps(axes: Iterable[Axes], ranking: RangeRanking) -> None:
         _scores(axis, scores, what, BEST)
 
 
-def _scores(axis: Axes, scores: Scores, what: str, chosen: str | None) -> None:
+def _scores(axis: Axes, scores: Scores, what: str, chosen: LayerRange | str | None) -> None:
     """The map of one score, its cells marked, with the line of the floor and the frame."""
     ranking, rows = scores.ranking, scores.rows("range")
     ranges = [ranking.ranges[row] for row in rows]

@@ -10,7 +10,7 @@ import numpy as np
 from slr_probe.rank.compare import estimates
 from slr_probe.rank.scores import VERIFIED
 from slr_probe.show.canvas import open_canvas
-from slr_probe.show.format import html_table, html_text, number, numbers, with_limits
+from slr_probe.show.format import html_table, html_text, model_name, number, numbers, with_limits
 from slr_probe.show.sentences import as_text
 from slr_probe.show.style import COLOURS, open_frame, whole_numbers
 from slr_probe.stats.compare import State
@@ -154,12 +154,6 @@ def _bars(axis: Axes, ranking: RangeRanking) -> None:
 
 
 def _title(ranking: RangeRanking) -> str:
-    pair = f"{_name(ranking.settings.get('base'))} to {_name(ranking.settings.get('tuned'))}"
+    pair = f"{model_name(ranking.settings.get('base'))} to {model_name(ranking.settings.get('tuned'))}"
     title = f"{pair}: method '{ranking.method}', {ranking.prompts(held_out=False)} prompts, best {ranking.best}"
     return title if ranking.meets_floor else f"{title} (floor not met)"
-
-
-def _name(label: Any) -> str:
-    """The last part of a path or hub id, with the folder above where that part alone says too little."""
-    parts = [part for part in str(label or "?").split("/") if part]
-    return "/".join(parts[-2:]) if parts and parts[-1] in ("base", "tuned", "sft", "dpo") else (parts or ["?"])[-1]

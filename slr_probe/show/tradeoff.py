@@ -17,6 +17,7 @@ from slr_probe.show.style import COLOURS
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from slr_probe.layers import LayerRange
     from slr_probe.rank.ranking import RangeRanking
 
 VALIDITY = "validity (probability)"
@@ -26,7 +27,7 @@ _MARKERS = {"tuned": "s", "base": "D", "full": "d", "early": "<", "late": ">", "
 _BARRED = ("tuned", "base", "full", "early", "late")
 
 
-def plot_trade_off(ranking: RangeRanking, *, held_out: bool = True, chosen: str | None = BEST) -> Figure:
+def plot_trade_off(ranking: RangeRanking, *, held_out: bool = True, chosen: LayerRange | str | None = BEST) -> Figure:
     """Diversity against validity with intervals: on the selection prompts and, where there are any, held-out prompts.
 
     Held-out prompts show the ranges, the soup and the controls that were scored on them; no choice was made there.
@@ -56,7 +57,7 @@ def draw_trade_off(
     *,
     held_out: bool = False,
     bars: Sequence[str] = (),
-    chosen: str | None = BEST,
+    chosen: LayerRange | str | None = BEST,
 ) -> ScalarMappable:
     """All rows that were measured, the front of the ranges and the floor; returns the colours, for a colour bar.
 

@@ -13,12 +13,13 @@ from slr_probe.show.tradeoff import plot_trade_off
 from slr_probe.study.report.inline import inline
 
 if TYPE_CHECKING:
+    from slr_probe.layers import LayerRange
     from slr_probe.rank.ranking import RangeRanking
     from slr_probe.study.folder import Findings
     from slr_probe.validation.result import ValidationReport
 
 
-def heat_maps(ranking: RangeRanking, chosen: str | None) -> list[Markup]:
+def heat_maps(ranking: RangeRanking, chosen: LayerRange | None) -> list[Markup]:
     """Validity and diversity of every range on the selection prompts, the chosen range framed."""
     return [
         inline(
@@ -30,14 +31,14 @@ def heat_maps(ranking: RangeRanking, chosen: str | None) -> list[Markup]:
     ]
 
 
-def trade_off(ranking: RangeRanking, chosen: str | None) -> Markup:
+def trade_off(ranking: RangeRanking, chosen: LayerRange | None) -> Markup:
     """Every row of a ranking on the selection prompts, the chosen range with a star."""
     figure = plot_trade_off(ranking, held_out=False, chosen=chosen)
     label = "Trade-off between validity and diversity of every range, references and controls"
     return inline(figure, "trade", label)
 
 
-def profile(found: Findings, chosen: str | None) -> Markup | None:
+def profile(found: Findings, chosen: LayerRange | None) -> Markup | None:
     """What was measured over depth, the chosen range shaded; None where nothing was."""
     lens = found.lens
     if lens is not None and not {"base", "tuned"} <= set(lens.models):

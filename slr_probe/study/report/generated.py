@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from slr_probe.show.format import listed, short
 from slr_probe.study.report.figures import forest
-from slr_probe.study.report.tables import Row, Table
+from slr_probe.study.report.tables import Table, TableRow
 
 if TYPE_CHECKING:
     from slr_probe.validation.result import ValidationReport
@@ -75,7 +75,7 @@ def tables(report: ValidationReport) -> list[Table]:
             f"{report.level:.0%} intervals; * marks an adjusted p of at most {1 - report.level:.2g}. All "
             "measures are in validate/table.csv."
         )
-        body = [Row(tuple(row[1:6]), "chosen" if row[0] else "") for row in rows]
+        body = [TableRow(tuple(row[1:6]), "chosen" if row[0] else "") for row in rows]
         made.append(Table(caption, ("", *columns[2:6]), body))
     return made
 

@@ -45,7 +45,7 @@ def test_tables_hold_the_two_fixed_measures_of_every_model(found):
     for table in section(report)["tables"]:
         assert len(table.columns) == 5
         assert [row.cells[0] for row in table.rows] == list(report.models)
-        assert [row.cls for row in table.rows].count("chosen") == 1
+        assert [row.style for row in table.rows].count("chosen") == 1
 
 
 def test_samples_are_those_of_the_files(found):
