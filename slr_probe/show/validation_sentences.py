@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slr_probe.scoring.metrics import metric
-from slr_probe.show.format import estimate, p_value, with_limits
+from slr_probe.show.format import estimate, listed, p_value, short, with_limits
 from slr_probe.stats.compare import State
 
 if TYPE_CHECKING:
@@ -24,6 +24,57 @@ _CARRIED: dict[State, str] = {
     "less": "diversity is lower on",
     "undefined": "no comparison is possible on",
 }
+
+
+_OUTCOMES = (
+    {
+        "better": "more diverse than tuned",
+        "worse": "less diverse than tuned",
+        "unclear": "not shown to differ in diversity",
+    },
+    {"better": "of higher quality", "worse": "of lower quality", "unclear": "not shown to differ in quality"},
+)
+"""What is said of diversity, and of quality."""
+
+
+def in_text(report: ValidationReport) -> str:
+    """On which tasks the first hybrid's diversity and quality differ from tuned's, in a sentence or two."""
+    if not report.hybrids:
+        return ""
+    model = report.hybrids[0]
+    sizes = sorted({len(ids) for ids in report.prompt_ids})
+    prompts = " to ".join(str(size) for size in sorted({sizes[0], sizes[-1]}))
+    diversity, quality = (_by_outcome(report, model, side) for side in (0, 1))
+    if len(diversity["unclear"]) == len(quality["unclear"]) == len(report.tasks):
+        word = "confirmed" if _in_doubt(report, model) else "shown"
+        found = f"no difference to tuned in diversity or quality is {word} on {listed(diversity['unclear'])}"
+    else:
+        sides = zip(_OUTCOMES, (diversity, quality), strict=True)
+        found = "; ".join(f"it is {_outcome(words, tasks)}" for words, tasks in sides)
+    said = f"In generated text ({prompts} prompts a task) {found}."
+    endless = [short(task) for task, name in report.endless if name == model]
+    if endless:
+        said += f" On {listed(endless)} it stops by itself less often than tuned, so answers are longer and cost more."
+    return said
+
+
+def _by_outcome(report: ValidationReport, model: str, side: int) -> dict[str, list[str]]:
+    """Tasks on which a model is better, worse or neither: in diversity (side 0) or in quality (side 1)."""
+    by: dict[str, list[str]] = {outcome: [] for outcome in _OUTCOMES[side]}
+    for task, pair in zip(report.tasks, report.primary, strict=True):
+        outcome = report.compared(task, model, pair[side])
+        by["unclear" if outcome == "undefined" else outcome].append(short(task))
+    return by
+
+
+def _outcome(words: dict[str, str], tasks: dict[str, list[str]]) -> str:
+    return ", ".join(f"{words[outcome]} on {listed(names)}" for outcome, names in tasks.items() if names)
+
+
+def _in_doubt(report: ValidationReport, model: str) -> bool:
+    """Whether any interval leaves zero out where the test does not agree."""
+    pairs = zip(report.tasks, report.primary, strict=True)
+    return any(report.state(task, model, name) in ("more?", "less?") for task, pair in pairs for name in pair)
 
 
 def verdicts(report: ValidationReport) -> tuple[str, ...]:

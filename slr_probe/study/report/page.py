@@ -15,6 +15,7 @@ from slr_probe.files import write_text
 from slr_probe.rank.compare import Choice
 from slr_probe.show.format import model_name, typeset
 from slr_probe.show.sentences import sentences
+from slr_probe.show.validation_sentences import in_text
 from slr_probe.study.folder import Findings
 from slr_probe.study.report import depth, generated, ranges
 from slr_probe.study.report.samples import side_by_side
@@ -76,7 +77,7 @@ def verdict(found: Findings) -> list[str]:
     if found.ranking is None:
         return []
     said = sentences(found.ranking, found.choice())
-    said += [generated.sentence(found.validation)] if found.validation is not None else []
+    said += [in_text(found.validation)] if found.validation is not None else []
     return [line for line in said if line]
 
 

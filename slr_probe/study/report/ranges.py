@@ -49,15 +49,14 @@ def section(ranking: RangeRanking, choice: Choice) -> dict[str, Any]:
 def key_figures(ranking: RangeRanking, choice: Choice) -> list[dict[str, str]]:
     """The few numbers that a reader sees first; each has a name, a value and a note."""
     if choice.layers is None:
-        kept = evidence(ranking, int(ranking.order[0])).kept.value
+        nearest = evidence(ranking, int(ranking.order[0])).kept.value
         return [
             _figure("Range to restore", "none", choice.why),
-            _figure("Nearest", str(ranking.best), f"keeps {kept:.0%} of tuned’s validity"),
+            _figure("Nearest", str(ranking.best), f"keeps {nearest:.0%} of tuned’s validity"),
         ]
     row = ranking.index(choice.layers)
     found = evidence(ranking, row)
-    where = "held out" if found.held_out else "selection prompts"
-    kept = found.kept
+    where, kept = "held out" if found.held_out else "selection prompts", found.kept
     figures = [
         _figure("Range set back to base", str(choice.layers), f"{blocks_of(choice.layers)} of {ranking.depth}"),
         _figure("Diversity", _rise(found), f"change {as_text(found.gain, '+.2f')}, {where}"),

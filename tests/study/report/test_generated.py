@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from slr_probe.generation import read_outputs
+from slr_probe.show.validation_sentences import in_text
 from slr_probe.study.folder import Findings
-from slr_probe.study.report.generated import section, sentence
+from slr_probe.study.report.generated import section
 from slr_probe.study.report.samples import side_by_side
 
 
@@ -31,13 +32,13 @@ def test_a_difference_is_claimed_only_where_the_interval_leaves_out_zero(found):
 
 def test_four_prompts_cannot_show_anything(found):
     """The smallest two-sided p of a sign-flip test on four prompts is 1/8."""
-    assert "no difference to tuned in diversity or quality is shown" in sentence(found.validation)
-    assert "(4 prompts a task)" in sentence(found.validation)
+    assert "no difference to tuned in diversity or quality is shown" in in_text(found.validation)
+    assert "(4 prompts a task)" in in_text(found.validation)
 
 
 def test_what_only_intervals_show_is_not_confirmed(found, monkeypatch):
     monkeypatch.setattr("slr_probe.validation.result.ValidationReport.state", lambda *asked: "more?")
-    assert "no difference to tuned in diversity or quality is confirmed" in sentence(found.validation)
+    assert "no difference to tuned in diversity or quality is confirmed" in in_text(found.validation)
 
 
 def test_tables_hold_the_two_fixed_measures_of_every_model(found):
