@@ -24,6 +24,7 @@ from slr_probe.stats.diversity import (
     self_bleu,
     vendi_score,
 )
+from slr_probe.stats.diversity.lexical import split_words
 
 Scores = dict[str, Float[ndarray, " prompt"]]
 _ASKED_AT_ONCE = 8  # outputs that a judge behind a network is asked about at a time
@@ -43,7 +44,7 @@ def _text_row(inputs: ScoringInputs, at: int, vocabulary: int | None) -> dict[st
     texts = inputs.texts[at]
     row = _lexical(texts, vocabulary)
     row["ended"] = float(np.mean(inputs.ended[at]))
-    row["words"] = float(np.mean([len(text.split()) for text in texts]))
+    row["words"] = float(np.mean([len(split_words(text)) for text in texts]))
     correct = inputs.correct(at)
     if correct is not None:
         kept = _lexical([text for text, right in zip(texts, correct, strict=True) if right], vocabulary)

@@ -6,14 +6,15 @@ import re
 from collections.abc import Callable
 
 from slr_probe.errors import TaskError
-from slr_probe.tasks.listed import key
+from slr_probe.stats.diversity.lexical import split_words
+from slr_probe.tasks.listed import key, whole_words
 
 Constraint = tuple[str, str | int]
 
 
 def words(text: str) -> int:
-    """Number of words: runs without white space that have a letter or a digit in them."""
-    return sum(any(map(str.isalnum, word)) for word in text.split())
+    """Number of words that have a letter or a digit in them; see `split_words` for scripts without spaces."""
+    return sum(any(map(str.isalnum, word)) for word in split_words(text))
 
 
 def lines(text: str) -> int:
@@ -28,7 +29,7 @@ def paragraphs(text: str) -> int:
 
 def mentions(text: str, phrase: str) -> bool:
     """Whether the phrase appears as whole words, in any case, singular or with a plural or possessive ending."""
-    return re.search(rf"\b{re.escape(key(phrase))}(?:s|es)?\b", key(text)) is not None
+    return whole_words((key(phrase),)).search(key(text)) is not None
 
 
 _NUMERIC: dict[str, Callable[[str, int], bool]] = {

@@ -1,7 +1,7 @@
 import pytest
 
 from slr_probe.errors import TaskError
-from slr_probe.tasks.constraints import KNOWN, check_constraint, holds
+from slr_probe.tasks.constraints import KNOWN, check_constraint, holds, words
 
 CASES = [
     (("max_words", 3), "one two three", "one two three four"),
@@ -53,3 +53,12 @@ def test_bad_constraints_are_refused(constraint, message):
 
 def test_pairs_from_json_are_accepted():
     assert check_constraint(["max_words", 80]) == ("max_words", 80)
+
+
+def test_words_of_scripts_without_spaces():
+    moon = "今晚的月亮很圆。"
+    assert holds(("contains", "月亮"), moon)
+    assert not holds(("avoids", "月亮"), moon)
+    assert not holds(("max_words", 5), moon)
+    assert words("我爱 Python 3") == 4
+    assert words("ที่นี่") == 2  # letters with their signs

@@ -76,3 +76,26 @@ def test_exact_means_the_whole_reply_or_its_first_line():
 
 def test_words_without_diacritics():
     assert plain_words("Ærø, Łódź & Straße") == "Aero Lodz Strasse"
+
+
+@pytest.mark.parametrize(
+    ("answers", "text", "expected"),
+    [
+        ("红色 蓝色", "我最喜欢的颜色是蓝色。", "蓝色"),
+        ("東京 大阪", "日本の首都は東京です。", "東京"),
+        ("서울 부산", "수도는 서울입니다.", "서울"),
+        ("서울 부산", "남서울", "남서울"),
+        ("แดง เขียว", "ฉันชอบสีแดง", "แดง"),
+        ("ก ปลา", "กิน", "กิน"),
+        ("दाल रोटी", "मुझे दाल पसंद है", "दाल"),
+        ("दाल रोटी", "दिल", "दिल"),
+        ("はす いぬ", "ばす", "ばす"),
+        ("バラ ユリ", "ﾊﾞﾗ", "バラ"),
+        ("бой кот", "бои", "бои"),
+        ("ёлка кот", "Елка!", "ёлка"),
+        ("كتاب قلم", "هٰذا كِتَاب", "كتاب"),
+        ("Hà_Nội Huế", "hà nội", "Hà_Nội"),
+    ],
+)
+def test_scripts_keep_the_signs_that_make_another_letter(answers, text, expected):
+    assert read_listed(tuple((answer,) for answer in answers.split()), text) == expected

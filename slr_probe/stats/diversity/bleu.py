@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from slr_probe.stats.diversity.lexical import ngram_ids
+from slr_probe.stats.diversity.lexical import ngram_ids, split_words
 
 _EPSILON = 0.1
 
@@ -42,7 +42,7 @@ def self_bleu(texts: Sequence[str], n: int = 4) -> float:
     """
     if n < 1:
         raise ValueError(f"n-grams need orders of at least 1; got {n}")
-    words = [found for found in (text.split() for text in texts) if found]
+    words = list(filter(None, map(split_words, texts)))
     if len(words) < 2:
         return math.nan
     lengths = np.array([len(text) for text in words])

@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
+
+UNSPACED = r"\u0e00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+"""Scripts without spaces between words (Thai to Burmese, Khmer, kana, Chinese characters), for a class of a pattern."""
+SIGNS = r"\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u102b-\u103e\u17b4-\u17d3\u3099\u309a"
+"""Signs of these scripts that belong to the letter before."""
+_UNSPACED = re.compile(f"[{UNSPACED}]")
+_WORD = re.compile(rf"[{UNSPACED}][{SIGNS}]*|[^\s{UNSPACED}]+")
+
+
+def split_words(text: str) -> list[str]:
+    """Words by whitespace; in scripts without spaces between words, each letter with its signs counts as one (ours).
+
+    Examples:
+        >>> split_words("the sun set"), split_words("我爱 Python")
+        (['the', 'sun', 'set'], ['我', '爱', 'Python'])
+    """
+    return _WORD.findall(text) if _UNSPACED.search(text) else text.split()
 
 
 def ead(texts: Sequence[str], vocabulary: int, orders: Iterable[int] = (1, 2, 3, 4, 5)) -> float:
@@ -16,8 +34,8 @@ def ead(texts: Sequence[str], vocabulary: int, orders: Iterable[int] = (1, 2, 3,
     For each order, `U / (V (1 - ((V - 1) / V)^T))` with U different and T total n-grams pooled over the outputs: how
     many are different, relative to T uniform draws from V. Then the mean over the orders, and only then clipped.
     Words are what whitespace separates after "." and newlines are deleted (so words on either side of a lone
-    newline become one), as in the authors' code. An order that every text is too short for counts as 0 (ours): name
-    fewer orders for answers of a few words.
+    newline become one), as in the authors' code; see `split_words` for scripts without spaces. An order that every text
+    is too short for counts as 0 (ours): name fewer orders for answers of a few words.
 
     Args:
         texts: Outputs for one prompt; one output is enough, since this is a statistic of the pooled words.
@@ -37,7 +55,7 @@ def ead(texts: Sequence[str], vocabulary: int, orders: Iterable[int] = (1, 2, 3,
     lengths = _orders(orders)
     if vocabulary < 1:
         raise ValueError(f"vocabulary must be at least 1; got {vocabulary}")
-    words = [text.replace(".", "").replace("\n", "").split() for text in texts]
+    words = [split_words(text.replace(".", "").replace("\n", "")) for text in texts]
     pooled = ngram_ids(words, max(lengths))
     if not len(pooled[0][0]):
         return math.nan
@@ -60,7 +78,7 @@ def distinct_n(texts: Sequence[str], n: int) -> float:
         0.75
     """
     (n,) = _orders((n,))
-    ids, _ = ngram_ids([text.split() for text in texts], n)[n - 1]
+    ids, _ = ngram_ids([split_words(text) for text in texts], n)[n - 1]
     return len(np.unique(ids)) / len(ids) if len(ids) else math.nan
 
 

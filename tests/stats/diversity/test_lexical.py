@@ -97,3 +97,11 @@ def test_fast_enough_for_a_study():
     start = time.process_time()
     ead(texts, 50_000), distinct_n(texts, 2)
     assert time.process_time() - start < 0.5  # measured 0.03 s; 100 prompts take seconds
+
+
+def test_texts_without_spaces_are_read_letter_by_letter():
+    unrelated = ["今天天气很好我们去公园散步", "昨天下雨我在家里看书"]
+    alike = ["今天天气很好我们去公园散步", "今天天气很好我们去公园跑步"]
+    assert distinct_n(unrelated, 2) == 1
+    assert distinct_n(alike, 2) == distinct_n([" ".join(text) for text in alike], 2) < 0.7
+    assert ead(alike, 1000) < 0.8 * ead(unrelated, 1000)
