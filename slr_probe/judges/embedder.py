@@ -60,6 +60,7 @@ class Embedder:
         self._foreign: Any = None
         if self._settings.pool is None:
             self._foreign = _sentence_transformer(self.path, device)
+            self._tokenizer, self._limit = self._foreign.tokenizer, self._foreign.max_seq_length
             return
         self._model, self._tokenizer = load("AutoModel", self.path, "embedding model", device)
         limits = (self._settings.limit, longest_input(self._model, self._tokenizer))
@@ -81,6 +82,13 @@ class Embedder:
         place = {text: i for i, text in enumerate(unique)}
         return np.asarray(rows[[place[text] for text in texts]], dtype=np.float32)
 
+    def cuts(self, texts: Sequence[str]) -> list[bool]:
+        """Whether each text is longer than the encoder reads."""
+        if self._limit is None or not texts:
+            return [False] * len(texts)
+        rows = self._tokenizer(self._prepared(texts), truncation=False, verbose=False)["input_ids"]
+        return [len(row) > self._limit for row in rows]
+
     def describe(self) -> dict[str, str]:
         """Name and a hash of the weights, to be saved with scores."""
         from slr_probe.checkpoint import open_checkpoint
@@ -90,13 +98,16 @@ class Embedder:
     def __repr__(self) -> str:
         return f"Embedder({self.name!r})"
 
+    def _prepared(self, texts: Sequence[str]) -> list[str]:
+        """Texts as the encoder's own settings want them."""
+        whole = [self._settings.prompt + text for text in texts]
+        return [text.lower() for text in whole] if self._settings.lower else whole
+
     def _encode(self, texts: list[str]) -> Float[ndarray, "text dim"]:
         import torch
 
-        texts = [self._settings.prompt + text for text in texts]
-        if self._settings.lower:
-            texts = [text.lower() for text in texts]
-        ids = self._tokenizer(texts, truncation=self._limit is not None, max_length=self._limit)["input_ids"]
+        cut = {"truncation": self._limit is not None, "max_length": self._limit}
+        ids = self._tokenizer(self._prepared(texts), **cut)["input_ids"]
         vectors: dict[int, Any] = {}
         for batch in by_length([len(row) for row in ids], self._batch_tokens):
             inputs = self._tokenizer.pad({"input_ids": [ids[i] for i in batch]}, return_tensors="pt")

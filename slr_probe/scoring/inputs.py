@@ -55,6 +55,10 @@ class ScoringInputs:
     def __len__(self) -> int:
         return len(self.texts)
 
+    def written(self, at: int) -> list[int]:
+        """Which outputs of a prompt say something; an empty one has no meaning that could differ from another."""
+        return [i for i, text in enumerate(self.texts[at]) if text.strip()]
+
     @property
     def flat(self) -> tuple[list[str], list[str]]:
         """Prompt and text of every output."""

@@ -1,4 +1,8 @@
-"""What each group of metrics measures on the outputs of one model: one number a prompt, NaN where it is undefined."""
+"""What each group of metrics measures on the outputs of one model: one number a prompt, NaN where it is undefined.
+
+Diversity is that of the outputs that say something, and needs two of them; how many are empty is a number of its own.
+Otherwise a model that is silent half of the time would look diverse (ours).
+"""
 
 from __future__ import annotations
 
@@ -43,6 +47,7 @@ def measure_text(inputs: ScoringInputs, vocabulary: int | None) -> Scores:
 def _text_row(inputs: ScoringInputs, at: int, vocabulary: int | None) -> dict[str, float]:
     texts = inputs.texts[at]
     row = _lexical(texts, vocabulary)
+    row["empty"] = 1 - len(inputs.written(at)) / len(texts)
     row["ended"] = float(np.mean(inputs.ended[at]))
     row["words"] = float(np.mean([len(split_words(text)) for text in texts]))
     correct = inputs.correct(at)
@@ -57,7 +62,7 @@ def _text_row(inputs: ScoringInputs, at: int, vocabulary: int | None) -> dict[st
 
 
 def _lexical(texts: Sequence[str], vocabulary: int | None) -> dict[str, float]:
-    several = len(texts) >= 2
+    several = sum(bool(text.strip()) for text in texts) >= 2
     found = {} if vocabulary is None else {"ead": ead(texts, vocabulary) if several else math.nan}
     found["distinct_2"] = distinct_n(texts, 2) if several else math.nan
     found["bleu_distance"] = 1 - self_bleu(texts) if several else math.nan
@@ -89,27 +94,35 @@ def answer_curve(inputs: ScoringInputs, at: Sequence[int]) -> Float[ndarray, "k 
 
 
 def measure_embedding(inputs: ScoringInputs, embedder: Any) -> Scores:
-    """Distances of the texts' vectors; each different text is embedded once."""
-    place = {text: i for i, text in enumerate(dict.fromkeys(text for texts in inputs.texts for text in texts))}
-    vectors = np.asarray(embedder(list(place)), dtype=np.float64)
+    """Distances of the texts' vectors, and the share of texts that the encoder does not read to their end.
+
+    Each different text is embedded once. The share is left out where the encoder has no `cuts(texts)`.
+    """
+    unique = list(dict.fromkeys(inputs.texts[i][k] for i in range(len(inputs)) for k in inputs.written(i)))
+    place = {text: row for row, text in enumerate(unique)}
+    vectors = np.asarray(embedder(unique) if unique else np.zeros((0, 1)), dtype=np.float64)
+    cuts = np.asarray(embedder.cuts(unique), dtype=np.float64) if hasattr(embedder, "cuts") else None
     rows = []
     for i, texts in enumerate(inputs.texts):
-        own = vectors[[place[text] for text in texts]]
-        several = len(texts) >= 2
+        own = [place[texts[k]] for k in inputs.written(i)]
         row = {
-            "embedding_distance": embedding_distance(own) if several else math.nan,
-            "vendi": vendi_score(own) if several else math.nan,
+            "embedding_distance": embedding_distance(vectors[own]) if len(own) >= 2 else math.nan,
+            "vendi": vendi_score(vectors[own]) if len(own) >= 2 else math.nan,
         }
+        if cuts is not None:
+            row["embedding_cut"] = float(cuts[own].mean()) if own else math.nan
         correct = inputs.correct(i)
         if correct is not None:
-            row["embedding_distance_correct"] = embedding_distance(own[correct]) if sum(correct) >= 2 else math.nan
+            good = [place[texts[k]] for k in inputs.written(i) if correct[k]]
+            row["embedding_distance_correct"] = embedding_distance(vectors[good]) if len(good) >= 2 else math.nan
         rows.append(row)
     return _columns(rows)
 
 
 def measure_nli(inputs: ScoringInputs, entailment: Any) -> Scores:
     """How far the texts contradict each other."""
-    found = [nli_diversity(entailment.matrix(texts)) if len(texts) >= 2 else math.nan for texts in inputs.texts]
+    written = [[texts[k] for k in inputs.written(i)] for i, texts in enumerate(inputs.texts)]
+    found = [nli_diversity(entailment.matrix(texts)) if len(texts) >= 2 else math.nan for texts in written]
     return {"nli": np.array(found)}
 
 

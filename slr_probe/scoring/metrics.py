@@ -48,6 +48,8 @@ _ALL = (
     Metric("ead_correct", "EAD, correct outputs", "correct only"),
     Metric("bleu_distance_correct", "1 - self-BLEU, correct outputs", "correct only"),
     Metric("embedding_distance_correct", "embedding distance, correct outputs", "correct only"),
+    Metric("empty", "empty outputs (share)", "record"),
+    Metric("embedding_cut", "longer than the encoder reads (share)", "record"),
     Metric("words", "words in an output", "record"),
     Metric("judge_missing", "judge's missing scores", "record"),
 )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from slr_probe.generation import Outputs
 
 _MODELS = {"embedding": "embedder", "nli": "entailment", "fluency": "fluency", "judge": "judge"}
-VERSION = 1
+VERSION = 2
 """Goes up whenever a metric changes, so that cached scores of an older version are not used."""
 
 
@@ -105,15 +105,16 @@ def score_outputs(
         task: Whose items say what is correct and what follows the instruction; None for texts alone.
         outputs: What the model wrote.
         vocabulary: Size of the tokenizer's vocabulary, which EAD is relative to; None leaves EAD out.
-        embedder: Adds embedding distance and Vendi score.
+        embedder: Adds embedding distance and Vendi score, and `embedding_cut` where it has `cuts(texts)`.
         entailment: Adds NLI diversity.
         fluency: Adds mean negative log-likelihood a token, over the outputs of a prompt that are not empty.
         judge: Adds the mean of its scores; outputs that it failed on are left out and counted in `judge_missing`.
         tags: Opening and closing tags of reasoning that is taken out first; `()` for none.
 
     Returns:
-        For each metric one number a prompt, NaN where it is undefined. Diversity of a prompt with one output is
-        undefined, and so is diversity among correct outputs where there are fewer than two.
+        For each metric one number a prompt, NaN where it is undefined. Empty outputs are left out of diversity and
+        counted in `empty`. Diversity is undefined for a prompt with fewer than two other outputs, and so is diversity
+        among correct outputs where there are fewer than two.
 
     Raises:
         ValidationError: A prompt without outputs, or one that is not in the task.

@@ -45,6 +45,15 @@ def test_equal_texts_get_equal_rows(tmp_path):
     assert embedder([]).shape[0] == 0
 
 
+@pytest.mark.parametrize(("pool", "limit"), [("mean", 12), (None, None)])
+def test_texts_that_are_cut_are_known(tmp_path, pool, limit):
+    folder = write_encoder(tmp_path, pool)
+    lengths = [len(ids) for ids in tokenizer()(TEXTS)["input_ids"]]
+    assert max(lengths) > 12 > min(lengths)
+    assert Embedder(folder).cuts(TEXTS) == [limit is not None and length > limit for length in lengths]
+    assert Embedder(folder).cuts([]) == []
+
+
 @pytest.mark.parametrize("pool", ["mean", "cls", "max"])
 def test_equals_sentence_transformers(tmp_path, pool):
     theirs = pytest.importorskip("sentence_transformers")

@@ -62,6 +62,49 @@ def test_empty_outputs_are_undefined_and_never_zero(qa):
     assert (found["follows"] == 0).all()
 
 
+def embedder(texts):
+    """Each word its own direction."""
+    words = sorted({text.split()[0] for text in texts})
+    return np.array([[float(text.split()[0] == word) for word in words] for text in texts])
+
+
+TASK_FREE = {
+    "vocabulary": 50,
+    "embedder": embedder,
+    "entailment": SimpleNamespace(matrix=lambda t: -np.ones((len(t),) * 2)),
+}
+
+
+def test_silence_does_not_look_diverse():
+    texts = [["moon"] * 4, ["moon", "", "moon", " \n"], ["moon", "sun", "", ""], ["moon is up", "", "", ""], [""] * 4]
+    found = score_outputs(None, outputs_of(texts), **TASK_FREE)
+    np.testing.assert_array_equal(found["empty"], [0, 0.5, 0.5, 0.75, 1])
+    np.testing.assert_allclose(found["embedding_distance"], [0, 0, 1, math.nan, math.nan], atol=1e-9)
+    np.testing.assert_allclose(found["vendi"], [1, 1, 2, math.nan, math.nan], atol=1e-9)
+    np.testing.assert_allclose(found["nli"], [2, 2, 2, math.nan, math.nan])
+    for name in ("ead", "distinct_2", "bleu_distance"):
+        assert np.isnan(found[name][3:]).all(), name
+
+
+def test_reasoning_that_never_ends_is_silence():
+    cut = "<think>The user wants a line about the moon. Let me think about"
+    found = score_outputs(None, outputs_of([["moon", cut] * 4]), **TASK_FREE)
+    assert found["empty"] == [0.5]
+    assert found["embedding_distance"] == [0]
+
+
+def test_texts_that_the_encoder_does_not_read_to_the_end_are_counted():
+    class Short:
+        def __call__(self, texts):
+            return np.ones((len(texts), 2))
+
+        def cuts(self, texts):
+            return [len(text.split()) > 2 for text in texts]
+
+    found = score_outputs(None, outputs_of([["a b", "a b c", "", "a b c"], ["", ""]]), vocabulary=9, embedder=Short())
+    np.testing.assert_array_equal(found["embedding_cut"], [2 / 3, math.nan])
+
+
 def test_thinking_is_taken_out_first(qa):
     thought = [[f"<think>maybe red or Mars {i}</think>{text}" for i, text in enumerate(row)] for row in TEXTS]
     plain, stripped = (score_outputs(qa, outputs_of(t, task=qa), vocabulary=50) for t in (TEXTS, thought))
