@@ -61,15 +61,15 @@ class Depth:
             folder: Where measurements are kept.
             options: Of `weight_delta`.
         """
-        asked, notes = _lens_prompts(pair, prompts)
+        questions, notes = _lens_prompts(pair, prompts)
         self.notes += [note for note in notes if note not in self.notes]
-        self.categories = asked.categories if isinstance(asked, RenderedTask) else ("",) * len(asked)
+        self.categories = questions.categories if isinstance(questions, RenderedTask) else ("",) * len(questions)
         file = None if folder is None else folder / f"{safe_name(stage)}.npz"
         kept = None if file is None else find_part(file, _KIND)
         if kept is not None:
             arrays, plain = kept
         else:
-            arrays, missing = self._measure(stage, pair, previous, asked, options)
+            arrays, missing = self._measure(stage, pair, previous, questions, options)
             plain = {"stage": stage, "notes": missing}
             if file is not None:
                 write_npz(file, _KIND, arrays, plain)
@@ -81,17 +81,17 @@ class Depth:
         """Fields of a `Lineage`; base comes first, with no change of its own."""
         if not self.weight_base:
             return {}
-        found: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
         for name in ("weight_base", "weight_previous"):
             rows = getattr(self, name)
-            found[name] = np.stack([np.zeros_like(rows[0]), *rows])
-        found["entropy_base"] = np.stack([self.entropy_base[0], *self.entropy_base])
-        found["entropy"] = np.stack([self.entropy_base[0], *self.entropy])
-        return found | {"lens_categories": self.categories}
+            fields[name] = np.stack([np.zeros_like(rows[0]), *rows])
+        fields["entropy_base"] = np.stack([self.entropy_base[0], *self.entropy_base])
+        fields["entropy"] = np.stack([self.entropy_base[0], *self.entropy])
+        return fields | {"lens_categories": self.categories}
 
     @staticmethod
     def _measure(
-        stage: str, pair: ModelPair, previous: Any, asked: Any, options: dict[str, Any]
+        stage: str, pair: ModelPair, previous: Any, questions: Any, options: dict[str, Any]
     ) -> tuple[dict[str, ndarray[Any, Any]], list[str]]:
         """Arrays of one stage, and notes on what could not be measured."""
         from slr_probe.probes.lens.lens import logit_lens
@@ -107,14 +107,14 @@ class Depth:
             except SlrProbeError as error:
                 before = np.full_like(base, np.nan)
                 notes.append(f"{stage}: weights were not compared with the stage before: {error}")
-        trace = logit_lens(pair, asked, top_k=1, progress=options.get("progress"))
-        found = {
+        trace = logit_lens(pair, questions, top_k=1, progress=options.get("progress"))
+        arrays = {
             "weight_base": base,
             "weight_previous": before,
             "entropy": trace.values("entropy", "tuned"),
             "entropy_base": trace.values("entropy", "base"),
         }
-        return found, notes
+        return arrays, notes
 
 
 def _relative(base: Any, tuned: Any, options: dict[str, Any]) -> Float[ndarray, " block"]:

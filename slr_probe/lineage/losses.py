@@ -65,7 +65,7 @@ def changes(
     """
     tasks, later = len(values), values.shape[1] - 1
     options: dict[str, Any] = {"level": level, "resamples": resamples, "seed": seed}
-    found = {name: np.full((3, tasks, later), np.nan) for name in ("loss", "retained")}
+    limits = {name: np.full((3, tasks, later), np.nan) for name in ("loss", "retained")}
     prompts = np.zeros(tasks, dtype=np.int64)
     parts: dict[str, list[Any]] = {"loss": [], "retained": []}
     bases, strata = [], []
@@ -78,13 +78,13 @@ def changes(
         labels = [kind for kind, keep in zip(kinds[t], used, strict=False) if keep] or None
         percents = {"loss": 100 * (rows[1:] - rows[list(parents[1:])]), "retained": 100 * rows[1:]}
         for name, part in percents.items():
-            found[name][:, t] = _shares(part, base, labels, options)
+            limits[name][:, t] = _shares(part, base, labels, options)
             parts[name].append(part)
         bases.append(base)
         strata.append(labels)
     return Change(
-        loss=_interval(found["loss"], level),
-        retained=_interval(found["retained"], level),
+        loss=_interval(limits["loss"], level),
+        retained=_interval(limits["retained"], level),
         mean_loss=_mean(parts["loss"], bases, strata, later, options),
         mean_retained=_mean(parts["retained"], bases, strata, later, options),
         prompts=prompts,

@@ -179,17 +179,19 @@ class Lineage(Result):
 
     def _rows(self, metric: str) -> list[dict[str, Any]]:
         """The table of one metric: its tasks, then their mean."""
-        found, rows = self.change(metric), []
-        for t in np.flatnonzero(found.prompts):
+        change, rows = self.change(metric), []
+        for t in np.flatnonzero(change.prompts):
             task, levels = self.tasks[t], self.diversity(self.tasks[t], metric)
             for s in range(len(self.later)):
-                row = self._place(metric, task, s) | {"prompts": int(found.prompts[t])}
+                row = self._place(metric, task, s) | {"prompts": int(change.prompts[t])}
                 row |= {"base": levels.estimate[0], "value": levels.estimate[s + 1]}
-                rows.append(row | limits("stage_loss", found.loss, (t, s)) | limits("retained", found.retained, (t, s)))
-        if len(self.tasks) > 1 and found.defined.any():
+                row |= limits("stage_loss", change.loss, (t, s)) | limits("retained", change.retained, (t, s))
+                rows.append(row)
+        if len(self.tasks) > 1 and change.defined.any():
             for s in range(len(self.later)):
-                row = self._place(metric, MEAN, s) | {"prompts": int(found.prompts[found.defined].sum())}
-                rows.append(row | limits("stage_loss", found.mean_loss, s) | limits("retained", found.mean_retained, s))
+                row = self._place(metric, MEAN, s) | {"prompts": int(change.prompts[change.defined].sum())}
+                row |= limits("stage_loss", change.mean_loss, s) | limits("retained", change.mean_retained, s)
+                rows.append(row)
         return rows
 
     def _place(self, metric: str, task: str, later: int) -> dict[str, Any]:
@@ -236,12 +238,12 @@ class Lineage(Result):
     def _options(self) -> dict[str, Any]:
         return {"level": self.level, "resamples": self.resamples, "seed": self.seed}
 
-    def _frame(self, found: Interval) -> pd.DataFrame:
+    def _frame(self, interval: Interval) -> pd.DataFrame:
         import pandas as pd
 
-        return pd.DataFrame(found.estimate, index=list(self.tasks), columns=list(self.later))
+        return pd.DataFrame(interval.estimate, index=list(self.tasks), columns=list(self.later))
 
-    def _series(self, found: Interval) -> pd.Series[float]:
+    def _series(self, interval: Interval) -> pd.Series[float]:
         import pandas as pd
 
-        return pd.Series(found.estimate, index=list(self.later))
+        return pd.Series(interval.estimate, index=list(self.later))

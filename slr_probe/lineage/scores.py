@@ -118,16 +118,16 @@ def lineage_from_outputs(
     names, parents, sources = read_stages(stages, branches)
     check_metric(metric)
     known = [tasks] if isinstance(tasks, TextTask) else None if tasks is None else list(tasks)
-    found = [_sources(name, source, known) for name, source in zip(names, sources, strict=True)]
-    labels = list(found[0])
-    for name, one in zip(names, found, strict=True):
+    by_stage = [_sources(name, source, known) for name, source in zip(names, sources, strict=True)]
+    labels = list(by_stage[0])
+    for name, one in zip(names, by_stage, strict=True):
         if list(one) != labels:
             raise LineageError(f"stage '{name}' has outputs on {', '.join(one)}, but base on {', '.join(labels)}")
     scorers = Scorers(vocabulary, embedder, entailment, fluency, judge, tags)
     by_name = {task.name: task for task in known or ()}
     folder, notes, scored = Folder(None), [], {}
     for label in labels:
-        outputs, more = same_prompts([one[label] for one in found], names, label)
+        outputs, more = same_prompts([one[label] for one in by_stage], names, label)
         notes += more
         task = by_name.get(label)
         scored[label] = (outputs[0].ids, [folder.scores(task, one, scorers, label) for one in outputs])
@@ -165,20 +165,20 @@ def read_stages(
         LineageError: Fewer than two stages in all, or a name twice.
     """
     trunk = list(stages)
-    names, parents, given = [], [], []
+    names, parents, sources = [], [], []
     for place, (name, one) in enumerate(trunk):
         names.append(str(name))
         parents.append(place - 1)
-        given.append(one)
+        sources.append(one)
     for branch, members in (branches or {}).items():
         before = 0
         for name, one in members:
             names.append(f"{branch}/{name}")
             parents.append(before)
-            given.append(one)
+            sources.append(one)
             before = len(names) - 1
     _check_names(names)
-    return names, parents, given
+    return names, parents, sources
 
 
 def same_prompts(outputs: Sequence[Outputs], stages: Sequence[str], task: str) -> tuple[list[Outputs], list[str]]:
@@ -263,19 +263,19 @@ def assemble(
 
 def _sources(stage: str, source: Source, tasks: Sequence[TextTask] | None) -> dict[str, Outputs]:
     if isinstance(source, Mapping):
-        found = {str(name): _read(stage, one) for name, one in source.items()}
+        outputs = {str(name): _read(stage, one) for name, one in source.items()}
     else:
         if tasks is not None and len(tasks) != 1:
             raise LineageError(
                 f"stage '{stage}' needs outputs for each of {len(tasks)} tasks: give {{task name: file}}"
             )
-        found = {tasks[0].name if tasks else "outputs": _read(stage, source)}
+        outputs = {tasks[0].name if tasks else "outputs": _read(stage, source)}
     if tasks is None:
-        return found
-    missing = [task.name for task in tasks if task.name not in found]
+        return outputs
+    missing = [task.name for task in tasks if task.name not in outputs]
     if missing:
-        raise LineageError(f"stage '{stage}' has no outputs on task {missing[0]!r}; it has {', '.join(found)}")
-    return {task.name: found[task.name] for task in tasks}
+        raise LineageError(f"stage '{stage}' has no outputs on task {missing[0]!r}; it has {', '.join(outputs)}")
+    return {task.name: outputs[task.name] for task in tasks}
 
 
 def _read(stage: str, source: Any) -> Outputs:
@@ -283,10 +283,10 @@ def _read(stage: str, source: Any) -> Outputs:
         return source
     if not isinstance(source, (str, os.PathLike)):
         raise LineageError(f"stage '{stage}': expected Outputs or a JSONL file; got {type(source).__name__}")
-    found = read_outputs(Path(source))
-    if len(found) > 1 and stage not in found:
-        raise LineageError(f"{source} holds outputs of {', '.join(found)}; name the stage '{stage}' like one of them")
-    return found[stage] if stage in found else next(iter(found.values()))
+    models = read_outputs(Path(source))
+    if len(models) > 1 and stage not in models:
+        raise LineageError(f"{source} holds outputs of {', '.join(models)}; name the stage '{stage}' like one of them")
+    return models[stage] if stage in models else next(iter(models.values()))
 
 
 def _check_names(stages: Sequence[str]) -> None:

@@ -109,10 +109,11 @@ def trace_lineage(
     """
     from slr_probe.generation import Sampling
 
-    names, parents, given = read_stages(stages, branches)
+    names, parents, checkpoints = read_stages(stages, branches)
     check_metric(metric)
     opened = {"dtype": dtype, "device": device, "download": download, "trust_remote_code": trust_remote_code}
-    pairs = [ModelPair.load(given[0], one, **opened) for one in given[1:]]  # reads headers only: bad stages fail first
+    # Headers alone are read here, so that a bad stage fails first.
+    pairs = [ModelPair.load(checkpoints[0], checkpoint, **opened) for checkpoint in checkpoints[1:]]
     size = read_size(preset, prompts, SAMPLES if samples is None and preset != "quick" else samples, max_tokens)
     request = _Request(
         stages=names,
@@ -202,7 +203,7 @@ def _measure(request: _Request, folder: Folder, layers: Depth | None) -> dict[st
     for at, pair in enumerate(request.pairs, 1):
         models = {0: request.base, at: "tuned"} if at == 1 else {at: "tuned"}
         for task in request.tasks:
-            outputs[task.name] += [_generate(request, pair, task, *asked, folder) for asked in models.items()]
+            outputs[task.name] += [_generate(request, pair, task, *model, folder) for model in models.items()]
         if layers is not None:
             _measure_layers(request, folder, layers, at)
         _close(pair)
@@ -214,7 +215,7 @@ def _generate(request: _Request, pair: ModelPair, task: TextTask, at: int, model
     from slr_probe.generation import generate
 
     name = request.stages[at]
-    found = generate(
+    outputs = generate(
         pair,
         [(item.id, item.prompt) for item in task.items],
         {name: model},
@@ -223,7 +224,7 @@ def _generate(request: _Request, pair: ModelPair, task: TextTask, at: int, model
         out=folder.outputs(task.name, name),
         **request.options,
     )
-    return found[name]
+    return outputs[name]
 
 
 def _measure_layers(request: _Request, folder: Folder, layers: Depth, at: int) -> None:

@@ -77,9 +77,9 @@ class Canvas:
         Args:
             title: The figure's own title, used where no other was asked for.
         """
-        wanted = title if self.title is None else self.title
-        if wanted:
-            self.figure.suptitle(textwrap.fill(wanted, int(self.inches * _TITLE)) if self.smaller else wanted)
+        text = title if self.title is None else self.title
+        if text:
+            self.figure.suptitle(textwrap.fill(text, int(self.inches * _TITLE)) if self.smaller else text)
         if self.smaller:
             _shrink_text(self.figure)
         return self.figure.figure
@@ -141,10 +141,10 @@ def _inches(ax: Axes | None, width: str | float | None) -> float | None:
         return float(ax.get_window_extent().width / ax.figure.dpi)
     if width is None:
         return None
-    found = WIDTHS.get(width) if isinstance(width, str) else width
-    if found is None or not found > 0:
+    inches = WIDTHS.get(width) if isinstance(width, str) else width
+    if inches is None or not inches > 0:
         raise SlrProbeError(f"width must be 'column', 'page' or inches above 0; got {width!r}")
-    return found
+    return inches
 
 
 def _part(ax: Axes) -> SubFigure:

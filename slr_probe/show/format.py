@@ -139,9 +139,9 @@ def typeset(text: str) -> str:
         >>> typeset("-0.5 [-0.7, -0.3] of self-BLEU, 1:3").replace("\u00a0", "~")
         '−0.5~[−0.7,~−0.3] of self-BLEU, 1:3'
     """
-    found = _MINUS.sub("−", text)
-    found = _INTERVAL.sub(lambda match: match[0].replace(" ", "\u00a0"), found)
-    return re.sub(r"(\d%?) (?=\[)", "\\1\u00a0", found)
+    text = _MINUS.sub("−", text)
+    text = _INTERVAL.sub(lambda match: match[0].replace(" ", "\u00a0"), text)
+    return re.sub(r"(\d%?) (?=\[)", "\\1\u00a0", text)
 
 
 # -- tables ----------------------------------------------------------------------------------------------------------

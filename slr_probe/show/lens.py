@@ -47,9 +47,9 @@ def text(trace: LayerTrace) -> str:
     head = f"LayerTrace: {', '.join(trace.models)}; {trace.depth} blocks, {len(trace.prompts)} prompts"
     if not _both(trace):
         return head
-    found = trace.collapse()
-    at = int(np.nanargmax(found.estimate))
-    largest, last = estimate(found, at, "+.3f", unit=" nats"), estimate(found, -1, "+.3f")
+    collapse = trace.collapse()
+    at = int(np.nanargmax(collapse.estimate))
+    largest, last = estimate(collapse, at, "+.3f", unit=" nats"), estimate(collapse, -1, "+.3f")
     return f"{head}\n  largest entropy collapse (base - tuned): {largest} at block {at}; at the last block {last}"
 
 
@@ -109,8 +109,8 @@ def _panel(axis: Axes, trace: LayerTrace, panel: Any) -> None:
     else:
         for model in trace.models:
             style = "--" if model == PLAIN_BASE else "-"
-            found = trace.interval(panel, model)
-            line_with_band(axis, found, color=_colour(trace, model), label=model, linestyle=style, **_DOTS)
+            interval = trace.interval(panel, model)
+            line_with_band(axis, interval, color=_colour(trace, model), label=model, linestyle=style, **_DOTS)
     if panel != "collapse":
         axis.set_ylim(bottom=0)
     axis.set_ylabel(LABELS[panel])
@@ -121,8 +121,8 @@ def _panel(axis: Axes, trace: LayerTrace, panel: Any) -> None:
 def _collapse(axis: Axes, trace: LayerTrace) -> None:
     line_with_band(axis, trace.collapse(), color=BLACK, label="base - tuned", **_DOTS)
     if trace.answers:
-        found = trace.collapse("conditional_entropy")
-        line_with_band(axis, found, color=PURPLE, label="base - tuned, answer set", linestyle="--", **_DOTS)
+        interval = trace.collapse("conditional_entropy")
+        line_with_band(axis, interval, color=PURPLE, label="base - tuned, answer set", linestyle="--", **_DOTS)
     axis.axhline(0, color="0.6", linewidth=0.8)
 
 

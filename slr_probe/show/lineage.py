@@ -73,12 +73,12 @@ def figure(lineage: Lineage, **look: Any) -> Figure:
 
 def _main_rows(lineage: Lineage) -> list[list[str]]:
     """Header and a row a task: loss and what is retained at each stage."""
-    found, places = lineage.change(), range(len(lineage.later))
+    change, places = lineage.change(), range(len(lineage.later))
     rows = [["task", *(title for stage in lineage.later for title in (stage, "retained"))]]
     for t, task in enumerate(lineage.tasks):
-        rows.append([task, *_cells(found.loss, found.retained, [(t, s) for s in places])])
+        rows.append([task, *_cells(change.loss, change.retained, [(t, s) for s in places])])
     if len(lineage.tasks) > 1:
-        rows.append(["mean", *_cells(found.mean_loss, found.mean_retained, places)])
+        rows.append(["mean", *_cells(change.mean_loss, change.mean_retained, places)])
     return rows
 
 
@@ -100,8 +100,8 @@ def _other_rows(lineage: Lineage) -> list[list[str]]:
     return rows
 
 
-def _loss(found: Interval, at: Any) -> str:
-    return estimate(found, at, "+.1f", ".1f", blank="undefined")
+def _loss(losses: Interval, at: Any) -> str:
+    return estimate(losses, at, "+.1f", ".1f", blank="undefined")
 
 
 def _where(lineage: Lineage, stage: str) -> str:
@@ -123,8 +123,8 @@ def _where(lineage: Lineage, stage: str) -> str:
 
 def _retained(axis: Axes, lineage: Lineage) -> None:
     """What each task retains over the stages, and the mean over tasks."""
-    found = lineage.change()
-    left, mean = found.retained, found.mean_retained
+    change = lineage.change()
+    left, mean = change.retained, change.mean_retained
     series = [
         (short(task), left.estimate[t], error_bars(left, t), colour(t), 1.2) for t, task in enumerate(lineage.tasks)
     ]
@@ -171,15 +171,15 @@ def _loss_rows(lineage: Lineage) -> list[tuple[str, ndarray]]:
     """Mean losses by every metric of diversity, and those of each task by the main one."""
     rows = []
     for name in lineage.metrics:
-        found, label = lineage.change(name), describe(name).label
-        if describe(name).role != "diversity" or not found.defined.any():
+        change, label = lineage.change(name), describe(name).label
+        if describe(name).role != "diversity" or not change.defined.any():
             continue
-        several = found.defined.sum() > 1
+        several = change.defined.sum() > 1
         if several or len(lineage.metrics) > 1:
-            rows.append((f"{label} (mean)" if several else label, found.mean_loss.estimate))
+            rows.append((f"{label} (mean)" if several else label, change.mean_loss.estimate))
         if name == lineage.metric:
-            tasks = np.flatnonzero(found.defined)
-            rows += [(f"{label}, {short(lineage.tasks[t])}", found.loss.estimate[t]) for t in tasks]
+            tasks = np.flatnonzero(change.defined)
+            rows += [(f"{label}, {short(lineage.tasks[t])}", change.loss.estimate[t]) for t in tasks]
     return rows
 
 

@@ -93,7 +93,7 @@ def figure(result: PatchingResult, metric: str | None = None, **look: Any) -> Fi
 def _largest(result: PatchingResult, direction: str) -> str:
     """The window and component with the largest effect on the main metric."""
     effects = {component: result.effect(result.main_metric, direction, component) for component in result.components}
-    sizes = {name: np.nan_to_num(np.abs(found.estimate)) for name, found in effects.items()}
+    sizes = {name: np.nan_to_num(np.abs(effect.estimate)) for name, effect in effects.items()}
     component = max(sizes, key=lambda name: float(sizes[name].max()))
     at = int(sizes[component].argmax())
     effect = estimate(effects[component], at, "+.3f", blank="undefined")
@@ -134,9 +134,9 @@ def _effects(axis: Axes, result: PatchingResult, metric: str, direction: str) ->
     centres = np.array([(start + stop - 1) / 2 for start, stop in _bounds(result)])
     order = np.argsort(centres, kind="stable")
     for component in result.components:
-        found, colour = result.effect(metric, direction, component), COLOURS[component]
+        effect, colour = result.effect(metric, direction, component), COLOURS[component]
         look = {"color": colour, "marker": MARKERS[component], "markersize": 3.5, "label": LABELS[component]}
-        line_with_band(axis, found, centres, alpha=0.18, **look)
+        line_with_band(axis, effect, centres, alpha=0.18, **look)
         if result.random is not None:
             control = result.effect(metric, direction, component, "random").estimate
             axis.plot(centres[order], control[order], ":", color=colour, linewidth=1.2)

@@ -54,8 +54,8 @@ def colour(index: int) -> str:
 
 def in_order(components: Any) -> list[str]:
     """Names of components, each once: matrices from a block's input to its output, then others as they come."""
-    found = list(dict.fromkeys(components))
-    return [name for name in COMPONENTS if name in found] + [name for name in found if name not in COMPONENTS]
+    names = list(dict.fromkeys(components))
+    return [name for name in COMPONENTS if name in names] + [name for name in names if name not in COMPONENTS]
 
 
 def by_block(axis: Axes, label: str = "decoder block") -> None:
@@ -92,25 +92,26 @@ def grid(axis: Axes, direction: Literal["x", "y"]) -> None:
     axis.spines[:].set_visible(False)
 
 
-def line_with_band(axis: Axes, found: Interval, places: Any = None, *, alpha: float = 0.2, **style: Any) -> None:
+def line_with_band(axis: Axes, interval: Interval, places: Any = None, *, alpha: float = 0.2, **style: Any) -> None:
     """A line through estimates, and a band between their limits.
 
     Args:
         axis: Where to draw.
-        found: Estimates and limits.
+        interval: Estimates and limits.
         places: Where each stands, in any order; default: 0, 1, 2, ...
         alpha: Opacity of the band.
         **style: Of the line; the band takes its colour.
     """
-    x = np.arange(len(found.estimate)) if places is None else np.asarray(places)
+    x = np.arange(len(interval.estimate)) if places is None else np.asarray(places)
     order = np.argsort(x, kind="stable")
-    axis.plot(x[order], found.estimate[order], **style)
-    axis.fill_between(x[order], found.low[order], found.high[order], color=style["color"], alpha=alpha, linewidth=0)
+    x, low, high = x[order], interval.low[order], interval.high[order]
+    axis.plot(x, interval.estimate[order], **style)
+    axis.fill_between(x, low, high, color=style["color"], alpha=alpha, linewidth=0)
 
 
-def error_bars(found: Interval, at: Any = ...) -> Any:
+def error_bars(interval: Interval, at: Any = ...) -> Any:
     """Lengths of the bars below and above estimates, for `Axes.errorbar`; 0 where there are no limits."""
-    lengths = np.array([found.estimate[at] - found.low[at], found.high[at] - found.estimate[at]])
+    lengths = np.array([interval.estimate[at] - interval.low[at], interval.high[at] - interval.estimate[at]])
     return np.nan_to_num(lengths).clip(min=0)
 
 

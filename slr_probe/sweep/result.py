@@ -70,11 +70,11 @@ class SweepResult(Result):
         Raises:
             RecipeError: It was not part of the sweep.
         """
-        wanted = as_recipe(recipe, self.recipes[0].depth)
+        recipe = as_recipe(recipe, self.recipes[0].depth)
         try:
-            return self.recipes.index(wanted)
+            return self.recipes.index(recipe)
         except ValueError:
-            raise RecipeError(f"'{wanted}' is not among the {len(self.recipes)} recipes of this sweep") from None
+            raise RecipeError(f"'{recipe}' is not among the {len(self.recipes)} recipes of this sweep") from None
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row a recipe and prompt; start and stop are empty for recipes that are no contiguous range."""

@@ -66,8 +66,8 @@ class Recording(Shown):
         Raises:
             ResultError: They were not recorded.
         """
-        asked = {"model": (model, self.models), "point": (point, self.points), "block": (block, self.blocks)}
-        for what, (value, known) in asked.items():
+        request = {"model": (model, self.models), "point": (point, self.points), "block": (block, self.blocks)}
+        for what, (value, known) in request.items():
             if value not in known:
                 raise ResultError(f"no {what} {value!r} in this recording; it has {', '.join(map(str, known))}")
         return self.store.read(tensor_name(model, point, block))

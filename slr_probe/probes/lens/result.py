@@ -94,10 +94,10 @@ class LayerTrace(Result):
             SlrProbeError: The model or measure is unknown, or was not made.
         """
         if measure in BETWEEN:
-            found = getattr(self, measure)
-            if found is None:
+            divergence = getattr(self, measure)
+            if divergence is None:
                 raise SlrProbeError(f"'{measure}' needs base and tuned; this trace has {', '.join(self.models)}")
-            return np.asarray(found)
+            return np.asarray(divergence)
         if measure not in self.measures:
             needs = "; validity and diversity need answers" if not self.answers else ""
             raise SlrProbeError(f"unknown measure {measure!r}; expected {', '.join((*self.measures, *BETWEEN))}{needs}")

@@ -35,7 +35,7 @@ class LayerMask(Result):
         changed: Units that differ between base and tuned.
         size: Weights of each unit.
         parameters: Names of the parameters of each unit, in the tuned model.
-        loss: Loss of each seed and step on its batch (nats a token of the assistant), without the price of gamma.
+        loss: Loss of each seed and step on its batch (nats a token of the assistant), without the penalty on gamma.
         depth: Number of decoder blocks.
         granularity: `"matrix"` or `"block"`.
         seeds: Seeds.
@@ -78,7 +78,7 @@ class LayerMask(Result):
 
     @cached_property
     def order(self) -> Int[ndarray, " unit"]:
-        """Units from most to least important; of equals (unchanged units) the first in the model leads."""
+        """Units from most to least important; ties (unchanged units) go to the first in the model."""
         return np.argsort(-self.gamma, kind="stable")
 
     def blocks(self) -> Float[ndarray, " block"]:

@@ -104,9 +104,9 @@ class WeightDelta(Result):
         rows = rows.assign(**{key: value**2 for key, value in {**norms, "tuned_norm": self.tuned_norm}.items()})
         if by == "block":
             rows = rows[(rows["block"] >= 0) & np.array([len(shape) > 1 for shape in self.shape])]
-        found = rows.groupby(["block", "group"] if by == "group" else ["block"], sort=False)
-        table = found[["elements", *norms, "tuned_norm", "changed"]].sum()
-        table["spectral_norm"] = found["spectral_norm"].max()
+        groups = rows.groupby(["block", "group"] if by == "group" else ["block"], sort=False)
+        table = groups[["elements", *norms, "tuned_norm", "changed"]].sum()
+        table["spectral_norm"] = groups["spectral_norm"].max()
         for key in (*norms, "tuned_norm"):
             table[key] = np.sqrt(table[key])
         delta, base, tuned = (table[key].to_numpy() for key in (*norms, "tuned_norm"))

@@ -25,6 +25,7 @@ from slr_probe.probes.weights import measure as weights
 from slr_probe.probes.weights import stream as weights_stream
 from slr_probe.probes.weights.measure import WeightDelta, weight_delta
 from slr_probe.probes.weights.spectral import EXACT_BELOW, spectral_norm
+from slr_probe.show.weights import lines
 from tests.tiny import FAMILIES, Pair, load, read_all, rewrite_tensor, write_checkpoint
 
 
@@ -446,7 +447,9 @@ def test_command_line(pair_of: Callable[[str], Pair], tmp_path: Path) -> None:
     assert WeightDelta.load(out / "weight_delta.npz").rows() == reference.rows()
     plain = CliRunner().invoke(app, ["delta", str(pair.base), str(pair.tuned), "--no-spectral"])
     assert plain.exit_code == 0
-    assert "nan" in plain.output
+    assert "nan" not in plain.output
+    columns, cells = lines(weight_delta(pair.base, pair.tuned, spectral="none"))
+    assert {row[columns.index("spectral")] for row in cells} == {""}
 
 
 # -- singular values ---------------------------------------------------------------------------------------------
