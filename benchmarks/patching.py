@@ -25,7 +25,8 @@ from typing import Any
 import torch
 from transformer_lens.model_bridge import TransformerBridge
 
-from slr_probe.forward.hooks import recording, replacing, select_points
+from slr_probe.forward.hooks import recording, replacing
+from slr_probe.forward.points import select_points
 from slr_probe.pair import ModelPair
 from slr_probe.probes.patching.cells import POINTS
 from slr_probe.probes.patching.patch import patch_activations

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from slr_probe.forward.keys import Keys
-from slr_probe.forward.surgery import replaced
+from slr_probe.forward.kv_cache import KVCache
+from slr_probe.forward.surgery import StopForward, block_input, block_output, replaced
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -23,12 +23,8 @@ if TYPE_CHECKING:
     from slr_probe.checkpoint.names import Decoder
 
 
-class NotPure(Exception):
+class NotReproducible(Exception):
     """A block of this model is not a function of its hidden states and of arguments that fit every prompt."""
-
-
-class _Enough(Exception):
-    """Raised by the last stub: norm and head are not needed."""
 
 
 class Geometry(NamedTuple):
@@ -69,7 +65,7 @@ class Call:
     positional: tuple[Any, ...]
     named: Mapping[str, Any]
 
-    def arguments(self, rows: int, cache: Keys | None) -> tuple[list[Any], dict[str, Any]]:
+    def arguments(self, rows: int, cache: KVCache | None) -> tuple[list[Any], dict[str, Any]]:
         """Arguments for a batch of `rows` sequences."""
         named = {name: _filled(leaf, rows, cache) for name, leaf in self.named.items()}
         return [_filled(leaf, rows, cache) for leaf in self.positional], named
@@ -98,7 +94,7 @@ class Capture:
         """The call of every block, for a shape.
 
         Raises:
-            NotPure: An argument depends on the tokens or on earlier blocks, or can carry state between blocks.
+            NotReproducible: An argument depends on the tokens or on earlier blocks, or can carry state between blocks.
         """
         if geometry not in self._calls:
             self._calls[geometry] = self._capture(geometry)
@@ -109,49 +105,32 @@ class Capture:
         seen: list[torch.Tensor] = []
 
         def first(*args: Any, **kwargs: Any) -> Any:
-            seen.append(args[0] if args else kwargs["hidden_states"])
-            raise _Enough
+            seen.append(block_input(args, kwargs))
+            raise StopForward
 
         with replaced(list(self.decoder.blocks)[:1], [first]):
             self._run(ids, use_cache=False)
         return seen[0]
 
-    def logits(self, hidden: Float[torch.Tensor, "row hidden"]) -> Float[torch.Tensor, "row vocab"]:
-        """The model's own final norm, head, scaling and capping on hidden states that leave the last block."""
-
-        def same(*args: Any, **kwargs: Any) -> Any:
-            return self._result(args[0] if args else kwargs["hidden_states"])
-
-        def last(*args: Any, **kwargs: Any) -> Any:
-            return self._result(hidden[:, None])
-
-        ids = self._tokens[:1].expand(len(hidden), 1)
-        blocks = list(self.decoder.blocks)
-        with replaced(blocks, [*[same] * (len(blocks) - 1), last]):
-            logits: torch.Tensor = self.model(input_ids=ids, use_cache=False).logits
-        if logits.ndim != 3 or logits.shape[:2] != (len(hidden), 1):
-            raise NotPure(f"the head gave logits of shape {list(logits.shape)} for {len(hidden)} rows of one token")
-        return logits[:, 0]
-
-    def run(self, block: int, hidden: torch.Tensor, geometry: Geometry, cache: Keys | None = None) -> torch.Tensor:
+    def run(self, block: int, hidden: torch.Tensor, geometry: Geometry, cache: KVCache | None = None) -> torch.Tensor:
         """Run one block as the model would call it."""
         positional, named = self.calls(geometry)[block].arguments(len(hidden), cache)
         out = self.decoder.blocks[block](hidden, *positional, **named)
-        left: torch.Tensor = out[0] if isinstance(out, (tuple, list)) else out
+        left: torch.Tensor = block_output(out)
         return left
 
     def _capture(self, geometry: Geometry) -> list[Call]:
         try:
             one = self._record(geometry, 1, moved=False)
             two = self._record(geometry, 2, moved=True)
-        except NotPure:
+        except NotReproducible:
             # A model that expects tuples of its blocks takes the first row of a tensor for the hidden states.
             if self.returns_tuple:
                 raise
             self.returns_tuple = True
             try:
                 return self._capture(geometry)
-            except NotPure:
+            except NotReproducible:
                 self.returns_tuple = False
                 raise
         return [
@@ -172,37 +151,37 @@ class Capture:
         start = int(moved)
         places = (torch.arange(rows * geometry.tokens) + start) % total
         ids = self._tokens[places.to(self._tokens.device)].reshape(rows, geometry.tokens)
-        cache = Keys(geometry.past) if geometry.cached else None
+        cache = KVCache(geometry.past) if geometry.cached else None
 
         def stub(*args: Any, **kwargs: Any) -> Any:
-            hidden = args[0] if args else kwargs["hidden_states"]
+            hidden = block_input(args, kwargs)
             if hidden.ndim != 3 or hidden.shape[:2] != ids.shape:
-                raise NotPure(f"block {len(seen)} is given hidden states of shape {list(hidden.shape)}")
+                raise NotReproducible(f"block {len(seen)} is given hidden states of shape {list(hidden.shape)}")
             named = {name: value for name, value in kwargs.items() if args or name != "hidden_states"}
             kept = tuple(_checked(leaf, cache, len(seen)) for leaf in args[1:])
             seen.append((kept, {name: _checked(leaf, cache, len(seen)) for name, leaf in named.items()}))
             if len(seen) == len(self.decoder.blocks):
-                raise _Enough
+                raise StopForward
             return self._result(hidden + 1 if moved else hidden)
 
         with replaced(list(self.decoder.blocks), [stub] * len(self.decoder.blocks)):
             self._run(ids, past_key_values=cache, use_cache=geometry.cached)
         if len(seen) != len(self.decoder.blocks):
-            raise NotPure(f"the model called {len(seen)} of its {len(self.decoder.blocks)} blocks")
+            raise NotReproducible(f"the model called {len(seen)} of its {len(self.decoder.blocks)} blocks")
         return seen
 
     def _run(self, ids: torch.Tensor, **kwargs: Any) -> None:
         try:
             self.model(input_ids=ids, **kwargs)
-        except _Enough:
+        except StopForward:
             return
-        raise NotPure("the model's forward did not call its last block")
+        raise NotReproducible("the model's forward did not call its last block")
 
     def _result(self, hidden: torch.Tensor) -> Any:
         return (hidden,) if self.returns_tuple else hidden
 
 
-def _checked(leaf: Any, cache: Keys | None, block: int) -> Any:
+def _checked(leaf: Any, cache: KVCache | None, block: int) -> Any:
     """An argument as plain data; tensors are kept, the cache becomes a slot."""
     if leaf is cache and cache is not None:
         return _Slot()
@@ -212,7 +191,9 @@ def _checked(leaf: Any, cache: Keys | None, block: int) -> Any:
         return tuple(_checked(item, cache, block) for item in leaf)
     if isinstance(leaf, Mapping) and leaf:
         return {name: _checked(item, cache, block) for name, item in leaf.items()}
-    raise NotPure(f"block {block} is given a {type(leaf).__name__}, in which blocks can leave state for each other")
+    raise NotReproducible(
+        f"block {block} is given a {type(leaf).__name__}, in which blocks can leave state for each other"
+    )
 
 
 def _merged(one: Any, two: Any, block: int) -> Any:
@@ -229,10 +210,10 @@ def _merged(one: Any, two: Any, block: int) -> Any:
         return {name: _merged(value, two[name], block) for name, value in one.items()}
     elif type(one) is type(two) and one == two:
         return one
-    raise NotPure(f"an argument of block {block} depends on the tokens or on other blocks")
+    raise NotReproducible(f"an argument of block {block} depends on the tokens or on other blocks")
 
 
-def _filled(leaf: Any, rows: int, cache: Keys | None) -> Any:
+def _filled(leaf: Any, rows: int, cache: KVCache | None) -> Any:
     if isinstance(leaf, _Slot):
         return cache
     if isinstance(leaf, _Batched):

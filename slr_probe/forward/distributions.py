@@ -1,9 +1,9 @@
-"""Entropies, divergences and ranks of full-vocabulary distributions: pure functions on blocks of rows, in float32."""
+"""Entropies and divergences of full-vocabulary distributions: pure functions on blocks of rows, in float32."""
 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 
@@ -49,40 +49,6 @@ def jensen_shannon(
     return (apart / 2).clamp_min(0)
 
 
-def answer_log_probs(
-    log_p: Float[Tensor, "*row vocab"], tokens: Int[Tensor, "*row answer variant"]
-) -> Float[Tensor, "*row answer"]:
-    """Log-probability of each answer in nats, all its tokens together.
-
-    Args:
-        log_p: Log-probabilities.
-        tokens: Ids of the tokens that spell each answer; -1 where an answer has fewer, or a row has fewer answers
-            (an answer without tokens has log-probability -inf).
-    """
-    return _taken(log_p, tokens).logsumexp(dim=-1)
-
-
-def answer_ranks(
-    log_p: Float[Tensor, "*row vocab"], tokens: Int[Tensor, "*row answer variant"]
-) -> Int[Tensor, "*row answer"]:
-    """Tokens of the vocabulary that are likelier than the likeliest token of each answer: 0 is the top, -1 no token."""
-    best = _taken(log_p, tokens).amax(dim=-1)
-    above = torch.empty_like(log_p)
-    # One answer at a time: comparing all at once would need answers x vocabulary numbers a row. Ones are summed as
-    # floats, exactly below 2^24 tokens, as that is nine times as fast as summing booleans.
-    ranks = torch.stack(
-        [torch.gt(log_p, best[..., i, None], out=above).sum(dim=-1) for i in range(tokens.shape[-2])], dim=-1
-    ).long()
-    return ranks.masked_fill(tokens.amax(dim=-1) < 0, -1)
-
-
-def _taken(
-    log_p: Float[Tensor, "*row vocab"], tokens: Int[Tensor, "*row answer variant"]
-) -> Float[Tensor, "*row answer variant"]:
-    found = log_p.gather(-1, tokens.clamp_min(0).flatten(-2)).reshape(tokens.shape)
-    return found.masked_fill(tokens < 0, -torch.inf)
-
-
 def _dot(one: Float[Tensor, "*row vocab"], other: Float[Tensor, "*row vocab"]) -> Float[Tensor, "*row"]:
-    found: Tensor = torch.linalg.vecdot(one, other)  # no product array, unlike (one * other).sum(-1)
-    return found
+    dot: Tensor = torch.linalg.vecdot(one, other)  # no product array, unlike (one * other).sum(-1)
+    return dot

@@ -1,24 +1,19 @@
-"""Read and write the residual stream during a forward: plain PyTorch hooks on the model's own modules."""
+"""Read and write the residual stream, and read gradients: plain PyTorch hooks on the model's own modules."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from slr_probe.errors import LayoutError
-from slr_probe.forward.points import COMPONENTS, BlockPoints, Component, Key, Point, block_points, select_points
+from slr_probe.forward.points import Key, Point, block_points, select_points
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from torch import Tensor, nn
     from torch.utils.hooks import RemovableHandle
     from transformers import PreTrainedModel
-
-__all__ = [
-    "COMPONENTS", "BlockPoints", "Component", "Key", "Point", "block_points", "check_additive", "first_nonfinite",
-    "recording", "replacing", "select_points",
-]  # fmt: skip
 
 
 @contextmanager
@@ -84,6 +79,66 @@ def replacing(
         yield
 
 
+@contextmanager
+def watching(
+    modules: Sequence[nn.Module], see: Callable[[int, tuple[Any, ...], dict[str, Any], Any], None]
+) -> Iterator[None]:
+    """Call `see` after every forward of some modules inside a `with` block; the hooks are always removed.
+
+    Args:
+        modules: Such as the blocks of a decoder.
+        see: Called with the module's number, its arguments and keyword arguments, and its output.
+    """
+
+    def hook(number: int) -> Callable[..., None]:
+        return lambda _module, args, kwargs, output: see(number, args, kwargs, output)
+
+    handles: list[RemovableHandle] = []
+    try:
+        for number, module in enumerate(modules):
+            handles.append(module.register_forward_hook(hook(number), with_kwargs=True))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def reading_gradients(model: nn.Module, readers: Mapping[Tensor, Callable[[Tensor], None]]) -> Iterator[None]:
+    """Hand each gradient to its reader as soon as it is complete, and drop it: one is held at a time.
+
+    Inside the `with` block only the parameters that have a reader take gradients; afterwards all are as before.
+
+    Args:
+        model: The model.
+        readers: For each parameter a function of its gradient.
+    """
+
+    def hook(read: Callable[[Tensor], None]) -> Callable[[Tensor], None]:
+        def take(parameter: Tensor) -> None:
+            gradient, parameter.grad = parameter.grad, None
+            if gradient is not None:
+                read(gradient)
+
+        return take
+
+    before = {parameter: parameter.requires_grad for parameter in model.parameters()}
+    handles: list[RemovableHandle] = []
+    try:
+        for parameter in before:
+            parameter.requires_grad_(False)
+        for read_from, read in readers.items():
+            read_from.requires_grad_(True)
+            handles.append(read_from.register_post_accumulate_grad_hook(hook(read)))  # type: ignore[no-untyped-call]
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        for parameter, took_gradient in before.items():
+            parameter.requires_grad_(took_gradient)
+            parameter.grad = None
+
+
 def check_additive(model: PreTrainedModel, input_ids: Int[Tensor, "batch position"]) -> None:
     """Check on a small input that every block adds its attention and MLP outputs to the residual stream.
 
@@ -146,7 +201,7 @@ def _attach(point: Point, function: Callable[[Tensor], Tensor | None]) -> Remova
     def on_output(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         whole = isinstance(output, tuple)
         new = function(_stream(point, output[0] if whole else output))
-        return None if new is None else (new, *output[1:]) if whole else new
+        return (new, *output[1:]) if whole and new is not None else new
 
     if point.side == "input":
         return point.module.register_forward_pre_hook(on_input, with_kwargs=True)

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from slr_probe.errors import IncompatiblePairError, PromptError
+from slr_probe.forward.budget import by_length
 from slr_probe.tasks.answers import Query, answer_tokens
 from slr_probe.tasks.crc import CRCTask, RenderedTask
 
@@ -61,28 +61,19 @@ class Questions:
         """Whether every prompt has an answer set."""
         return all(query.answers for query in self.queries)
 
-    @property
-    def answer_tokens(self) -> Int[Tensor, "prompt answer variant"]:
-        """Token ids of the answers, padded with -1."""
-        answers = max(len(query.answers) for query in self.queries)
-        variants = max((len(ids) for query in self.queries for ids in query.answers), default=0)
-        tokens = torch.full((len(self.queries), answers, variants), -1)
-        for i, query in enumerate(self.queries):
-            for j, ids in enumerate(query.answers):
-                tokens[i, j, : len(ids)] = torch.tensor(ids)
-        return tokens
-
 
 def batches(queries: Sequence[Query], size: int, *, one_length: bool = False) -> Iterator[Batch]:
     """Batches of at most `size` prompts of similar length, so that little is padded, or of one length each."""
-    order = sorted(range(len(queries)), key=lambda i: len(queries[i].token_ids))
-    for _, members in groupby(order, key=lambda i: len(queries[i].token_ids) if one_length else 0):
-        same = list(members)
-        for start in range(0, len(same), size):
-            rows = same[start : start + size]
-            longest = max(len(queries[i].token_ids) for i in rows)
-            padded = [[*ids, *[ids[-1]] * (longest - len(ids))] for ids in (queries[i].token_ids for i in rows)]
-            yield Batch(rows, torch.tensor(padded), torch.tensor([len(queries[i].token_ids) - 1 for i in rows]))
+    lengths = [len(query.token_ids) for query in queries]
+    for rows in by_length(lengths, rows=size, equal=one_length):
+        last = torch.tensor([lengths[i] - 1 for i in rows])
+        yield Batch(rows, torch.tensor(padded([queries[i].token_ids for i in rows])), last)
+
+
+def padded(prompts: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Token ids of equal length; shorter prompts repeat their last token on the right, where nothing looks at it."""
+    longest = max(map(len, prompts))
+    return [[*prompt, *[prompt[-1]] * (longest - len(prompt))] for prompt in prompts]
 
 
 def read_questions(
@@ -110,20 +101,26 @@ def read_questions(
         raise IncompatiblePairError(
             f"base is on {pair.base.device} and tuned on {pair.tuned.device}; move both models to one device"
         )
-    many = [] if isinstance(prompts, (CRCTask, RenderedTask)) else _as_list(prompts)
+    is_task = isinstance(prompts, (CRCTask, RenderedTask))
+    many = [] if is_task else _as_list(prompts)
     rendered = not isinstance(prompts, CRCTask) and all(isinstance(prompt, Query) for prompt in many)
-    if isinstance(prompts, (CRCTask, RenderedTask)) or (many and rendered):
+    if is_task or (many and rendered):
         if answers is not None or (rendered and format is not None):
-            raise PromptError("a task and queries bring their own answers, and what is rendered its own format; leave "
-                              "answers= and format= out")  # fmt: skip
-        asked = _of_task(pair, prompts, format) if not many else Questions(tuple(many), ())
+            raise PromptError(
+                "a task and queries bring their own answers, and what is rendered its own format; leave answers= and "
+                "format= out"
+            )
+        questions = _of_task(pair, prompts, format) if not many else Questions(tuple(many), ())
     elif many:
-        asked = _of_texts(pair, many, _answer_sets(pair, answers, len(many)), format)
+        questions = _of_texts(pair, many, _answer_sets(pair, answers, len(many)), format)
     else:
         raise PromptError("no prompts were given; give at least one text, a list of texts, or a task")
-    for query in (*asked.queries, *(asked.plain or ())):
-        _check_query(pair, query)
-    return asked if asked.labels else replace(asked, labels=tuple(_label(pair, query) for query in asked.queries))
+    for queries in (questions.queries, questions.plain or ()):
+        for number, query in enumerate(queries):
+            check_query(query, pair.config, f"prompt {number}")
+    if questions.labels:
+        return questions
+    return replace(questions, labels=tuple(_label(pair, query) for query in questions.queries))
 
 
 def read_prompts(path: str | os.PathLike[str]) -> list[Prompt]:
@@ -134,16 +131,15 @@ def read_prompts(path: str | os.PathLike[str]) -> list[Prompt]:
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
-        found = (
-            json.loads(text) if Path(path).suffix == ".json" else [line for line in text.splitlines() if line.strip()]
-        )
+        lines = [line for line in text.splitlines() if line.strip()]
+        prompts: Any = json.loads(text) if Path(path).suffix == ".json" else lines
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise PromptError(f"cannot read the prompt file {path}: {error}") from error
-    if not isinstance(found, list) or not all(isinstance(prompt, (str, list)) for prompt in found):
+    if not isinstance(prompts, list) or not all(isinstance(prompt, (str, list)) for prompt in prompts):
         raise PromptError(f"{path} must hold a list of texts, or of conversations (lists of messages)")
-    if not found:
+    if not prompts:
         raise PromptError(f"the prompt file {path} has no prompts")
-    return found
+    return list(prompts)
 
 
 def _of_task(pair: ModelPair, task: Any, format: Format | None) -> Questions:
@@ -209,19 +205,27 @@ def _tokens(pair: ModelPair, ids: list[int]) -> str:
     return f"{len(ids)} tokens {pair.tokenizer.convert_ids_to_tokens(ids)}"
 
 
-def _check_query(pair: ModelPair, query: Query) -> None:
-    text = pair.config.get_text_config(decoder=True)
-    context = getattr(text, "max_position_embeddings", None)
+def check_query(query: Query, config: Any, name: str) -> None:
+    """Check that a model can be run on a query.
+
+    Args:
+        query: The query.
+        config: The model's config.
+        name: What the query is called in messages.
+
+    Raises:
+        PromptError: It has no tokens, is longer than the context, or uses ids outside the vocabulary.
+    """
+    text = config.get_text_config(decoder=True)
+    context, rows = getattr(text, "max_position_embeddings", None), int(text.vocab_size)
     if not query.token_ids:
-        raise PromptError("a query has no token ids; its prompt tokenises to nothing")
-    if context is not None and len(query.token_ids) > context:
-        raise PromptError(
-            f"a prompt has {len(query.token_ids)} tokens but the model's context is {context}; shorten it: "
-            f"{_label(pair, query)!r}"
-        )
-    worst = max([*query.token_ids, *(i for ids in query.answers for i in ids)])
-    if worst >= text.vocab_size:
-        raise PromptError(f"token id {worst} is outside the model's vocabulary of {text.vocab_size}")
+        raise PromptError(f"{name} has no token ids; it tokenises to nothing")
+    if isinstance(context, int) and len(query.token_ids) > context:
+        raise PromptError(f"{name} has {len(query.token_ids)} tokens but the model's context is {context}; shorten it")
+    answer_ids = [token for answer in query.answers for token in answer]
+    outside = [token for token in (*query.token_ids, *answer_ids) if not 0 <= token < rows]
+    if outside:
+        raise PromptError(f"{name} uses token id {outside[0]}, but the model has {rows} embedding rows")
 
 
 def _label(pair: ModelPair, query: Query) -> str:

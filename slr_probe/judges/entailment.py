@@ -12,7 +12,8 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.errors import JudgeError
-from slr_probe.judges.judge import by_length, find_folder, load, longest_input
+from slr_probe.forward.budget import by_length
+from slr_probe.judges.judge import find_folder, load, longest_input
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\s*\n\s*")
 
@@ -66,7 +67,7 @@ class Entailment:
         firsts, seconds = [one for one, _ in unique], [other for _, other in unique]
         encoded = self._tokenizer(firsts, seconds, truncation=limit is not None, max_length=limit)
         scores = np.empty(len(unique))
-        for batch in by_length([len(row) for row in encoded["input_ids"]], self._batch_tokens):
+        for batch in by_length([len(row) for row in encoded["input_ids"]], tokens=self._batch_tokens):
             rows = {key: [encoded[key][i] for i in batch] for key in encoded}
             padded = self._tokenizer.pad(rows, return_tensors="pt").to(self._model.device)
             with torch.inference_mode():

@@ -12,7 +12,8 @@ from numpy import ndarray
 
 from slr_probe.checkpoint import open_checkpoint
 from slr_probe.errors import JudgeError
-from slr_probe.judges.judge import by_length, find_folder, load
+from slr_probe.forward.budget import by_length
+from slr_probe.judges.judge import find_folder, load
 from slr_probe.pair.prompts import Format, PromptRenderer
 from slr_probe.pair.side import Side, fingerprint
 
@@ -128,7 +129,7 @@ class Fluency:
         vocab = int(self._model.config.get_text_config(decoder=True).vocab_size)
         bound = min(self._batch_tokens, max(1, _NUMBERS // vocab))
         lengths = [len(rows[i][0]) + len(rows[i][1]) for i in scored]
-        for batch in by_length(lengths, bound, equal=not may_be_padded(self._model)):
+        for batch in by_length(lengths, tokens=bound, equal=not may_be_padded(self._model)):
             places = [scored[i] for i in batch]
             scores[places] = self._score_batch([rows[i] for i in places])
         return scores

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
@@ -122,22 +122,3 @@ def longest_input(model: Any, tokenizer: Any) -> int | None:
             bounds.append(module.num_embeddings - unused)
     finite = [bound for bound in bounds if isinstance(bound, int) and 0 < bound < _UNBOUNDED]
     return min(finite, default=None)
-
-
-def by_length(lengths: Sequence[int], batch_tokens: int, *, equal: bool = False) -> Iterator[list[int]]:
-    """Indices in batches of similar length, shortest first, within a bound on rows x longest; at least one each.
-
-    Args:
-        lengths: Tokens of each text.
-        batch_tokens: The bound.
-        equal: Put only equal lengths together.
-    """
-    batch: list[int] = []
-    for i in sorted(range(len(lengths)), key=lambda i: lengths[i]):
-        over = (len(batch) + 1) * lengths[i] > batch_tokens
-        if batch and (over or (equal and lengths[i] != lengths[batch[0]])):
-            yield batch
-            batch = []
-        batch.append(i)
-    if batch:
-        yield batch

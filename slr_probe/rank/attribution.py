@@ -13,7 +13,9 @@ from numpy import ndarray
 
 from slr_probe.checkpoint.names import find_decoder
 from slr_probe.errors import RankingError
-from slr_probe.forward.answers import warped
+from slr_probe.forward.budget import by_length
+from slr_probe.forward.hooks import reading_gradients
+from slr_probe.forward.readout import warped
 from slr_probe.tasks.answers import Query
 
 if TYPE_CHECKING:
@@ -45,18 +47,16 @@ def first_order_effects(
     Raises:
         RankingError: A block of base lacks a parameter of tuned, or has it in another shape.
     """
-    lengths: dict[int, list[Query]] = {}
-    for query in queries:
-        lengths.setdefault(len(query.token_ids), []).append(query)
     effects = np.zeros((2, pair.depth))
-    with _collecting(pair) as found:
-        for together in lengths.values():
+    with _collecting(pair) as total:
+        for batch in by_length([len(query.token_ids) for query in queries], equal=True):
+            together = [queries[i] for i in batch]
             for row, objective in enumerate(_objectives(pair, together, temperature, min_p)):
                 if not objective.requires_grad:  # min-p left no answer
                     continue
-                found[:] = 0.0
+                total[:] = 0.0
                 objective.backward(retain_graph=row == 0)  # type: ignore[no-untyped-call]
-                effects[row] += found / len(queries)
+                effects[row] += total / len(queries)
     return effects[0], effects[1]
 
 
@@ -71,10 +71,11 @@ def _objectives(
     logs = warped(logits, temperature, min_p).log_softmax(-1)
     diversity, validity = logs.new_zeros(()), logs.new_zeros(())
     for row, query in zip(logs, queries, strict=True):
-        left = [row[list(group)] for group in query.answers if bool(row[list(group)].isfinite().any())]
-        if not left:  # as in the sweep, a prompt without valid mass counts as 0
+        spelled = [row[list(answer)] for answer in query.answers]
+        possible = [scores for scores in spelled if bool(scores.isfinite().any())]
+        if not possible:  # as in the sweep, a prompt without valid mass counts as 0
             continue
-        answers = torch.stack([spelled.logsumexp(0) for spelled in left])
+        answers = torch.stack([scores.logsumexp(0) for scores in possible])
         share = answers.log_softmax(0)
         diversity = diversity - (share.exp() * share).sum() / math.log(len(query.answers))
         validity = validity + answers.exp().sum()
@@ -84,38 +85,27 @@ def _objectives(
 @contextmanager
 def _collecting(pair: ModelPair) -> Iterator[Float[ndarray, " block"]]:
     """Add up gradient times (base - tuned), block by block, in every backward pass inside."""
-    found = np.zeros(pair.depth)
-    ours, theirs = (find_decoder(model).blocks for model in (pair.tuned, pair.base))
-    asked = {parameter: parameter.requires_grad for parameter in pair.tuned.parameters()}
-    handles = []
-    try:
-        for parameter in asked:
-            parameter.requires_grad_(False)
-        for block in range(pair.depth):
-            twins = dict(theirs[block].named_parameters())
-            for name, parameter in ours[block].named_parameters():
-                twin = twins.get(name)
-                if twin is None or twin.shape != parameter.shape:
-                    raise RankingError(f"block {block} of base has no '{name}' of shape {list(parameter.shape)}")
-                parameter.requires_grad_(True)
-                reader = _reader(found, block, twin)
-                handles.append(parameter.register_post_accumulate_grad_hook(reader))  # type: ignore[no-untyped-call]
-        yield found
-    finally:
-        for handle in handles:
-            handle.remove()
-        for parameter, asked_before in asked.items():
-            parameter.requires_grad_(asked_before)
-            parameter.grad = None
+    total = np.zeros(pair.depth)
+    readers: dict[torch.Tensor, Callable[[torch.Tensor], None]] = {}
+    tuned_blocks, base_blocks = (find_decoder(model).blocks for model in (pair.tuned, pair.base))
+    for block in range(pair.depth):
+        twins = dict(base_blocks[block].named_parameters())
+        for name, parameter in tuned_blocks[block].named_parameters():
+            twin = twins.get(name)
+            if twin is None or twin.shape != parameter.shape:
+                raise RankingError(f"block {block} of base has no '{name}' of shape {list(parameter.shape)}")
+            readers[parameter] = _reader(total, block, twin.detach(), parameter.detach())
+    with reading_gradients(pair.tuned, readers):
+        yield total
 
 
-def _reader(found: Float[ndarray, " block"], block: int, base: torch.Tensor) -> Callable[[torch.Tensor], None]:
+def _reader(
+    total: Float[ndarray, " block"], block: int, base: torch.Tensor, tuned: torch.Tensor
+) -> Callable[[torch.Tensor], None]:
     import torch
 
-    def read(parameter: torch.Tensor) -> None:
-        gradient, parameter.grad = parameter.grad, None
-        if gradient is not None:
-            change = base.detach().float() - parameter.detach().float()
-            found[block] += float((gradient.float() * change).sum(dtype=torch.float64))
+    def read(gradient: torch.Tensor) -> None:
+        change = base.float() - tuned.float()
+        total[block] += float((gradient.float() * change).sum(dtype=torch.float64))
 
     return read

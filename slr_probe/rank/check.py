@@ -11,7 +11,8 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.errors import RankingError
-from slr_probe.sweep.settings import Measure, as_dtype, parse_bytes
+from slr_probe.forward.budget import as_dtype, parse_bytes
+from slr_probe.sweep.settings import Measure
 
 
 def check_method(method: Any, known: Sequence[str]) -> None:

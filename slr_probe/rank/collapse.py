@@ -12,8 +12,10 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.checkpoint.names import find_decoder
-from slr_probe.forward.answers import warped
-from slr_probe.forward.readout import Readout
+from slr_probe.forward.budget import by_length
+from slr_probe.forward.hooks import watching
+from slr_probe.forward.readout import Readout, warped
+from slr_probe.forward.surgery import block_output
 from slr_probe.tasks.answers import Query
 
 if TYPE_CHECKING:
@@ -36,15 +38,12 @@ def entropy_collapse(
     """
     import torch
 
-    lengths: dict[int, list[Query]] = {}
-    for query in queries:
-        lengths.setdefault(len(query.token_ids), []).append(query)
     readout = Readout(pair.tuned).checked(queries[0].token_ids, "tuned")
     entropy = partial(_entropy, readout, temperature=temperature, min_p=min_p)
     total = np.zeros(pair.depth)
-    for together in lengths.values():
-        ids = torch.tensor([query.token_ids for query in together], device=pair.tuned.device)
-        with torch.inference_mode(), _beside(pair) as states:
+    for batch in by_length([len(query.token_ids) for query in queries], equal=True):
+        ids = torch.tensor([queries[i].token_ids for i in batch], device=pair.tuned.device)
+        with torch.inference_mode(), _both_blocks(pair) as states:
             pair.tuned(input_ids=ids, use_cache=False)
         for block, (base, tuned) in states.items():
             if not torch.equal(base, tuned):
@@ -53,28 +52,17 @@ def entropy_collapse(
 
 
 @contextmanager
-def _beside(pair: ModelPair) -> Iterator[dict[int, tuple[torch.Tensor, torch.Tensor]]]:
+def _both_blocks(pair: ModelPair) -> Iterator[dict[int, tuple[torch.Tensor, torch.Tensor]]]:
     """Last-position outputs of base's and tuned's block on tuned's input, for each block of the latest forward."""
-    found: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
-    ours, theirs = (find_decoder(model).blocks for model in (pair.tuned, pair.base))
+    states: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+    base_blocks = find_decoder(pair.base).blocks
 
-    def read(block: int) -> Any:
-        def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-            found[block] = (_last(theirs[block](*args, **kwargs)), _last(output))
+    def see(block: int, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        base = base_blocks[block](*args, **kwargs)
+        states[block] = (block_output(base)[:, -1].clone(), block_output(output)[:, -1].clone())
 
-        return hook
-
-    handles = [ours[i].register_forward_hook(read(i), with_kwargs=True) for i in range(pair.depth)]
-    try:
-        yield found
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _last(output: Any) -> torch.Tensor:
-    hidden: torch.Tensor = output[0] if isinstance(output, tuple) else output
-    return hidden[:, -1].clone()
+    with watching(list(find_decoder(pair.tuned).blocks), see):
+        yield states
 
 
 def _entropy(readout: Readout, hidden: Float[torch.Tensor, "row hidden"], *, temperature: float, min_p: float) -> float:

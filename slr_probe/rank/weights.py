@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from slr_probe.forward.budget import as_dtype, in_dtype
 from slr_probe.pair.side import Side, require_checkpoint
-from slr_probe.sweep.weights import in_dtype
 
 if TYPE_CHECKING:
     import torch
@@ -37,8 +37,6 @@ def changed_blocks(
         dtype: Dtype to compute in; default: that of the pair.
     """
     import torch
-
-    from slr_probe.sweep.settings import as_dtype
 
     compute = as_dtype(dtype)
     changed: set[int] = set()

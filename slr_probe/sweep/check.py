@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from slr_probe.forward.capture import Capture, NotPure
-from slr_probe.forward.surgery import installed, replaced
+from slr_probe.forward.capture import Capture, NotReproducible
+from slr_probe.forward.surgery import StopForward, block_input, block_output, installed, replaced
 from slr_probe.sweep.execute import Walk
 from slr_probe.sweep.groups import Group, group_prompts
 
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from slr_probe.sweep.weights import Shares, Weights
-
-
-class _Enough(Exception):
-    """Raised when the last block to look at has been run."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ def find_walk(
         depth: Number of blocks to check, from the first.
 
     Raises:
-        NotPure: Neither way reproduces it.
+        NotReproducible: Neither way reproduces it.
     """
     tokens = torch.tensor([token for prompt in prompts for token in prompt], device=weights.device)
     if len(tokens) < 2 or len(set(tokens.tolist())) < 2:
@@ -74,7 +70,7 @@ def find_walk(
                 return walk
             except Exception as error:  # a cache of another kind fails in its own way: the plain way may still work
                 reason = error
-    raise NotPure(str(reason)) from reason
+    raise NotReproducible(str(reason)) from reason
 
 
 def _few(prompts: Sequence[Sequence[int]]) -> list[Sequence[int]]:
@@ -97,19 +93,18 @@ def _trace(weights: Weights, shares: Sequence[Shares], prompt: Sequence[int], de
         def run(*args: Any, **kwargs: Any) -> Any:
             with installed(blocks[block], weights.open_block(block).tensors(shares[block])):
                 out = forward(*args, **kwargs)
-            hidden = args[0] if args else kwargs["hidden_states"]
-            left = out[0] if isinstance(out, (tuple, list)) else out
+            hidden, left = block_input(args, kwargs), block_output(out)
             if hidden.ndim != 3 or left.shape != hidden.shape:
-                raise NotPure(f"block {block} turns {list(hidden.shape)} into {list(left.shape)}")
+                raise NotReproducible(f"block {block} turns {list(hidden.shape)} into {list(left.shape)}")
             trace.entering.append(hidden[0].clone())
             trace.leaving.append(left[0].clone())
             if block == depth - 1:
-                raise _Enough
+                raise StopForward
             return out
 
         return run
 
-    with replaced(blocks, [watched(i, block.forward) for i, block in enumerate(blocks)]), suppress(_Enough):
+    with replaced(blocks, [watched(i, block.forward) for i, block in enumerate(blocks)]), suppress(StopForward):
         weights.model(input_ids=torch.tensor([list(prompt)], device=weights.device), use_cache=False)
     return trace
 
@@ -149,7 +144,7 @@ def _same(block: int, got: torch.Tensor, entering: torch.Tensor, leaving: torch.
     error = (got.double() - leaving.double()).norm()
     change, size = (leaving.double() - entering.double()).norm(), leaving.double().norm()
     if not error <= 8 * step * change + 2 * step * size + 1e-4 * change:
-        raise NotPure(
+        raise NotReproducible(
             f"block {block}, replayed on its own input, differs from the model's own forward by "
             f"{float(error / change):.2g} of its change"
         )

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy import ndarray
 
-from slr_probe.forward.answers import AnswerTable, reduce_logits
+from slr_probe.forward.readout import AnswerTable, Readout, reduce_logits
 from slr_probe.forward.surgery import installed
 from slr_probe.sweep.execute import Walk
 from slr_probe.sweep.fallback import swap_and_forward
@@ -75,7 +75,7 @@ def run_chunk(
         states = [chunk.trie.reads[r][0] for r in reads]
         opened = walk.weights.open_outside(("embedding", "final_norm", "head"), tables=False)
         with installed(walk.weights.model, opened.tensors(shares)):
-            found = _read(walk, hidden[states], rows, reduce)
+            found = _read(walk.readout, hidden[states], rows, reduce)
         for name, array in found.items():
             whole = arrays.setdefault(name, np.empty((len(chunk.trie.reads), *array.shape[1:]), array.dtype))
             whole[reads] = array
@@ -83,12 +83,12 @@ def run_chunk(
     return columns, {name: array[list(chunk.trie.ends)] for name, array in arrays.items()}
 
 
-def _read(walk: Walk, hidden: torch.Tensor, rows: int, reduce: Reducer) -> Arrays:
+def _read(readout: Readout, hidden: torch.Tensor, rows: int, reduce: Reducer) -> Arrays:
     """Arrays `[state, prompt, ...]` of hidden states at the answer position."""
     flat = hidden.flatten(0, 1)
     columns = torch.arange(hidden.shape[1], device=hidden.device).repeat(hidden.shape[0])
     pieces = [
-        reduce(walk.capture.logits(flat[start : start + rows]), columns[start : start + rows])
+        reduce(readout(flat[start : start + rows]), columns[start : start + rows])
         for start in range(0, len(flat), rows)
     ]
     joined = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from slr_probe.forward.questions import padded
 from slr_probe.forward.surgery import installed
 from slr_probe.sweep.chunk import Reducer
-from slr_probe.sweep.execute import Walk, padded
+from slr_probe.sweep.execute import Walk
 from slr_probe.sweep.plan import Schedule
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def measure_seconds(walk: Walk, schedule: Schedule, queries: Sequence[Query], me
     states = max(1, schedule.batch // group.tokens)
     prompts = [queries[i].token_ids for i in group.prompts]
     with installed(walk.weights.model, walk.weights.open_outside(("embedding",)).tensors(())):
-        hidden = walk.capture.embed(padded(prompts, walk.weights.device))
+        hidden = walk.capture.embed(torch.tensor(padded(prompts), device=walk.weights.device))
         for g in (g for c in schedule.chunks for g in c.groups):
             walk.warm(g)
     rest = hidden[None, :, group.shared :].repeat(states, 1, 1, 1)
@@ -92,7 +93,7 @@ def measure_seconds(walk: Walk, schedule: Schedule, queries: Sequence[Query], me
     loading, tensors = _timed(lambda: tail.tensors(()), 1)
     with installed(walk.weights.model, tensors):
         columns = torch.zeros(rows, dtype=torch.long, device=flat.device)
-        head, _ = _timed(lambda: reduce(walk.capture.logits(flat), columns), 2)
+        head, _ = _timed(lambda: reduce(walk.readout(flat), columns), 2)
     total = 0.0
     for chunk in schedule.chunks:
         tokens, prompts_here = sum(g.tokens for g in chunk.groups), sum(len(g.prompts) for g in chunk.groups)

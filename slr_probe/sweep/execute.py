@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from slr_probe.forward.budget import runs
 from slr_probe.forward.capture import Capture, Geometry
-from slr_probe.forward.keys import Keys, Stopped
-from slr_probe.forward.surgery import installed
+from slr_probe.forward.kv_cache import KVCache
+from slr_probe.forward.questions import padded
+from slr_probe.forward.readout import Readout
+from slr_probe.forward.surgery import StopForward, installed
 from slr_probe.sweep.groups import Group
-from slr_probe.sweep.pool import Pool, batches
+from slr_probe.sweep.pool import Pool
 from slr_probe.sweep.trie import Trie, schedule
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from slr_probe.forward.keys import Pair
+    from slr_probe.forward.kv_cache import KeyValue
     from slr_probe.sweep.weights import Weights
 
     States = Float[torch.Tensor, "state prompt token hidden"]
@@ -44,6 +47,11 @@ class Walk:
     weights: Weights
     batch: int
     split: bool = True
+
+    @property
+    def readout(self) -> Readout:
+        """The model's final norm and head."""
+        return Readout(self.capture.model, in_tuple=self.capture.returns_tuple)
 
     @property
     def _binary(self) -> bool:
@@ -77,7 +85,7 @@ class Walk:
                     for g, group in enumerate(groups):
                         own = keys[kinds.index(openings[g])] if openings[g] else None
                         size = self.batch * (_LAST if last and self.split else 1) // group.tokens
-                        for some in batches(children, size, binary=self._binary):
+                        for some in runs(children, size, binary=self._binary):
                             states = rest[g].take(some)
                             before = [own[child] for child in some] if own is not None else None
                             if last:
@@ -88,29 +96,29 @@ class Walk:
 
     def prefix(
         self, block: int, states: Float[torch.Tensor, "state token hidden"], *, stop: bool = False
-    ) -> tuple[Float[torch.Tensor, "state token hidden"] | None, list[Pair]]:
+    ) -> tuple[Float[torch.Tensor, "state token hidden"] | None, list[KeyValue]]:
         """Run one block on tokens that prompts share.
 
         Returns:
             Hidden states that leave the block (None with `stop`), and the keys and values of each state.
         """
-        cache, left = Keys(stop=stop), None
-        with suppress(Stopped):
+        cache, left = KVCache(stop=stop), None
+        with suppress(StopForward):
             left = self.capture.run(block, states, Geometry(states.shape[1], 0, True), cache)
-        assert cache.found is not None
-        keys, values = cache.found
+        assert cache.new is not None
+        keys, values = cache.new
         return left, list(zip(torch.split(keys, 1), torch.split(values, 1), strict=True))
 
-    def advance(self, block: int, group: Group, states: States, before: list[Pair] | None) -> States:
+    def advance(self, block: int, group: Group, states: States, before: list[KeyValue] | None) -> States:
         """Run one block on the tokens of a group after the shared ones, whose keys are `before`."""
         if before is None:
             return self.capture.run(block, states.flatten(0, 1), Geometry(group.padded)).reshape(states.shape)
-        cache = Keys(group.shared, _repeated(before, len(group.prompts)))
+        cache = KVCache(group.shared, _repeated(before, len(group.prompts)))
         geometry = Geometry(group.padded, group.shared, True)
         return self.capture.run(block, states.flatten(0, 1), geometry, cache).reshape(states.shape)
 
     def last(
-        self, block: int, group: Group, states: States, before: list[Pair] | None
+        self, block: int, group: Group, states: States, before: list[KeyValue] | None
     ) -> Float[torch.Tensor, "state prompt hidden"]:
         """Run one block for the answer positions only, where keys can be told apart from the rest of a block."""
         if not self.split:
@@ -118,8 +126,8 @@ class Walk:
             return torch.stack([left[:, i, length - 1] for i, length in enumerate(group.lengths)], 1)
         earlier = _repeated(before, len(group.prompts)) if before is not None else None
         if group.padded > 1:
-            cache = Keys(group.shared, earlier, stop=True)
-            with suppress(Stopped):
+            cache = KVCache(group.shared, earlier, stop=True)
+            with suppress(StopForward):
                 self.capture.run(
                     block, states[:, :, :-1].flatten(0, 1), Geometry(group.padded - 1, group.shared, True), cache
                 )
@@ -133,7 +141,7 @@ class Walk:
             else:
                 keys, values = (_rows(part, len(states), rows, length - 1) for part in earlier)
                 hidden = self.capture.run(
-                    block, answer, Geometry(1, length - 1, True), Keys(length - 1, (keys, values))
+                    block, answer, Geometry(1, length - 1, True), KVCache(length - 1, (keys, values))
                 )
             out[:, rows] = hidden.reshape(len(states), len(rows), -1)
         return out
@@ -165,16 +173,18 @@ class Walk:
             opened = self.weights.open_outside(("embedding",))  # anew: one table at a time, and each is read once
             with installed(self.capture.model, opened.tensors(shares)):
                 for g, group in enumerate(groups):
-                    hidden = self.capture.embed(padded([prompts[i] for i in group.prompts], self.weights.device))
+                    hidden = self.capture.embed(
+                        torch.tensor(padded([prompts[i] for i in group.prompts]), device=self.weights.device)
+                    )
                     rest[g].put([root], hidden[None, :, group.shared :])
                     if openings[g] and root not in shared[kinds.index(openings[g])]:
                         shared[kinds.index(openings[g])].put([root], hidden[:1, : group.shared])
                     self.warm(group)
         return shared, rest
 
-    def _prefixes(self, block: int, children: list[int], pool: Pool, *, stop: bool) -> dict[int, Pair]:
-        keys: dict[int, Pair] = {}
-        for some in batches(children, self.batch // pool.shape[0], binary=self._binary):
+    def _prefixes(self, block: int, children: list[int], pool: Pool, *, stop: bool) -> dict[int, KeyValue]:
+        keys: dict[int, KeyValue] = {}
+        for some in runs(children, self.batch // pool.shape[0], binary=self._binary):
             left, found = self.prefix(block, pool.take(some), stop=stop)
             keys.update(zip(some, found, strict=True))
             if left is not None:
@@ -182,14 +192,7 @@ class Walk:
         return keys
 
 
-def padded(prompts: Sequence[Sequence[int]], device: torch.device) -> torch.Tensor:
-    """Token ids as one batch; shorter prompts repeat their last token on the right, where nothing looks at it."""
-    longest = max(map(len, prompts))
-    rows = [[*prompt, *[prompt[-1]] * (longest - len(prompt))] for prompt in prompts]
-    return torch.tensor(rows, device=device)
-
-
-def _repeated(pairs: list[Pair], times: int) -> Pair:
+def _repeated(pairs: list[KeyValue], times: int) -> KeyValue:
     """Keys and values of some states as one batch, each `times` times in a row."""
     keys, values = (torch.cat(some).repeat_interleave(times, 0) for some in zip(*pairs, strict=True))
     return keys, values

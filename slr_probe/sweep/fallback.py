@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from slr_probe.forward.budget import by_length
 from slr_probe.restoration.memory import restored
 
 if TYPE_CHECKING:
@@ -32,14 +33,9 @@ def swap_and_forward(
     Yields:
         Prompt numbers and their logits.
     """
-    by_length: dict[int, list[int]] = {}
-    for i, prompt in enumerate(prompts):
-        by_length.setdefault(len(prompt), []).append(i)
     with restored(pair, recipe) as hybrid:
         only_last = {"logits_to_keep": 1} if "logits_to_keep" in signature(hybrid.forward).parameters else {}
-        for members in by_length.values():
-            for start in range(0, len(members), rows):
-                some = members[start : start + rows]
-                ids = torch.tensor([list(prompts[i]) for i in some], device=hybrid.device)
-                yield some, hybrid(input_ids=ids, use_cache=False, **only_last).logits[:, -1]
-                done(len(some) * pair.depth)
+        for some in by_length([len(prompt) for prompt in prompts], rows=rows, equal=True):
+            ids = torch.tensor([list(prompts[i]) for i in some], device=hybrid.device)
+            yield some, hybrid(input_ids=ids, use_cache=False, **only_last).logits[:, -1]
+            done(len(some) * pair.depth)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -64,26 +63,3 @@ class Pool:
         places = [self._free.pop() for _ in states]
         self._data[places] = data
         self._places.update(zip(states, places, strict=True))
-
-
-def batches(items: list[int], size: int, *, binary: bool = False) -> Iterator[list[int]]:
-    """Runs of at most `size` items.
-
-    Args:
-        items: The items.
-        size: Most items of a run.
-        binary: Use powers of two only. A processor's matrix library keeps compiled code for every batch size that it
-            has seen, hundreds of megabytes for a sweep with all sizes.
-
-    Examples:
-        >>> [len(run) for run in batches(list(range(13)), 6)]
-        [6, 6, 1]
-        >>> [len(run) for run in batches(list(range(13)), 6, binary=True)]
-        [4, 4, 4, 1]
-    """
-    start, size = 0, max(size, 1)
-    while start < len(items):
-        step = min(size, len(items) - start)
-        step = 1 << (step.bit_length() - 1) if binary else step
-        yield items[start : start + step]
-        start += step

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from slr_probe.errors import SweepError
-from slr_probe.forward.capture import NotPure
+from slr_probe.forward.capture import NotReproducible
 from slr_probe.recipe import Recipe
 from slr_probe.sweep.check import find_walk
 from slr_probe.sweep.execute import Walk
@@ -88,7 +88,7 @@ def prepare(
     depth = _depth_to_check(pair) if stream else pair.depth
     try:
         walk = find_walk(weights, prompts, [[()] * pair.depth, base], _CHECK_BATCH, depth)  # type: ignore[list-item]
-    except NotPure as reason:
+    except NotReproducible as reason:
         return _plain(pair, reason, stream, dtype, limit - models, len(recipes), vocab)
     notes = () if walk.split else ("tokens that prompts share are not run apart: the blocks take no key-value cache",)
     kind = weights.dtype or weights.model.dtype
@@ -106,7 +106,7 @@ def prepare(
 
 def _plain(
     pair: ModelPair,
-    reason: NotPure,
+    reason: NotReproducible,
     stream: bool,
     dtype: torch.dtype | None,
     room: int,

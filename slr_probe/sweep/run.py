@@ -13,6 +13,7 @@ import torch
 
 from slr_probe.defaults import MEMORY
 from slr_probe.files import digest
+from slr_probe.forward.budget import as_dtype, parse_bytes
 from slr_probe.pair.side import fingerprint
 from slr_probe.progress import progress_bar
 from slr_probe.restoration.plan import plan_hybrid
@@ -21,7 +22,7 @@ from slr_probe.sweep.estimate import SweepPlan, measure_seconds
 from slr_probe.sweep.plan import Schedule
 from slr_probe.sweep.prepare import Prepared, prepare
 from slr_probe.sweep.result import SweepResult
-from slr_probe.sweep.settings import Measure, Task, as_dtype, as_queries, as_recipes, parse_bytes
+from slr_probe.sweep.settings import Measure, Task, as_queries, as_recipes
 from slr_probe.sweep.store import FINAL, Store, Table
 
 if TYPE_CHECKING:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 
 from slr_probe.errors import SweepError
+from slr_probe.forward.surgery import empty_model
 from slr_probe.pair.load import require_finite
 from slr_probe.pair.side import Side, require_checkpoint
 from slr_probe.sweep.weights import Weights
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
     from slr_probe.pair import ModelPair
 
 _PROBE = 1024
@@ -59,7 +55,7 @@ def streamed(pair: ModelPair, dtype: torch.dtype | None = None) -> Weights:
     for side in (pair.base_side, pair.tuned_side):
         require_checkpoint(side)
     model_dtype = stored_dtype(pair)
-    model = empty_model(pair, model_dtype)
+    model = empty_model(pair.config, model_dtype, pair.device, trust_remote_code=pair.tuned_side.trust_remote_code)
 
     def read(side: Side, name: str) -> torch.Tensor:
         tensor = require_checkpoint(side).read(name)
@@ -77,35 +73,3 @@ def stored_dtype(pair: ModelPair) -> torch.dtype:
         return found
     checkpoint = require_checkpoint(pair.tuned_side)
     return next((t.dtype for t in map(checkpoint.read, checkpoint.tensors) if t.is_floating_point()), torch.float32)
-
-
-def empty_model(pair: ModelPair, dtype: torch.dtype) -> PreTrainedModel:
-    """The tuned model with every parameter on the meta device, which takes no memory, and real buffers."""
-    from transformers import AutoModelForCausalLM
-
-    build: Any = AutoModelForCausalLM.from_config
-    with _parameters_on_meta():
-        model: PreTrainedModel = build(pair.config, dtype=dtype, trust_remote_code=pair.tuned_side.trust_remote_code)
-    for module in model.modules():
-        for name, buffer in module._buffers.items():
-            if buffer is not None:
-                module._buffers[name] = buffer.to(pair.device)
-    model.train(False)
-    return model
-
-
-@contextmanager
-def _parameters_on_meta() -> Iterator[None]:
-    """Move every parameter to the meta device as it is registered; buffers, which hold rotary tables, stay real."""
-    original = nn.Module.register_parameter
-
-    def register(self: nn.Module, name: str, param: nn.Parameter | None) -> None:
-        original(self, name, param)
-        if param is not None and not param.is_meta:  # a tied parameter must stay one object
-            self._parameters[name] = nn.Parameter(param.to("meta"), requires_grad=False)
-
-    nn.Module.register_parameter = register  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        nn.Module.register_parameter = original  # type: ignore[method-assign]

@@ -12,6 +12,7 @@ from torch import nn
 
 from slr_probe.checkpoint.names import Decoder, Role, find_decoder
 from slr_probe.errors import SweepError
+from slr_probe.forward.budget import in_dtype
 from slr_probe.pair.side import Side
 from slr_probe.restoration.plan import grid, mix, plan_hybrid
 from slr_probe.sweep.trie import Path
@@ -206,8 +207,3 @@ def _mixed(base: torch.Tensor, tuned: torch.Tensor, share: float) -> torch.Tenso
         piece = slice(start, start + rows)
         out[piece] = mix(base[piece], tuned[piece], share)
     return out
-
-
-def in_dtype(tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
-    """A floating tensor in the dtype, if one is given; any other as it is."""
-    return tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor

@@ -2,8 +2,8 @@ import pytest
 
 from slr_probe import ModelPair, Recipe, SlrProbeError
 from slr_probe.errors import LayerRangeError, PromptError, RecipeError, SweepError, TaskError
+from slr_probe.forward.budget import parse_bytes
 from slr_probe.sweep import sweep
-from slr_probe.sweep.settings import parse_bytes
 from slr_probe.tasks.answers import Query
 
 OK = Query((1, 2, 3), ((20,), (21,)))
@@ -20,10 +20,10 @@ def pair(pair_of):
         ([], TaskError, "no prompts"),
         ([OK, Query((1,), ((20,),))], TaskError, "prompt 1 has 1 answer.*at least two"),
         ([Query((1,), ())], TaskError, "at least two"),
-        ([Query((1,), ((20,), (21, 20)))], TaskError, "20 stands twice"),
+        ([Query((1,), ((20,), (21, 20)))], TaskError, "20 is listed twice"),
         ([Query((1,), ((20,), ()))], TaskError, "answer 1 of prompt 0 has no token"),
-        ([Query((), ((20,), (21,)))], PromptError, "no tokens"),
-        ([Query((5,) * 65, ((20,), (21,)))], PromptError, "65 tokens.*at most 64"),
+        ([Query((), ((20,), (21,)))], PromptError, "no token ids"),
+        ([Query((5,) * 65, ((20,), (21,)))], PromptError, "65 tokens.*context is 64"),
         ([Query((1, 500), ((20,), (21,)))], PromptError, "500.*128"),
         ([Query((1,), ((20,), (128,)))], PromptError, "128"),
         (["text"], TaskError, "is a str"),

@@ -15,13 +15,13 @@ import numpy as np
 
 from slr_probe.defaults import LEVEL
 from slr_probe.errors import PromptError, SlrProbeError
+from slr_probe.forward.budget import parse_bytes
 from slr_probe.forward.questions import Questions, read_questions
 from slr_probe.pair.prompts import PLAIN_BASE
 from slr_probe.probes.lens.measure import Recorded, read, record_blocks
 from slr_probe.probes.lens.result import LayerTrace
 from slr_probe.progress import progress_bar
 from slr_probe.restoration import restored
-from slr_probe.sweep.settings import parse_bytes
 
 if TYPE_CHECKING:
     from slr_probe.layers import LayerRange

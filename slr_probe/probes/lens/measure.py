@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from slr_probe.checkpoint.names import find_decoder
 from slr_probe.errors import SlrProbeError
 from slr_probe.forward import distributions as maths
-from slr_probe.forward.hooks import Point, recording
+from slr_probe.forward.budget import spans
+from slr_probe.forward.hooks import recording
+from slr_probe.forward.points import Point
 from slr_probe.forward.questions import Questions, batches
-from slr_probe.forward.readout import Readout
+from slr_probe.forward.readout import AnswerTable, Readout
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -34,14 +36,14 @@ class Recorded:
         name: Name of the trace.
         readout: The model's own readout.
         hidden: Block outputs.
-        answers: Token ids of the answers, padded with -1; None where there are none.
+        answers: The answers; None where there are none.
         found: What `read` measured, `[block, prompt, ...]`, by name.
     """
 
     name: str
     readout: Readout
     hidden: Float[Tensor, "block prompt model"]
-    answers: Int[Tensor, "prompt answer variant"] | None
+    answers: AnswerTable | None
     found: dict[str, Any] = field(default_factory=dict)
 
     def keep(self, name: str, blocks: slice, prompts: slice, values: Float[Tensor, "block prompt *rest"]) -> None:
@@ -74,7 +76,7 @@ def record_blocks(
     assert hidden is not None
     bad = (~hidden.isfinite().all(dim=2)).cpu().numpy()
     _require_finite(name, "the block's output is", ~bad)
-    answers = asked.answer_tokens.to(hidden.device) if asked.has_answers else None
+    answers = AnswerTable.of(queries, hidden.device) if asked.has_answers else None
     readout = Readout(model).checked(queries[0].token_ids[:4], name)  # what it does depends on no position
     return Recorded(name, readout, hidden, answers)
 
@@ -102,10 +104,10 @@ def read(traces: Sequence[Recorded], top_k: int, memory: int, ticker: Any) -> di
     vocab = int(traces[0].readout.model.config.get_text_config(decoder=True).vocab_size)
     rows = max(1, memory // (_BUFFERS * len(traces) * 4 * vocab))
     between: dict[str, Any] = {}
-    for part in _parts(prompts, rows):
+    for part in spans(prompts, rows):
         width = part.stop - part.start
         final: list[Tensor] = []
-        for span in (slice(depth - 1, depth), *_parts(depth - 1, max(1, rows // width))):
+        for span in (slice(depth - 1, depth), *spans(depth - 1, max(1, rows // width))):
             pairs: list[tuple[Tensor, Tensor]] = []
             for i, trace in enumerate(traces):
                 logits = trace.readout(trace.hidden[span, part].flatten(0, 1))
@@ -138,9 +140,9 @@ def _measure(
     trace.keep("top_probs", span, part, top.values.exp())
     trace.keep("top_ids", span, part, top.indices)
     if trace.answers is not None:
-        tokens = trace.answers[part].expand(len(log_p), -1, -1, -1)
-        trace.keep("answer_logprobs", span, part, maths.answer_log_probs(log_p, tokens))
-        trace.keep("answer_ranks", span, part, maths.answer_ranks(log_p, tokens))
+        answers = trace.answers.rows(part)
+        trace.keep("answer_logprobs", span, part, answers.mass(log_p))
+        trace.keep("answer_ranks", span, part, answers.ranks(log_p))
 
 
 def _compare(
@@ -168,8 +170,3 @@ def _require_finite(name: str, what: str, finite: Any) -> None:
             f"{name}, block {bad[0]}: {what} NaN or infinite, first here, for {count} of {finite.shape[1]} prompt(s); "
             "check the weights, or load the pair in float32 (float16 overflows where a model was trained in bfloat16)"
         )
-
-
-def _parts(total: int, size: int) -> Iterator[slice]:
-    for start in range(0, total, size):
-        yield slice(start, min(total, start + size))

@@ -1,4 +1,4 @@
-"""`Walker`: a model that is run block by block, on states and with keys of the caller's choice."""
+"""`BlockwiseModel`: a model that is run block by block, on states and with keys of the caller's choice."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from torch import Tensor
 
 from slr_probe.checkpoint.names import find_decoder
 from slr_probe.errors import LayoutError
-from slr_probe.forward.capture import Capture, Geometry, NotPure
-from slr_probe.forward.hooks import Point, block_points
-from slr_probe.forward.keys import Keys
+from slr_probe.forward.capture import Capture, Geometry, NotReproducible
+from slr_probe.forward.kv_cache import KVCache, before_last
+from slr_probe.forward.points import Point, block_points
 from slr_probe.forward.readout import Readout
 from slr_probe.probes.patching.cells import POINTS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from slr_probe.forward.kv_cache import KeyValue
 
-class Walker:
+
+class BlockwiseModel:
     """A model that can be run block by block.
 
     Args:
@@ -52,15 +54,15 @@ class Walker:
         self,
         block: int,
         hidden: Float[Tensor, "row position model"],
-        keys: tuple[Tensor, Tensor] | None = None,
-        cache: Keys | None = None,
+        keys: KeyValue | None = None,
+        cache: KVCache | None = None,
     ) -> Float[Tensor, "row position model"]:
         """One block on states of its own, or of the last position only where the keys of those before are given."""
         if keys is None:
             return self.capture.run(block, hidden, Geometry(hidden.shape[1], 0, cache is not None), cache)
         past = keys[0].shape[-2]
         times = len(hidden) // len(keys[0])
-        cache = Keys(past, (_repeated(keys[0], times), _repeated(keys[1], times)))
+        cache = KVCache(past, (_repeated(keys[0], times), _repeated(keys[1], times)))
         return self.capture.run(block, hidden, Geometry(1, past, True), cache)
 
     @torch.inference_mode()
@@ -72,9 +74,11 @@ class Walker:
             hidden = self.capture.embed(ids)
             for block in range(len(self.points)):
                 hidden = self.run(block, hidden)
-        except NotPure as error:
-            raise LayoutError(f"{self.name} ({type(self.model).__name__}) cannot be patched block by block: {error}; "
-                              "recipes and sweeps do not need that") from error  # fmt: skip
+        except NotReproducible as error:
+            raise LayoutError(
+                f"{self.name} ({type(self.model).__name__}) cannot be patched block by block: {error}; recipes and "
+                "sweeps do not need that"
+            ) from error
         gap = float((self.readout(hidden[:, -1])[0].float() - own).abs().max())
         if bool(own.isfinite().all()) and gap > allowed:
             raise LayoutError(
@@ -90,19 +94,14 @@ class Walker:
             hidden = self.capture.embed(ids)
             last = hidden[:, -1:]
             for block in range(len(self.points)):
-                cache = Keys()
+                cache = KVCache()
                 hidden = self.run(block, hidden, cache=cache)
-                if cache.found is None:
+                if cache.new is None:
                     return float("inf")
-                last = self.run(block, last, before_last(cache.found))
-        except NotPure:
+                last = self.run(block, last, before_last(cache.new))
+        except NotReproducible:
             return float("inf")
         return float((self.readout(last[:, -1])[0].float() - self.readout.own).abs().max())
-
-
-def before_last(keys: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Keys and values of all positions but the last."""
-    return keys[0][..., :-1, :], keys[1][..., :-1, :]
 
 
 def _repeated(tensor: Tensor, times: int) -> Tensor:

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
 from slr_probe.errors import SlrProbeError
 from slr_probe.forward import distributions as maths
+from slr_probe.forward.readout import AnswerTable
 from slr_probe.stats.entropy import conditional_entropy, normalised_diversity, validity
 
 Metric = Callable[[Tensor], Any]
@@ -23,7 +24,7 @@ class Scores:
     """Scores logits: entropy over the vocabulary, validity and diversity where there are answers, and own metrics.
 
     Args:
-        answers: Token ids of each prompt's answers, padded with -1; None where there are none.
+        answers: The answers of each prompt; None where there are none.
         metric: One metric (called `"metric"`), or several by name.
 
     Raises:
@@ -32,7 +33,7 @@ class Scores:
 
     def __init__(
         self,
-        answers: Int[Tensor, "prompt answer variant"] | None,
+        answers: AnswerTable | None,
         metric: Metric | Mapping[str, Metric] | None,
     ) -> None:
         self._answers = answers
@@ -54,9 +55,9 @@ class Scores:
         p, log_p = maths.distribution(logits)
         found: dict[str, Any] = {"entropy": maths.entropy(p, log_p).cpu().numpy()}
         if self._answers is not None:
-            tokens = self._answers[rows].to(logits.device)
-            logs = maths.answer_log_probs(log_p, tokens.expand(len(logits), -1, -1, -1)).cpu().numpy()
-            sizes = (tokens.amax(dim=-1) >= 0).sum(dim=-1).cpu().numpy()
+            answers = self._answers.rows(rows)
+            logs = answers.mass(log_p).cpu().numpy()
+            sizes = answers.sizes.cpu().numpy()
             share = normalised_diversity(logs, np.maximum(sizes, 2))
             found |= {
                 "validity": validity(logs),

@@ -19,15 +19,16 @@ from torch import Tensor
 
 from slr_probe.defaults import LEVEL
 from slr_probe.errors import PromptError, SlrProbeError
+from slr_probe.forward.budget import parse_bytes
 from slr_probe.forward.questions import Batch, batches, read_questions
+from slr_probe.forward.readout import AnswerTable
 from slr_probe.layers import LayerRange
-from slr_probe.probes.patching.blockwise import Walker
+from slr_probe.probes.patching.blockwise import BlockwiseModel
 from slr_probe.probes.patching.cells import Cell, Component, make_cells, read_components, read_windows
 from slr_probe.probes.patching.metrics import Metric, Scores
 from slr_probe.probes.patching.result import DIRECTIONS, PatchingResult
 from slr_probe.probes.patching.walk import Positions, unit_noise, walk
 from slr_probe.progress import progress_bar
-from slr_probe.sweep.settings import parse_bytes
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
@@ -110,8 +111,8 @@ def patch_activations(
     directions = DIRECTIONS if direction == "both" else (direction,)
     ways = [(_MODELS.index(donor), _MODELS.index(to)) for donor, to in (way.split("->") for way in directions)]
     shortest = min(asked.queries, key=lambda query: len(query.token_ids))
-    walkers = [Walker(name, getattr(pair, name), parts, shortest.token_ids) for name in _MODELS]
-    scores = Scores(asked.answer_tokens if asked.has_answers else None, metric)
+    walkers = [BlockwiseModel(name, getattr(pair, name), parts, shortest.token_ids) for name in _MODELS]
+    scores = Scores(AnswerTable.of(asked.queries, pair.tuned.device) if asked.has_answers else None, metric)
     cells = make_cells(parts, windows, ("donor", "random") if controls else ("donor",))
     size = len(asked.queries)
     found = np.full((len(scores.names), len(ways), len(cells), size), np.nan)
@@ -155,7 +156,7 @@ def patch_activations(
 
 
 def _batches(
-    queries: Sequence[Query], size: int, memory: int, cells: int, walker: Walker, positions: Positions
+    queries: Sequence[Query], size: int, memory: int, cells: int, walker: BlockwiseModel, positions: Positions
 ) -> Iterator[Batch]:
     """Batches of prompts; of one length where the answer position can then be run alone."""
     hidden = int(walker.model.config.get_text_config(decoder=True).hidden_size)
@@ -170,7 +171,7 @@ def _batches(
 
 @torch.inference_mode()
 def _score(
-    scores: Scores, walker: Walker, states: Float[Tensor, "cell prompt model"], rows: list[int]
+    scores: Scores, walker: BlockwiseModel, states: Float[Tensor, "cell prompt model"], rows: list[int]
 ) -> Float[ndarray, "metric cell prompt"]:
     """Read states through the model's own norm and head and score them, a few cells at a time."""
     vocab = int(walker.model.config.get_text_config(decoder=True).vocab_size)
@@ -185,7 +186,7 @@ def _score(
 
 @torch.inference_mode()
 def _self_change(
-    walkers: Sequence[Walker],
+    walkers: Sequence[BlockwiseModel],
     query: Query,
     components: Sequence[Component],
     windows: Sequence[LayerRange],

@@ -20,9 +20,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from slr_probe.errors import SlrProbeError
-from slr_probe.forward.hooks import Point, recording, replacing
-from slr_probe.forward.keys import Keys
-from slr_probe.probes.patching.blockwise import Walker, before_last
+from slr_probe.forward.hooks import recording, replacing
+from slr_probe.forward.kv_cache import KVCache, before_last
+from slr_probe.forward.points import Point
+from slr_probe.probes.patching.blockwise import BlockwiseModel
 from slr_probe.probes.patching.cells import POINTS, Cell
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class _Own:
         keys: Keys and values of the latest block before the answer position.
     """
 
-    walker: Walker
+    walker: BlockwiseModel
     stream: Float[Tensor, "prompt position model"]
     last: Float[Tensor, "prompt 1 model"] | None
     parts: dict[str, Tensor]
@@ -65,10 +66,10 @@ class _Own:
         """
         points = self.walker.points[block]
         if self.last is not None:
-            cache = Keys()
+            cache = KVCache()
             self.stream = self.walker.run(block, self.stream, cache=cache)
-            assert cache.found is not None
-            self.keys = before_last(cache.found)
+            assert cache.new is not None
+            self.keys = before_last(cache.new)
         with recording(points.values()) as found:
             out = self.walker.run(block, self.held, self.keys)
         self.parts = {component: found[point.key] for component, point in points.items()}
@@ -106,7 +107,7 @@ class _Plan:
 
 @torch.inference_mode()
 def walk(
-    walkers: Sequence[Walker],
+    walkers: Sequence[BlockwiseModel],
     pairs: Sequence[tuple[int, int]],
     batch: Batch,
     cells: Sequence[Cell],

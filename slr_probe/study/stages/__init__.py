@@ -35,10 +35,11 @@ def check_settings(context: Context) -> None:
         SweepError: `common.memory` is no size, or a setting of the sweep is out of its range.
         ValidationError: Unknown families or baselines, or too few prompts or samples.
     """
+    from slr_probe.forward.budget import parse_bytes
     from slr_probe.generation import Sampling
     from slr_probe.scoring.tasks import check_unit, read_size, read_tasks
     from slr_probe.study.stages.prompts import read_task
-    from slr_probe.sweep.settings import Measure, parse_bytes
+    from slr_probe.sweep.settings import Measure
     from slr_probe.validation.methods import BASELINES, check_baselines
 
     settings, depth = context.settings, context.pair.depth

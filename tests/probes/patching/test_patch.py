@@ -181,7 +181,7 @@ class TestBatching:
 
     def test_answer_position_without_keys(self, pair: ModelPair, monkeypatch: pytest.MonkeyPatch) -> None:
         alone = patch_activations(pair, PROMPTS, seed=3)
-        monkeypatch.setattr("slr_probe.probes.patching.blockwise.Walker._last_alone", lambda *_: float("inf"))
+        monkeypatch.setattr("slr_probe.probes.patching.blockwise.BlockwiseModel._last_alone", lambda *_: float("inf"))
         whole = patch_activations(pair, PROMPTS, seed=3)
         np.testing.assert_allclose(alone.patched, whole.patched, atol=1e-5)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from slr_probe.forward.answers import AnswerTable, reduce_logits
+from slr_probe.forward.readout import AnswerTable, reduce_logits
 from slr_probe.tasks.answers import Query
 
 QUERIES = [Query((1,), ((3, 9), (4,))), Query((1,), ((0,), (5,), (6, 7, 8)))]
