@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +12,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.forward.budget import as_dtype, in_dtype
-from slr_probe.pair.side import Side, require_checkpoint
+from slr_probe.sweep.weights import loaded_source, stored_source
 
 if TYPE_CHECKING:
     import torch
@@ -53,18 +55,11 @@ def relative_deltas(pair: ModelPair, *, stream: bool | None = None) -> Float[nda
     """
     moved, size = np.zeros(pair.depth), np.zeros(pair.depth)
     for block, base, tuned in _block_tensors(pair, stream):
-        for ours, theirs in zip(_pieces(base()), _pieces(tuned()), strict=True):
-            wide = ours.double()
-            moved[block] += float((theirs.double() - wide).square().sum())
+        for base_piece, tuned_piece in zip(_pieces(base()), _pieces(tuned()), strict=True):
+            wide = base_piece.double()
+            moved[block] += float((tuned_piece.double() - wide).square().sum())
             size[block] += float(wide.square().sum())
     return np.sqrt(np.divide(moved, size, out=np.zeros_like(moved), where=size > 0))
-
-
-def _reader(side: Side, dtype: torch.dtype | None) -> Callable[[str], torch.Tensor]:
-    if side.model is None:
-        checkpoint = require_checkpoint(side)
-        return lambda name: in_dtype(checkpoint.read(name), dtype)
-    return dict(side.model.state_dict()).__getitem__
 
 
 def _pieces(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
@@ -75,16 +70,12 @@ def _pieces(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
 
 def _block_tensors(pair: ModelPair, stream: bool | None) -> Iterator[tuple[int, Read, Read]]:
     """Block number and readers of the base and tuned tensor, small tensors first within a block."""
-    from slr_probe.sweep.sources import stored_dtype
-
     if stream is None:
         on_disk = all(side.checkpoint is not None for side in (pair.base_side, pair.tuned_side))
         stream = on_disk and not {"base", "tuned"} <= vars(pair).keys()
-    base, tuned = pair.base_side, pair.tuned_side
-    if not stream:
-        base, tuned = Side("base", "base", model=pair.base), Side("tuned", "tuned", model=pair.tuned)
-    reads = [_reader(side, stored_dtype(pair) if stream else None) for side in (base, tuned)]
-    places = [(a.block, tuned.shapes[name], name) for name, a in tuned.addresses.items() if a.block is not None]
-    for block, _, name in sorted(places, key=lambda place: (place[0], int(np.prod(place[1])))):
+    source = stored_source(pair) if stream else loaded_source(pair)
+    base, tuned = source.base, source.tuned
+    inside = [(address.block, name) for name, address in tuned.addresses.items() if address.block is not None]
+    for block, name in sorted(inside, key=lambda place: (place[0], math.prod(tuned.shapes[place[1]]))):
         twin = base.names[tuned.addresses[name].key]
-        yield block, (lambda twin=twin: reads[0](twin)), (lambda name=name: reads[1](name))  # type: ignore[misc]
+        yield block, partial(source.read, base, twin), partial(source.read, tuned, name)

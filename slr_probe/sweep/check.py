@@ -11,13 +11,13 @@ import torch
 
 from slr_probe.forward.capture import Capture, NotReproducible
 from slr_probe.forward.surgery import StopForward, block_input, block_output, installed, replaced
-from slr_probe.sweep.execute import Walk
+from slr_probe.sweep.execute import BlockRunner
 from slr_probe.sweep.groups import Group, group_prompts
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from slr_probe.sweep.weights import Shares, Weights
+    from slr_probe.sweep.weights import TunedShares, Weights
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class _Trace:
     leaving: list[Float[torch.Tensor, "token hidden"]]
 
 
-def find_walk(
-    weights: Weights, prompts: Sequence[Sequence[int]], sides: Sequence[Sequence[Shares]], batch: int, depth: int
-) -> Walk:
+def choose_runner(
+    weights: Weights, prompts: Sequence[Sequence[int]], sides: Sequence[Sequence[TunedShares]], batch: int, depth: int
+) -> BlockRunner:
     """The fastest way of running blocks that reproduces the model's own forward.
 
     The model runs a few prompts by itself, one at a time and unpadded. Every block is then replayed as the sweep
@@ -58,16 +58,16 @@ def find_walk(
     few = _few(prompts)
     embedding = weights.open_outside(("embedding",)).tensors(())
     with installed(weights.model, embedding):
-        walk = Walk(Capture(weights.model, weights.decoder, tokens), weights, batch)
+        runner = BlockRunner(Capture(weights.model, weights.decoder, tokens), weights, batch)
         traces = [[_trace(weights, shares, prompt, depth) for prompt in few] for shares in sides]
         reason: Exception | None = None
         for split in (True, False):
-            walk = Walk(walk.capture, weights, batch, split)
+            runner = BlockRunner(runner.capture, weights, batch, split)
             groups = group_prompts(few, share=split)
             try:
                 for shares, side in zip(sides, traces, strict=True):
-                    _compare(walk, groups, shares, side, depth)
-                return walk
+                    _compare(runner, groups, shares, side, depth)
+                return runner
             except Exception as error:  # a cache of another kind fails in its own way: the plain way may still work
                 reason = error
     raise NotReproducible(str(reason)) from reason
@@ -85,7 +85,7 @@ def _few(prompts: Sequence[Sequence[int]]) -> list[Sequence[int]]:
     return [prompts[i] for i in chosen]
 
 
-def _trace(weights: Weights, shares: Sequence[Shares], prompt: Sequence[int], depth: int) -> _Trace:
+def _trace(weights: Weights, shares: Sequence[TunedShares], prompt: Sequence[int], depth: int) -> _Trace:
     trace = _Trace([], [])
     blocks = list(weights.decoder.blocks)
 
@@ -109,25 +109,33 @@ def _trace(weights: Weights, shares: Sequence[Shares], prompt: Sequence[int], de
     return trace
 
 
-def _compare(walk: Walk, groups: Sequence[Group], shares: Sequence[Shares], traces: list[_Trace], depth: int) -> None:
+def _compare(
+    runner: BlockRunner, groups: Sequence[Group], shares: Sequence[TunedShares], traces: list[_Trace], depth: int
+) -> None:
     for block in reversed(range(depth)):
-        with installed(walk.capture.decoder.blocks[block], walk.weights.open_block(block).tensors(shares[block])):
+        tensors = runner.weights.open_block(block).tensors(shares[block])
+        with installed(runner.capture.decoder.blocks[block], tensors):
             for group in groups:
-                entering = [traces[i].entering[block] for i in group.prompts]
-                leaving = [traces[i].leaving[block] for i in group.prompts]
-                shared, rest = entering[0][: group.shared], _padded(group, entering)
-                # Two states at once, the first of no meaning, so that rows that leak into each other are seen.
-                before, opening = None, None
-                if group.shared:
-                    left, before = walk.prefix(block, torch.stack([-shared, shared]))
-                    opening = left[1] if left is not None else None
-                both = torch.stack([-rest, rest])
-                advanced = walk.advance(block, group, both, before)[1]
-                answers = walk.last(block, group, both, before)[1]
-                for row, (start, end) in enumerate(zip(entering, leaving, strict=True)):
-                    own = advanced[row, : len(end) - group.shared]
-                    _same(block, own if opening is None else torch.cat([opening, own]), start, end)
-                    _same(block, answers[row], start[-1], end[-1])
+                _compare_group(runner, block, group, [traces[i] for i in group.prompts])
+
+
+def _compare_group(runner: BlockRunner, block: int, group: Group, traces: list[_Trace]) -> None:
+    entering = [trace.entering[block] for trace in traces]
+    leaving = [trace.leaving[block] for trace in traces]
+    shared, rest = entering[0][: group.shared], _padded(group, entering)
+    # Two states at once, the first of no meaning, so that rows that leak into each other are seen.
+    before, prefix = None, shared
+    if group.shared:
+        left, before = runner.prefix(block, torch.stack([-shared, shared]))
+        assert left is not None
+        prefix = left[1]
+    both = torch.stack([-rest, rest])
+    advanced = runner.advance(block, group, both, before)[1]
+    answers = runner.last(block, group, both, before)[1]
+    for row, (start, end) in enumerate(zip(entering, leaving, strict=True)):
+        own = advanced[row, : len(end) - group.shared]
+        _same(block, torch.cat([prefix, own]), start, end)
+        _same(block, answers[row], start[-1], end[-1])
 
 
 def _padded(group: Group, hidden: list[torch.Tensor]) -> torch.Tensor:

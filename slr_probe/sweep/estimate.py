@@ -5,19 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from slr_probe.forward.questions import padded
 from slr_probe.forward.surgery import installed
 from slr_probe.sweep.chunk import Reducer
-from slr_probe.sweep.execute import Walk
-from slr_probe.sweep.plan import Schedule
-
-if TYPE_CHECKING:
-    from slr_probe.sweep.settings import Measure
-    from slr_probe.tasks.answers import Query
+from slr_probe.sweep.execute import BlockRunner
+from slr_probe.sweep.plan import Chunk, Schedule
+from slr_probe.sweep.prepare import Prepared
+from slr_probe.sweep.settings import Request
+from slr_probe.sweep.weights import OUTSIDE
 
 
 @dataclass(frozen=True)
@@ -69,39 +68,101 @@ class SweepPlan:
         )
 
 
-def measure_seconds(walk: Walk, schedule: Schedule, queries: Sequence[Query], measure: Measure) -> float:
+def make_plan(request: Request, ready: Prepared, limit: int) -> SweepPlan:
+    """What a prepared sweep would do; its time is measured on a piece of it."""
+    schedule, prompts = ready.schedule, [query.token_ids for query in request.queries]
+    tokens, seconds = sum(map(len, prompts)), None
+    if schedule is not None and ready.runner is not None:
+        tokens = _tokens_to_run(schedule, prompts)
+        seconds = _measured_seconds(ready.runner, schedule, request)
+    return SweepPlan(
+        recipes=len(request.recipes),
+        prompts=len(prompts),
+        block_evaluations=ready.evaluations,
+        naive_block_evaluations=len(request.recipes) * request.pair.depth,
+        tokens=tokens,
+        naive_tokens=len(prompts) * max(map(len, prompts)),
+        chunks=len(schedule.chunks) if schedule is not None else len(request.recipes),
+        memory=schedule.needed if schedule is not None else 0,
+        memory_limit=limit,
+        streamed=ready.streamed,
+        method=ready.method,
+        seconds=seconds,
+    )
+
+
+def _tokens_to_run(schedule: Schedule, prompts: Sequence[Sequence[int]]) -> int:
+    """Tokens that one block evaluation runs over all chunks; shared ones once a chunk."""
+    groups_of_chunks = {chunk.prompts: chunk.groups for chunk in schedule.chunks}
+    total = 0
+    for groups in groups_of_chunks.values():
+        shared_prefixes = {group.prefix(prompts) for group in groups}
+        total += sum(group.tokens - group.shared for group in groups) + sum(map(len, shared_prefixes))
+    return total
+
+
+@dataclass(frozen=True)
+class _Timings:
+    """Seconds of the parts of a sweep.
+
+    Attributes:
+        block: One block but the last, for `tokens` tokens.
+        last: The last block, for as many.
+        tokens: See `block`.
+        head: Head and reduction, for `rows` rows.
+        rows: See `head`.
+        reading: Reading the weights of one side of a block.
+        loading: Reading those of the head.
+    """
+
+    block: float
+    last: float
+    tokens: int
+    head: float
+    rows: int
+    reading: float
+    loading: float
+
+    def of_chunk(self, chunk: Chunk) -> float:
+        tokens = sum(group.tokens for group in chunk.groups)
+        *inner, last = [level.width for level in chunk.trie.levels]
+        blocks = (sum(inner) * self.block + last * self.last) * tokens / self.tokens
+        heads = self.head * len(chunk.trie.reads) * len(chunk.prompts) / self.rows
+        return blocks + heads + 2 * self.reading * len(chunk.trie.levels) + 2 * self.loading
+
+
+def _measured_seconds(runner: BlockRunner, schedule: Schedule, request: Request) -> float:
     """Estimate the time of a schedule by running a piece of it."""
-    group = max((g for c in schedule.chunks for g in c.groups), key=lambda g: g.tokens)
+    timings = _measure(runner, schedule, request)
+    return sum(timings.of_chunk(chunk) for chunk in schedule.chunks)
+
+
+def _measure(runner: BlockRunner, schedule: Schedule, request: Request) -> _Timings:
+    weights = runner.weights
+    every_group = [group for chunk in schedule.chunks for group in chunk.groups]
+    group = max(every_group, key=lambda group: group.tokens)
     states = max(1, schedule.batch // group.tokens)
-    prompts = [queries[i].token_ids for i in group.prompts]
-    with installed(walk.weights.model, walk.weights.open_outside(("embedding",)).tensors(())):
-        hidden = walk.capture.embed(torch.tensor(padded(prompts), device=walk.weights.device))
-        for g in (g for c in schedule.chunks for g in c.groups):
-            walk.warm(g)
+    ids = torch.tensor(padded([request.queries[i].token_ids for i in group.prompts]), device=weights.device)
+    with installed(weights.model, weights.open_outside(("embedding",)).tensors(())):
+        hidden = runner.capture.embed(ids)
+        for some in every_group:
+            runner.warm(some)
     rest = hidden[None, :, group.shared :].repeat(states, 1, 1, 1)
     shared = hidden[:1, : group.shared].repeat(states, 1, 1)
-    block = walk.capture.decoder.blocks[0]
-    reading, tensors = _timed(lambda: walk.weights.open_block(0).tensors(()), 1)
-    with installed(block, tensors):
-        opening, before = _timed(lambda: walk.prefix(0, shared)[1] if group.shared else None, 2)
-        inside, _ = _timed(lambda: walk.advance(0, group, rest, before), 3)
-        last, answers = _timed(lambda: walk.last(0, group, rest, before), 3)
+    reading, tensors = _timed(lambda: weights.open_block(0).tensors(()), 1)
+    with installed(runner.capture.decoder.blocks[0], tensors):
+        prefix, before = _timed(lambda: runner.prefix(0, shared)[1] if group.shared else None, 2)
+        inside, _ = _timed(lambda: runner.advance(0, group, rest, before), 3)
+        last, answers = _timed(lambda: runner.last(0, group, rest, before), 3)
     rows = min(schedule.rows, 64)
     flat = answers.flatten(0, 1)[:1].expand(rows, -1)
-    reduce = Reducer(queries, measure, walk.weights.device)
-    tail = walk.weights.open_outside(("embedding", "final_norm", "head"), tables=False)
+    first_prompt = torch.zeros(rows, dtype=torch.long, device=flat.device)
+    reduce = Reducer(request.queries, request.measure, weights.device)
+    tail = weights.open_outside(OUTSIDE, tables=False)
     loading, tensors = _timed(lambda: tail.tensors(()), 1)
-    with installed(walk.weights.model, tensors):
-        columns = torch.zeros(rows, dtype=torch.long, device=flat.device)
-        head, _ = _timed(lambda: reduce(walk.readout(flat), columns), 2)
-    total = 0.0
-    for chunk in schedule.chunks:
-        tokens, prompts_here = sum(g.tokens for g in chunk.groups), sum(len(g.prompts) for g in chunk.groups)
-        *inner, end = [level.width for level in chunk.trie.levels]
-        total += (sum(inner) * (inside + opening) + end * last) * tokens / (states * group.tokens)
-        total += head * len(chunk.trie.reads) * prompts_here / rows
-        total += 2 * reading * len(chunk.trie.levels) + 2 * loading
-    return total
+    with installed(weights.model, tensors):
+        head, _ = _timed(lambda: reduce(runner.readout(flat), first_prompt), 2)
+    return _Timings(inside + prefix, last, states * group.tokens, head, rows, reading, loading)
 
 
 def _timed(work: Callable[[], Any], times: int) -> tuple[float, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,7 @@ from slr_probe.forward.questions import padded
 from slr_probe.forward.readout import Readout
 from slr_probe.forward.surgery import StopForward, installed
 from slr_probe.sweep.groups import Group
-from slr_probe.sweep.pool import Pool
-from slr_probe.sweep.trie import Trie, schedule
+from slr_probe.sweep.trie import Level, Trie, schedule
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -26,13 +26,66 @@ if TYPE_CHECKING:
     from slr_probe.sweep.weights import Weights
 
     States = Float[torch.Tensor, "state prompt token hidden"]
+    Prefix = tuple[int, ...]
 
-_LAST = 4
+_MORE_STATES_IN_LAST_BLOCK = 4
 """The last block runs one token a prompt, so it takes this many times more states at once."""
 
 
+class StatePool:
+    """Hidden states of many prefixes in one tensor, whose places are used again as soon as a state is spent.
+
+    Memory is that of `size` states and never more, whatever the order in which states come and go.
+
+    Args:
+        size: Most states that are held at once; see `Trie.peak_states`.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._free = list(range(size))
+        self._places: dict[int, int] = {}
+        self._parents: dict[int, int] = {}
+        self._level: Level | None = None
+        self._left: Counter[int] = Counter()
+        self._data: torch.Tensor | None = None
+
+    def __contains__(self, state: int) -> bool:
+        return state in self._places
+
+    @property
+    def shape(self) -> torch.Size:
+        """Shape of one state."""
+        assert self._data is not None
+        return self._data.shape[1:]
+
+    def enter(self, level: Level) -> None:
+        """From now on states are taken as parents of this level, and those put are its children."""
+        self._level, self._left = level, Counter(level.parents)
+        self._parents, self._places = self._places, {}
+
+    def take(self, children: list[int]) -> Float[torch.Tensor, "state ..."]:
+        """A copy of the parents of some children; a parent is dropped with its last child."""
+        assert self._level is not None
+        assert self._data is not None
+        parents = [self._level.parents[child] for child in children]
+        states = self._data[[self._parents[parent] for parent in parents]]
+        for parent in parents:
+            self._left[parent] -= 1
+            if not self._left[parent]:
+                self._free.append(self._parents.pop(parent))
+        return states
+
+    def put(self, states: list[int], data: Float[torch.Tensor, "state ..."]) -> None:
+        """Hold the hidden states of some states."""
+        if self._data is None:
+            self._data = data.new_empty((len(self._free), *data.shape[1:]))
+        places = [self._free.pop() for _ in states]
+        self._data[places] = data
+        self._places.update(zip(states, places, strict=True))
+
+
 @dataclass(frozen=True)
-class Walk:
+class BlockRunner:
     """How blocks are run.
 
     Attributes:
@@ -50,7 +103,7 @@ class Walk:
 
     @property
     def readout(self) -> Readout:
-        """The model's final norm and head."""
+        """The model's own final norm and head."""
         return Readout(self.capture.model, in_tuple=self.capture.returns_tuple)
 
     @property
@@ -71,23 +124,21 @@ class Walk:
         Yields:
             Group index, state numbers, and their hidden states.
         """
-        openings = [tuple(prompts[group.prompts[0]][: group.shared]) for group in groups]
-        kinds = list(dict.fromkeys(opening for opening in openings if opening))
-        shared, rest = self._embed(trie, groups, prompts, kinds, openings)
+        prefixes = [group.prefix(prompts) for group in groups]
+        shared, rest = self._embed(trie, groups, prompts, prefixes)
         for block, level in enumerate(trie.levels):
             last = block == len(trie.levels) - 1
             opened = self.weights.open_block(block)
-            for pool in (*shared, *rest):
+            for pool in (*shared.values(), *rest):
                 pool.enter(level)
             for choice, children in schedule(level):
                 with installed(self.capture.decoder.blocks[block], opened.tensors(level.variants[choice])):
-                    keys = [self._prefixes(block, children, pool, stop=last) for pool in shared]
+                    keys = {prefix: self._keys(block, children, pool, last) for prefix, pool in shared.items()}
                     for g, group in enumerate(groups):
-                        own = keys[kinds.index(openings[g])] if openings[g] else None
-                        size = self.batch * (_LAST if last and self.split else 1) // group.tokens
-                        for some in runs(children, size, binary=self._binary):
+                        of_state = keys.get(prefixes[g])
+                        for some in self._runs(children, group, last):
+                            before = None if of_state is None else [of_state[child] for child in some]
                             states = rest[g].take(some)
-                            before = [own[child] for child in some] if own is not None else None
                             if last:
                                 yield g, some, self.last(block, group, states, before)
                             else:
@@ -111,26 +162,26 @@ class Walk:
 
     def advance(self, block: int, group: Group, states: States, before: list[KeyValue] | None) -> States:
         """Run one block on the tokens of a group after the shared ones, whose keys are `before`."""
+        rows = states.flatten(0, 1)
         if before is None:
-            return self.capture.run(block, states.flatten(0, 1), Geometry(group.padded)).reshape(states.shape)
+            return self.capture.run(block, rows, Geometry(group.padded)).reshape(states.shape)
         cache = KVCache(group.shared, _repeated(before, len(group.prompts)))
         geometry = Geometry(group.padded, group.shared, True)
-        return self.capture.run(block, states.flatten(0, 1), geometry, cache).reshape(states.shape)
+        return self.capture.run(block, rows, geometry, cache).reshape(states.shape)
 
     def last(
         self, block: int, group: Group, states: States, before: list[KeyValue] | None
     ) -> Float[torch.Tensor, "state prompt hidden"]:
         """Run one block for the answer positions only, where keys can be told apart from the rest of a block."""
         if not self.split:
-            left = self.capture.run(block, states.flatten(0, 1), Geometry(group.padded)).reshape(states.shape)
+            left = self.advance(block, group, states, None)
             return torch.stack([left[:, i, length - 1] for i, length in enumerate(group.lengths)], 1)
         earlier = _repeated(before, len(group.prompts)) if before is not None else None
         if group.padded > 1:
             cache = KVCache(group.shared, earlier, stop=True)
+            geometry = Geometry(group.padded - 1, group.shared, True)
             with suppress(StopForward):
-                self.capture.run(
-                    block, states[:, :, :-1].flatten(0, 1), Geometry(group.padded - 1, group.shared, True), cache
-                )
+                self.capture.run(block, states[:, :, :-1].flatten(0, 1), geometry, cache)
             earlier = cache.joined
         out = states.new_empty(states.shape[0], states.shape[1], states.shape[3])
         for length in sorted(set(group.lengths)):
@@ -140,9 +191,8 @@ class Walk:
                 hidden = self.capture.run(block, answer, Geometry(1))
             else:
                 keys, values = (_rows(part, len(states), rows, length - 1) for part in earlier)
-                hidden = self.capture.run(
-                    block, answer, Geometry(1, length - 1, True), KVCache(length - 1, (keys, values))
-                )
+                cache = KVCache(length - 1, (keys, values))
+                hidden = self.capture.run(block, answer, Geometry(1, length - 1, True), cache)
             out[:, rows] = hidden.reshape(len(states), len(rows), -1)
         return out
 
@@ -159,37 +209,37 @@ class Walk:
             self.capture.calls(shape)
 
     def _embed(
-        self,
-        trie: Trie,
-        groups: Sequence[Group],
-        prompts: Sequence[Sequence[int]],
-        kinds: list[tuple[int, ...]],
-        openings: list[tuple[int, ...]],
-    ) -> tuple[list[Pool], list[Pool]]:
-        """The states that enter the first block: those of shared openings, and of what follows them."""
+        self, trie: Trie, groups: Sequence[Group], prompts: Sequence[Sequence[int]], prefixes: list[Prefix]
+    ) -> tuple[dict[Prefix, StatePool], list[StatePool]]:
+        """The states that enter the first block: those of shared prefixes, and of what follows them in each group."""
         size = trie.peak_states()
-        shared, rest = [Pool(size) for _ in kinds], [Pool(size) for _ in groups]
+        shared = {prefix: StatePool(size) for prefix in prefixes if prefix}
+        rest = [StatePool(size) for _ in groups]
         for root, shares in enumerate(trie.roots):
             opened = self.weights.open_outside(("embedding",))  # anew: one table at a time, and each is read once
             with installed(self.capture.model, opened.tensors(shares)):
-                for g, group in enumerate(groups):
-                    hidden = self.capture.embed(
-                        torch.tensor(padded([prompts[i] for i in group.prompts]), device=self.weights.device)
-                    )
-                    rest[g].put([root], hidden[None, :, group.shared :])
-                    if openings[g] and root not in shared[kinds.index(openings[g])]:
-                        shared[kinds.index(openings[g])].put([root], hidden[:1, : group.shared])
+                for group, prefix, pool in zip(groups, prefixes, rest, strict=True):
+                    ids = torch.tensor(padded([prompts[i] for i in group.prompts]), device=self.weights.device)
+                    hidden = self.capture.embed(ids)
+                    pool.put([root], hidden[None, :, group.shared :])
+                    if prefix and root not in shared[prefix]:
+                        shared[prefix].put([root], hidden[:1, : group.shared])
                     self.warm(group)
         return shared, rest
 
-    def _prefixes(self, block: int, children: list[int], pool: Pool, *, stop: bool) -> dict[int, KeyValue]:
+    def _keys(self, block: int, children: list[int], pool: StatePool, last: bool) -> Mapping[int, KeyValue]:
+        """Keys and values of a shared prefix by state; in the last block nothing but keys is wanted."""
         keys: dict[int, KeyValue] = {}
         for some in runs(children, self.batch // pool.shape[0], binary=self._binary):
-            left, found = self.prefix(block, pool.take(some), stop=stop)
-            keys.update(zip(some, found, strict=True))
+            left, of_states = self.prefix(block, pool.take(some), stop=last)
+            keys.update(zip(some, of_states, strict=True))
             if left is not None:
                 pool.put(some, left)
         return keys
+
+    def _runs(self, children: list[int], group: Group, last: bool) -> Generator[list[int]]:
+        tokens = self.batch * (_MORE_STATES_IN_LAST_BLOCK if last and self.split else 1)
+        yield from runs(children, tokens // group.tokens, binary=self._binary)
 
 
 def _repeated(pairs: list[KeyValue], times: int) -> KeyValue:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
@@ -13,18 +13,16 @@ from slr_probe.checkpoint import AdapterCheckpoint
 from slr_probe.errors import SweepError
 from slr_probe.pair.side import require_checkpoint
 from slr_probe.sweep.groups import Group, group_prompts
-from slr_probe.sweep.trie import Path, Trie, build_trie
+from slr_probe.sweep.trie import BlockPath, Trie, build_trie
 
 if TYPE_CHECKING:
-    from slr_probe.sweep.weights import Part, Weights
+    from slr_probe.sweep.weights import TensorPair, TunedShares, Weights
 
-_BATCH = {"cpu": 1024}
+_BATCH_CPU, _BATCH_GPU = 1024, 32768
 """Tokens to run at once: more does not make matrix products faster, and activations leave the processor's cache."""
-_BATCH_DEVICE = 32768
-_OVERHEAD = {"cpu": 4}
-_OVERHEAD_DEVICE = 64
+_GROUP_COST_CPU, _GROUP_COST_GPU = 4, 64  # in tokens
 _HEAD_ROWS = 512
-_SPARE, _MOST_SPARE = 8, 256 << 20
+_SPARE_SHARE, _MOST_SPARE = 8, 256 << 20
 """One part in so many of the limit is left to allocators and to compiled code of matrix libraries, up to 256 MiB."""
 REDUCE = 1 << 20
 """Float32 scores to reduce at once: small enough for a processor's cache."""
@@ -43,6 +41,11 @@ class Chunk:
     recipes: tuple[int, ...]
     trie: Trie
     groups: tuple[Group, ...]
+
+    @property
+    def prompts(self) -> tuple[int, ...]:
+        """Indices of the prompts, group by group."""
+        return tuple(i for group in self.groups for i in group.prompts)
 
     @property
     def steps(self) -> int:
@@ -102,7 +105,7 @@ class Schedule:
     needed: int
 
 
-def needs_of(weights: Weights, paths: Sequence[Path], *, streamed: bool, vocab: int) -> Needs:
+def needs_of(weights: Weights, paths: Sequence[BlockPath], *, streamed: bool, vocab: int) -> Needs:
     """Estimate what the sweep needs memory for."""
     text = weights.model.config.get_text_config(decoder=True)
     dtype = weights.dtype or weights.model.dtype
@@ -111,22 +114,22 @@ def needs_of(weights: Weights, paths: Sequence[Path], *, streamed: bool, vocab: 
     block = max(_bytes(weights, parts, dtype) for parts in weights.blocks)
     sizes = {role: _bytes(weights, parts, dtype) for role, parts in weights.outside.items()}
     outside = max(sizes["embedding"], sizes["final_norm"] + sizes["head"])
-    mixed = any(share not in (0.0, 1.0) for path in paths for part in path.blocks for _, share in part)  # type: ignore[attr-defined]
-    spiced = any(share not in (0.0, 1.0) for path in paths for _, share in path.leaf)  # type: ignore[attr-defined]
+    blocks_have_blends = _has_blends(shares for path in paths for shares in path.blocks)
+    outside_has_blends = _has_blends(path.leaf for path in paths)
     converted = streamed or weights.dtype is not None
-    tables = [part for parts in weights.outside.values() for part in parts]
-    held = (2 * block if converted else 0) + (block if mixed else 0)
-    outside = (outside if converted else 0) + (outside if spiced else 0)
+    held = (2 * block if converted else 0) + (block if blocks_have_blends else 0)
+    outside = (outside if converted else 0) + (outside if outside_has_blends else 0)
     if streamed:
-        held += max(_in_passing(weights, parts, dtype, mixed) for parts in weights.blocks)
-        outside += _in_passing(weights, tables, dtype, spiced)
+        tables = [part for parts in weights.outside.values() for part in parts]
+        held += max(_in_passing(weights, parts, dtype, blocks_have_blends) for parts in weights.blocks)
+        outside += _in_passing(weights, tables, dtype, outside_has_blends)
     fixed = max(held, outside)
     work = 4 * inner * dtype.itemsize + 8 * hidden * dtype.itemsize + 4 * 4 * hidden
     return Needs(fixed, hidden * dtype.itemsize, work, vocab, dtype.itemsize)
 
 
 def make_schedule(
-    paths: Sequence[Path],
+    paths: Sequence[BlockPath],
     recipes: Sequence[int],
     prompts: Sequence[Sequence[int]],
     numbers: Sequence[int],
@@ -154,38 +157,44 @@ def make_schedule(
         SweepError: One state of one prompt does not fit.
     """
     longest = max(len(prompts[i]) for i in numbers)
+    _check_fits(needs, longest, limit)
+    limit -= min(limit // _SPARE_SHARE, _MOST_SPARE)
+    room = limit - needs.fixed
+    cpu = device.type == "cpu"
+    batch = max(longest, min(_BATCH_CPU if cpu else _BATCH_GPU, room // 4 // needs.work))
+    rows = min(_HEAD_ROWS, needs.rows(room // 4))
+    room_for_states = limit - needs.of(0, batch, rows)
+    grouped: dict[int, list[Group]] = {}
+    chunks: list[Chunk] = []
+    for members, trie in _split_recipes(paths, _alike(paths, recipes), longest, room_for_states, needs):
+        fit = room_for_states // (trie.peak_states() * needs.token)
+        most = min(fit, batch)
+        if most not in grouped:
+            overhead = _GROUP_COST_CPU if cpu else _GROUP_COST_GPU
+            groups = group_prompts([prompts[i] for i in numbers], share=split, limit=most, overhead=overhead)
+            grouped[most] = [replace(group, prompts=tuple(numbers[i] for i in group.prompts)) for group in groups]
+        tokens = sum(group.tokens for group in grouped[most])
+        target = min(fit, math.ceil(tokens / pieces)) if pieces > 1 else fit
+        chunks += [Chunk(tuple(members), trie, tuple(groups)) for groups in _pack(grouped[most], target)]
+    peak = max(c.trie.peak_states() * sum(g.tokens for g in c.groups) for c in chunks)
+    return Schedule(tuple(chunks), batch, rows, _with_spare(needs.of(peak, batch, rows)))
+
+
+def _check_fits(needs: Needs, longest: int, limit: int) -> None:
     smallest = _with_spare(needs.of(2 * longest, longest, 1))
     if smallest > limit:
         raise SweepError(
             f"memory={limit:,} bytes is too little: one state of the longest prompt ({longest} tokens) needs "
             f"{smallest:,} bytes, {needs.fixed:,} of them for weights; give at least that"
         )
-    limit -= min(limit // _SPARE, _MOST_SPARE)
-    room = limit - needs.fixed
-    batch = _BATCH.get(device.type, _BATCH_DEVICE)
-    batch = max(longest, min(batch, room // 4 // needs.work))
-    rows = min(_HEAD_ROWS, needs.rows(room // 4))
-    states = limit - needs.of(0, batch, rows)
-    tries = _split_recipes(paths, _alike(paths, recipes), longest, states, needs)
-    overhead = _OVERHEAD.get(device.type, _OVERHEAD_DEVICE)
-    chunks: list[Chunk] = []
-    for members, trie in tries:
-        fit = states // (trie.peak_states() * needs.token)
-        most = min(fit, batch)
-        groups = group_prompts([prompts[i] for i in numbers], share=split, limit=most, overhead=overhead)
-        groups = [replace(group, prompts=tuple(numbers[i] for i in group.prompts)) for group in groups]
-        target = min(fit, math.ceil(sum(group.tokens for group in groups) / pieces)) if pieces > 1 else fit
-        chunks += [Chunk(tuple(members), trie, tuple(some)) for some in _pack(groups, target)]
-    peak = max(c.trie.peak_states() * sum(g.tokens for g in c.groups) for c in chunks)
-    return Schedule(tuple(chunks), batch, rows, _with_spare(needs.of(peak, batch, rows)))
 
 
 def _with_spare(needed: int) -> int:
     """The smallest limit of which `needed` bytes are left once the spare part is taken off."""
-    return needed + min(-(-needed // (_SPARE - 1)), _MOST_SPARE)
+    return needed + min(-(-needed // (_SPARE_SHARE - 1)), _MOST_SPARE)
 
 
-def _alike(paths: Sequence[Path], recipes: Sequence[int]) -> list[int]:
+def _alike(paths: Sequence[BlockPath], recipes: Sequence[int]) -> list[int]:
     """The recipes in an order in which those that begin alike stand together."""
     numbers: dict[Hashable, int] = {}
 
@@ -196,7 +205,7 @@ def _alike(paths: Sequence[Path], recipes: Sequence[int]) -> list[int]:
 
 
 def _split_recipes(
-    paths: Sequence[Path], recipes: Sequence[int], longest: int, room: int, needs: Needs
+    paths: Sequence[BlockPath], recipes: Sequence[int], longest: int, room: int, needs: Needs
 ) -> list[tuple[list[int], Trie]]:
     """Halve the recipes until all states of the longest prompt fit."""
     trie = build_trie([paths[i] for i in recipes])
@@ -213,25 +222,32 @@ def _split_recipes(
 def _pack(groups: Sequence[Group], limit: int) -> list[list[Group]]:
     """Runs of groups that hold at most `limit` tokens, or one group."""
     packed: list[list[Group]] = []
+    held = 0
     for group in groups:
-        if packed and sum(g.tokens for g in packed[-1]) + group.tokens <= limit:
-            packed[-1].append(group)
-        else:
-            packed.append([group])
+        if not packed or held + group.tokens > limit:
+            packed.append([])
+            held = 0
+        packed[-1].append(group)
+        held += group.tokens
     return packed
 
 
-def _bytes(weights: Weights, parts: Sequence[Part], dtype: torch.dtype) -> int:
+def _has_blends(shares: Iterable[Hashable]) -> bool:
+    """Whether any tensor is neither base's nor tuned's."""
+    return any(share not in (0.0, 1.0) for some in shares for _, share in cast("TunedShares", some))
+
+
+def _bytes(weights: Weights, parts: Sequence[TensorPair], dtype: torch.dtype) -> int:
     return sum(math.prod(weights.tuned.shapes[part.tuned]) * dtype.itemsize for part in parts)
 
 
-def _in_passing(weights: Weights, parts: Sequence[Part], dtype: torch.dtype, mixed: bool) -> int:
+def _in_passing(weights: Weights, parts: Sequence[TensorPair], dtype: torch.dtype, has_blends: bool) -> int:
     """Most bytes beside the result while one tensor is read from disk, merged, converted and mixed."""
     folders = [require_checkpoint(side) for side in (weights.base, weights.tuned)]
     stored = {info.torch_dtype for folder in folders for info in folder.tensors.values()}
     kinds = {kind for kind in stored if kind.is_floating_point} | {weights.model.dtype, dtype}
     merged = 3 * torch.float32.itemsize if any(isinstance(folder, AdapterCheckpoint) for folder in folders) else 0
-    element = (len(kinds) - 1 + (2 if mixed else 0)) * max(kind.itemsize for kind in kinds) + merged
+    element = (len(kinds) - 1 + (2 if has_blends else 0)) * max(kind.itemsize for kind in kinds) + merged
     return element * max(math.prod(weights.tuned.shapes[part.tuned]) for part in parts)
 
 

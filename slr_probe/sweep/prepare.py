@@ -6,22 +6,22 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
 from slr_probe.errors import SweepError
 from slr_probe.forward.capture import NotReproducible
 from slr_probe.recipe import Recipe
-from slr_probe.sweep.check import find_walk
-from slr_probe.sweep.execute import Walk
+from slr_probe.sweep.check import choose_runner
+from slr_probe.sweep.execute import BlockRunner
 from slr_probe.sweep.plan import Schedule, make_schedule, needs_of
-from slr_probe.sweep.sources import resident, stored_dtype, streamed
+from slr_probe.sweep.settings import Request
 from slr_probe.sweep.trie import build_trie
+from slr_probe.sweep.weights import TunedShares, Weights, resident, stored_dtype, streamed
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
-    from slr_probe.tasks.answers import Query
 
 _CHECK_BATCH = 1024
 
@@ -31,8 +31,8 @@ class Prepared:
     """A sweep that is ready to run.
 
     Attributes:
-        walk: How blocks are replayed; None where they cannot be, and hybrids are run one by one.
-        schedule: The chunks; None in the same case.
+        runner: How blocks are replayed; None where they cannot be, and hybrids are run one by one.
+        schedule: The chunks; None in the same case, or where nothing is left to do.
         evaluations: Block evaluations a prompt.
         streamed: Whether weights are streamed.
         rows: Prompts to run at once when hybrids are run one by one.
@@ -40,7 +40,7 @@ class Prepared:
         notes: What a reader of the result should know.
     """
 
-    walk: Walk | None
+    runner: BlockRunner | None
     schedule: Schedule | None
     evaluations: int
     streamed: bool
@@ -51,68 +51,79 @@ class Prepared:
     @property
     def method(self) -> str:
         """`"wavefront"` or `"swap"`."""
-        return "swap" if self.walk is None else "wavefront"
+        return "swap" if self.runner is None else "wavefront"
 
 
 def prepare(
-    pair: ModelPair,
-    recipes: Sequence[Recipe],
-    queries: Sequence[Query],
-    todo: tuple[list[int], list[int]],
-    limit: int,
-    stream: bool | None,
-    dtype: torch.dtype | None,
-    *,
-    pieces: int,
+    request: Request, recipes: list[int], prompts: list[int], limit: int, stream: bool | None, *, pieces: int
 ) -> Prepared:
     """Decide how to run a sweep.
+
+    Args:
+        request: The sweep.
+        recipes: Recipes that are left to do, as indices.
+        prompts: Prompts that are left to do, as indices.
+        limit: Bytes that may be used.
+        stream: Whether to read weights block by block; None decides by the limit.
+        pieces: Cut into about as many chunks at least, where weights are loaded.
 
     Raises:
         SweepError: It does not fit into memory, or it was to be streamed and cannot be.
     """
-    loaded = "base" in vars(pair) and "tuned" in vars(pair)
-    models = 0 if loaded else sum(_model_bytes(pair, role) for role in ("base", "tuned"))
+    pair = request.pair
+    to_load = _bytes_to_load(pair)
+    stream = _streams(pair, stream, to_load, limit)
+    weights = (streamed if stream else resident)(pair, request.dtype)
+    paths = weights.paths(request.recipes)
+    token_ids = [query.token_ids for query in request.queries]
+    try:
+        runner = _choose_runner(pair, weights, token_ids, stream)
+    except NotReproducible as reason:
+        return _one_by_one(request, reason, stream, limit - to_load)
+    evaluations, dtype = build_trie(paths).evaluations, weights.dtype or weights.model.dtype
+    notes = () if runner.split else ("tokens that prompts share are not run apart: the blocks take no key-value cache",)
+    if not recipes:
+        return Prepared(runner, None, evaluations, stream, 1, dtype, notes)
+    needs = needs_of(weights, paths, streamed=stream, vocab=_vocab(pair))
+    needs = replace(needs, fixed=needs.fixed + (0 if stream else to_load))
+    schedule = make_schedule(
+        paths,
+        recipes,
+        token_ids,
+        prompts,
+        needs,
+        limit,
+        split=runner.split,
+        device=weights.device,
+        pieces=1 if stream else pieces,
+    )
+    return Prepared(replace(runner, batch=schedule.batch), schedule, evaluations, stream, 1, dtype, notes)
+
+
+def _streams(pair: ModelPair, stream: bool | None, to_load: int, limit: int) -> bool:
+    """Whether weights are streamed; by default where loading both models would take three quarters of the limit."""
     if stream is None:
-        stream = 4 * models > 3 * limit and None not in (pair.base_side.checkpoint, pair.tuned_side.checkpoint)
-    if not stream and models > limit:
+        on_disk = None not in (pair.base_side.checkpoint, pair.tuned_side.checkpoint)
+        stream = on_disk and 4 * to_load > 3 * limit
+    if not stream and to_load > limit:
         raise SweepError(
-            f"memory={limit:,} bytes is too little to load both models, which take {models:,}; give more, or use "
+            f"memory={limit:,} bytes is too little to load both models, which take {to_load:,}; give more, or use "
             "stream=True to read the checkpoints block by block"
         )
-    weights = streamed(pair, dtype) if stream else resident(pair, dtype)
-    paths = weights.paths(recipes)
-    base = weights.paths([Recipe.base(pair.depth)])[0].blocks
-    prompts = [query.token_ids for query in queries]
-    vocab = int(pair.config.get_text_config(decoder=True).vocab_size)
-    evaluations = build_trie(paths).evaluations
+    return stream
+
+
+def _choose_runner(pair: ModelPair, weights: Weights, prompts: Sequence[Sequence[int]], stream: bool) -> BlockRunner:
+    """The runner that reproduces both models."""
+    tuned: list[TunedShares] = [()] * pair.depth
+    base = cast("Sequence[TunedShares]", weights.paths([Recipe.base(pair.depth)])[0].blocks)
     depth = _depth_to_check(pair) if stream else pair.depth
-    try:
-        walk = find_walk(weights, prompts, [[()] * pair.depth, base], _CHECK_BATCH, depth)  # type: ignore[list-item]
-    except NotReproducible as reason:
-        return _plain(pair, reason, stream, dtype, limit - models, len(recipes), vocab)
-    notes = () if walk.split else ("tokens that prompts share are not run apart: the blocks take no key-value cache",)
-    kind = weights.dtype or weights.model.dtype
-    if not todo[0]:
-        return Prepared(walk, None, evaluations, stream, 1, kind, notes)
-    needs = needs_of(weights, paths, streamed=stream, vocab=vocab)
-    needs = replace(needs, fixed=needs.fixed + (0 if stream else models))
-    schedule = make_schedule(
-        paths, todo[0], prompts, todo[1], needs, limit,
-        split=walk.split, device=weights.device, pieces=1 if stream else pieces,
-    )  # fmt: skip
-    walk = Walk(walk.capture, weights, schedule.batch, walk.split)
-    return Prepared(walk, schedule, evaluations, stream, 1, kind, notes)
+    return choose_runner(weights, prompts, [tuned, base], _CHECK_BATCH, depth)
 
 
-def _plain(
-    pair: ModelPair,
-    reason: NotReproducible,
-    stream: bool,
-    dtype: torch.dtype | None,
-    room: int,
-    recipes: int,
-    vocab: int,
-) -> Prepared:
+def _one_by_one(request: Request, reason: NotReproducible, stream: bool, room: int) -> Prepared:
+    """Every hybrid as a whole model."""
+    pair, dtype = request.pair, request.dtype
     if stream:
         raise SweepError(
             f"this model cannot be streamed block by block: {reason}; use stream=False, with memory= large enough for "
@@ -125,15 +136,22 @@ def _plain(
         ) from reason
     note = f"hybrids are run one by one, which is slower: {reason}"
     warnings.warn(note, stacklevel=4)
-    rows = max(1, min(64, room // (vocab * 16)))
-    return Prepared(None, None, recipes * pair.depth, False, rows, pair.tuned.dtype, (note,))
+    rows = max(1, min(64, room // (_vocab(pair) * 16)))
+    return Prepared(None, None, len(request.recipes) * pair.depth, False, rows, pair.tuned.dtype, (note,))
 
 
-def _model_bytes(pair: ModelPair, role: str) -> int:
-    side = pair.base_side if role == "base" else pair.tuned_side
-    if side.model is not None or role in vars(pair):
+def _vocab(pair: ModelPair) -> int:
+    return int(pair.config.get_text_config(decoder=True).vocab_size)
+
+
+def _bytes_to_load(pair: ModelPair) -> int:
+    """Bytes of the models that are not loaded yet; nothing where both are."""
+    if {"base", "tuned"} <= vars(pair).keys():
         return 0
-    return sum(math.prod(shape) for shape in side.shapes.values()) * stored_dtype(pair).itemsize
+    sides = {"base": pair.base_side, "tuned": pair.tuned_side}
+    missing = [side for role, side in sides.items() if side.model is None and role not in vars(pair)]
+    weights = sum(math.prod(shape) for side in missing for shape in side.shapes.values())
+    return weights * stored_dtype(pair).itemsize if missing else 0
 
 
 def _depth_to_check(pair: ModelPair) -> int:

@@ -12,17 +12,13 @@ import numpy as np
 import torch
 
 from slr_probe.defaults import MEMORY
-from slr_probe.files import digest
 from slr_probe.forward.budget import as_dtype, parse_bytes
-from slr_probe.pair.side import fingerprint
 from slr_probe.progress import progress_bar
-from slr_probe.restoration.plan import plan_hybrid
-from slr_probe.sweep.chunk import run_chunk, run_plainly
-from slr_probe.sweep.estimate import SweepPlan, measure_seconds
-from slr_probe.sweep.plan import Schedule
+from slr_probe.sweep.chunk import Arrays, run_chunk, run_plainly
+from slr_probe.sweep.estimate import SweepPlan, make_plan
 from slr_probe.sweep.prepare import Prepared, prepare
 from slr_probe.sweep.result import SweepResult
-from slr_probe.sweep.settings import Measure, Task, as_queries, as_recipes
+from slr_probe.sweep.settings import Measure, Request, Task, as_queries, as_recipes
 from slr_probe.sweep.store import FINAL, Store, Table
 
 if TYPE_CHECKING:
@@ -119,42 +115,22 @@ def sweep(
     started = time.perf_counter()
     measure, limit = Measure(temperature, min_p), parse_bytes(memory)
     queries, chosen = as_queries(pair, task), as_recipes(pair, recipes)
-    for recipe in {(frozenset(r.blocks), r.embedding, r.final_norm, r.head): r for r in chosen}.values():
-        plan_hybrid(pair.base_side, pair.tuned_side, recipe)
-    compute = as_dtype(dtype)
-    identity = _identity(pair, chosen, queries, measure, compute) if out is not None and not dry_run else {}
-    store = Store(out, identity) if out is not None and not dry_run else None
+    request = Request(pair, chosen, queries, measure, as_dtype(dtype))
+    request.check_recipes()
+    identity = {} if out is None or dry_run else request.identity()
+    store = None if out is None or dry_run else Store(out, identity)
     if store is not None and (store.folder / FINAL).exists():
         return SweepResult.load(store.folder / FINAL)
-    table = Table(len(chosen), len(queries), max(len(q.answers) for q in queries), measure.invalid)
+    table = Table(len(chosen), len(queries), max(len(query.answers) for query in queries), measure.invalid)
     if store is not None:
         store.load(table)
     todo = np.flatnonzero(~table.done.all(1)).tolist(), np.flatnonzero(~table.done.all(0)).tolist()
-    ready = prepare(pair, chosen, queries, todo, limit, stream, compute, pieces=8 if store is not None else 1)
+    ready = prepare(request, *todo, limit, stream, pieces=1 if store is None else 8)
     if dry_run:
-        return _plan(ready, chosen, queries, measure, limit)
-    if todo[0]:
-        _run(pair, ready, chosen, queries, todo, measure, table, store, progress)
-    settings = {
-        **identity,
-        **asdict(measure),
-        "dtype": str(ready.dtype).removeprefix("torch."),
-        "method": ready.method,
-        "streamed": ready.streamed,
-        "block_evaluations": ready.evaluations,
-        "naive_block_evaluations": len(chosen) * pair.depth,
-        "chunks": len(ready.schedule.chunks) if ready.schedule else len(todo[0]),
-        "notes": list(ready.notes),
-        "seconds": round(time.perf_counter() - started, 3),
-    }
-    result = SweepResult(
-        table.answer_logprobs,
-        np.array([len(query.answers) for query in queries]),
-        table.invalid_tokens,
-        table.invalid_logprobs,
-        tuple(recipe.to_dict() for recipe in chosen),
-        settings,
-    )
+        return make_plan(request, ready, limit)
+    _run(request, ready, todo, table, store, progress)
+    settings = {**identity, **_settings(request, ready, len(todo[0])), "seconds": _seconds_since(started)}
+    result = _result(request, table, settings)
     if store is not None:
         result.save(store.folder / FINAL)
         store.clear()
@@ -162,91 +138,61 @@ def sweep(
 
 
 def _run(
-    pair: ModelPair,
+    request: Request,
     ready: Prepared,
-    recipes: Sequence[Recipe],
-    queries: Sequence[Query],
     todo: tuple[list[int], list[int]],
-    measure: Measure,
     table: Table,
     store: Store | None,
     progress: bool | None,
 ) -> None:
-    if ready.walk is None or ready.schedule is None:
-        total = len(todo[0]) * len(todo[1]) * pair.depth
+    """Fill the table with the recipes and prompts that are left to do, and save each piece."""
+    recipes, prompts = todo
+
+    def keep(recipes: Sequence[int], prompts: Sequence[int], arrays: Arrays) -> None:
+        table.put(recipes, prompts, arrays)
+        if store is not None:
+            store.append(table, recipes, prompts)
+
+    queries, measure = request.queries, request.measure
+    if ready.runner is not None and ready.schedule is not None:
+        chunks, rows = ready.schedule.chunks, ready.schedule.rows
+        with progress_bar(sum(chunk.steps for chunk in chunks), "sweep", unit="block", show=progress) as steps:
+            for chunk in chunks:
+                columns, arrays = run_chunk(ready.runner, chunk, queries, measure, rows, steps.update)
+                keep(chunk.recipes, columns, arrays)
+    elif ready.runner is None:
+        total = len(recipes) * len(prompts) * request.pair.depth
         with progress_bar(total, "sweep (swap and forward)", unit="block", show=progress) as steps:
-            for i in todo[0]:
-                arrays = run_plainly(pair, recipes[i], todo[1], queries, measure, ready.rows, steps.update)
-                table.put([i], todo[1], arrays)
-                if store is not None:
-                    store.append(table, [i], todo[1])
-        return
-    total = sum(chunk.steps for chunk in ready.schedule.chunks)
-    with progress_bar(total, "sweep", unit="block", show=progress) as steps:
-        for chunk in ready.schedule.chunks:
-            prompts, arrays = run_chunk(ready.walk, chunk, queries, measure, ready.schedule.rows, steps.update)
-            table.put(chunk.recipes, prompts, arrays)
-            if store is not None:
-                store.append(table, chunk.recipes, prompts)
+            for i in recipes:
+                recipe = request.recipes[i]
+                arrays = run_plainly(request.pair, recipe, prompts, queries, measure, ready.rows, steps.update)
+                keep([i], prompts, arrays)
 
 
-def _plan(
-    ready: Prepared, recipes: Sequence[Recipe], queries: Sequence[Query], measure: Measure, limit: int
-) -> SweepPlan:
-    schedule: Schedule | None = ready.schedule
-    longest = max(len(query.token_ids) for query in queries)
-    naive = len(queries) * longest
-    tokens = sum(len(query.token_ids) for query in queries)
-    if schedule is not None:
-        tokens = _tokens(schedule, queries)
-    seconds = None
-    if ready.walk is not None and schedule is not None:
-        seconds = measure_seconds(ready.walk, schedule, queries, measure)
-    return SweepPlan(
-        len(recipes),
-        len(queries),
-        ready.evaluations,
-        len(recipes) * recipes[0].depth,
-        tokens,
-        naive,
-        len(schedule.chunks) if schedule is not None else len(recipes),
-        schedule.needed if schedule is not None else 0,
-        limit,
-        ready.streamed,
-        ready.method,
-        seconds,
-    )
+def _seconds_since(started: float) -> float:
+    return round(time.perf_counter() - started, 3)
 
 
-def _tokens(schedule: Schedule, queries: Sequence[Query]) -> int:
-    """Tokens that one block evaluation runs over all chunks; shared ones once a chunk."""
-    chunks = {tuple(g.prompts for g in chunk.groups): chunk.groups for chunk in schedule.chunks}
-    total = 0
-    for groups in chunks.values():
-        openings = {tuple(queries[g.prompts[0]].token_ids[: g.shared]) for g in groups}
-        total += sum(g.tokens - g.shared for g in groups) + sum(map(len, openings))
-    return total
-
-
-def _identity(
-    pair: ModelPair,
-    recipes: Sequence[Recipe],
-    queries: Sequence[Query],
-    measure: Measure,
-    dtype: torch.dtype | None,
-) -> dict[str, Any]:
-    """Everything that the numbers depend on."""
-    import transformers
-
-    from slr_probe.version import __version__
-
-    plain = [{k: v for k, v in recipe.to_dict().items() if k != "name"} for recipe in recipes]
+def _settings(request: Request, ready: Prepared, left: int) -> dict[str, Any]:
+    """How it was measured."""
     return {
-        "base": fingerprint(pair.base_side),
-        "tuned": fingerprint(pair.tuned_side),
-        "recipes": digest(plain),
-        "prompts": digest([(query.token_ids, query.answers) for query in queries]),
-        "measure": asdict(measure),
-        "compute": f"{dtype} of {pair.dtype} on {pair.device.type}",
-        "versions": f"slr_probe {__version__}, torch {torch.__version__}, transformers {transformers.__version__}",
+        **asdict(request.measure),
+        "dtype": str(ready.dtype).removeprefix("torch."),
+        "method": ready.method,
+        "streamed": ready.streamed,
+        "block_evaluations": ready.evaluations,
+        "naive_block_evaluations": len(request.recipes) * request.pair.depth,
+        "chunks": len(ready.schedule.chunks) if ready.schedule else left,
+        "notes": list(ready.notes),
     }
+
+
+def _result(request: Request, table: Table, settings: dict[str, Any]) -> SweepResult:
+    return SweepResult(
+        answer_logprobs=table.answer_logprobs,
+        sizes=np.array([len(query.answers) for query in request.queries]),
+        invalid_tokens=table.invalid_tokens,
+        invalid_logprobs=table.invalid_logprobs,
+        recipe_data=tuple(recipe.to_dict() for recipe in request.recipes),
+        settings=settings,
+    )

@@ -1,19 +1,24 @@
-"""What a sweep measures and how; checked before any work is done."""
+"""What a sweep is asked for; checked before any work is done."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from slr_probe.errors import SweepError, TaskError
+from slr_probe.files import digest
 from slr_probe.forward.questions import check_query
 from slr_probe.layers import LayerRange
+from slr_probe.pair.side import fingerprint
 from slr_probe.recipe import Recipe
+from slr_probe.restoration.plan import plan_hybrid
 from slr_probe.tasks.answers import Query
 
 if TYPE_CHECKING:
+    import torch
+
     from slr_probe.pair import ModelPair
 
 
@@ -47,6 +52,53 @@ class Measure:
             raise SweepError(f"temperature must be above 0; got {self.temperature!r}")
         if not 0 <= self.min_p <= 1:
             raise SweepError(f"min_p must lie in [0, 1]; got {self.min_p!r}")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One sweep: everything that its numbers depend on.
+
+    Attributes:
+        pair: The pair.
+        recipes: The recipes, for this pair.
+        queries: The questions, for this pair's tokenizer.
+        measure: How logits become log-probabilities.
+        dtype: Dtype to compute in; None for the pair's.
+    """
+
+    pair: ModelPair
+    recipes: tuple[Recipe, ...]
+    queries: tuple[Query, ...]
+    measure: Measure
+    dtype: torch.dtype | None
+
+    def check_recipes(self) -> None:
+        """Plan one recipe of every kind.
+
+        Raises:
+            RecipeError: A recipe does not fit the pair.
+        """
+        kinds = {(frozenset(r.blocks), r.embedding, r.final_norm, r.head): r for r in self.recipes}
+        for recipe in kinds.values():
+            plan_hybrid(self.pair.base_side, self.pair.tuned_side, recipe)
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that the numbers depend on, as plain data for a manifest."""
+        import torch
+        import transformers
+
+        from slr_probe.version import __version__
+
+        recipes = [{k: v for k, v in recipe.to_dict().items() if k != "name"} for recipe in self.recipes]
+        return {
+            "base": fingerprint(self.pair.base_side),
+            "tuned": fingerprint(self.pair.tuned_side),
+            "recipes": digest(recipes),
+            "prompts": digest([(query.token_ids, query.answers) for query in self.queries]),
+            "measure": asdict(self.measure),
+            "compute": f"{self.dtype} of {self.pair.dtype} on {self.pair.device.type}",
+            "versions": f"slr_probe {__version__}, torch {torch.__version__}, transformers {transformers.__version__}",
+        }
 
 
 def as_recipes(pair: ModelPair, recipes: Iterable[Recipe | LayerRange | str] | None) -> tuple[Recipe, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Path:
+class BlockPath:
     """What one recipe does on the way from token ids to logits; each entry is any hashable name of weights.
 
     Attributes:
@@ -85,11 +85,11 @@ class Trie:
         return peak
 
 
-def build_trie(paths: Sequence[Path]) -> Trie:
+def build_trie(paths: Sequence[BlockPath]) -> Trie:
     """Merge paths of equal depth into a trie.
 
     Examples:
-        >>> paths = [Path(1, ("t", "t"), 1), Path(1, ("t", "b"), 1), Path(1, ("b", "t"), 1)]
+        >>> paths = [BlockPath(1, ("t", "t"), 1), BlockPath(1, ("t", "b"), 1), BlockPath(1, ("b", "t"), 1)]
         >>> trie = build_trie(paths)
         >>> [level.width for level in trie.levels], trie.evaluations, trie.naive_evaluations
         ([2, 3], 5, 6)

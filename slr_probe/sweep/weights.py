@@ -1,4 +1,4 @@
-"""Where a sweep gets weights from: any reader of both sides, one block at a time."""
+"""Where a sweep gets weights from: loaded models or checkpoint folders, one block of both sides at a time."""
 
 from __future__ import annotations
 
@@ -13,24 +13,112 @@ from torch import nn
 from slr_probe.checkpoint.names import Decoder, Role, find_decoder
 from slr_probe.errors import SweepError
 from slr_probe.forward.budget import in_dtype
-from slr_probe.pair.side import Side
+from slr_probe.forward.surgery import empty_model
+from slr_probe.pair.load import require_finite
+from slr_probe.pair.side import Side, require_checkpoint
 from slr_probe.restoration.plan import grid, mix, plan_hybrid
-from slr_probe.sweep.trie import Path
+from slr_probe.sweep.trie import BlockPath
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from slr_probe.pair import ModelPair
     from slr_probe.recipe import BlockWeight, Recipe
 
-Shares = tuple[tuple[str, float], ...]
-"""Tensors that are not tuned's, by their name in the model, with their share of tuned; `()` is tuned itself."""
-_PIECE = 1 << 16
 Tensors = dict[str, torch.Tensor]
+TunedShares = tuple[tuple[str, float], ...]
+"""Tensors that are not tuned's, by their name in the model, with their share of tuned; `()` is tuned itself."""
 OUTSIDE: tuple[Role, ...] = ("embedding", "final_norm", "head")
+_MIXED_AT_ONCE = 1 << 16  # elements
+_COMPARED_FIRST = 1024  # elements
 
 
 @dataclass(frozen=True)
-class Part:
+class Source:
+    """Both sides of a pair, and how their tensors are read.
+
+    Attributes:
+        base: Base side.
+        tuned: Tuned side.
+        read: Reads a tensor of a side by its name there.
+        same: Whether two tensors are known to be equal, given the names in base and tuned; may always say no.
+    """
+
+    base: Side
+    tuned: Side
+    read: Callable[[Side, str], torch.Tensor]
+    same: Callable[[str, str], bool]
+
+
+def loaded_source(pair: ModelPair) -> Source:
+    """The tensors of the loaded models; nothing is copied."""
+    models = {"base": pair.base, "tuned": pair.tuned}
+    states: dict[str, Tensors] = {role: model.state_dict() for role, model in models.items()}
+
+    def same(base: str, tuned: str) -> bool:
+        one, other = states["base"][base], states["tuned"][tuned]
+        if one.shape != other.shape:
+            return False
+        beginnings = (one.reshape(-1)[:_COMPARED_FIRST], other.reshape(-1)[:_COMPARED_FIRST])
+        return torch.equal(*beginnings) and torch.equal(one, other)
+
+    base, tuned = (Side(role, role, model=model) for role, model in models.items())
+    return Source(base, tuned, lambda side, name: states[side.role][name], same)
+
+
+def stored_source(pair: ModelPair) -> Source:
+    """Tensors read from the two checkpoint folders, in the dtype that loading would give.
+
+    Raises:
+        SlrProbeError: A side is not a checkpoint folder.
+    """
+    for side in (pair.base_side, pair.tuned_side):
+        require_checkpoint(side)
+    dtype = stored_dtype(pair)
+
+    def read(side: Side, name: str) -> torch.Tensor:
+        tensor = require_checkpoint(side).read(name)
+        require_finite(tensor, side, name)
+        return in_dtype(tensor, dtype)
+
+    return Source(pair.base_side, pair.tuned_side, read, lambda base, tuned: False)
+
+
+def resident(pair: ModelPair, dtype: torch.dtype | None = None) -> Weights:
+    """Weights of the loaded models; nothing is copied unless `dtype` differs from theirs.
+
+    Raises:
+        SweepError: The two models lie on different devices or in different dtypes.
+    """
+    base, tuned = ((model.dtype, model.device) for model in (pair.base, pair.tuned))
+    if base != tuned:
+        raise SweepError(f"base is {base} and tuned {tuned}; load the pair with one dtype= and device=")
+    return Weights(pair.tuned, loaded_source(pair), None if dtype == pair.tuned.dtype else dtype, pair.tuned.device)
+
+
+def streamed(pair: ModelPair, dtype: torch.dtype | None = None) -> Weights:
+    """Weights read from the two checkpoint folders when they are needed; no model is loaded.
+
+    Raises:
+        SlrProbeError: A side is not a checkpoint folder.
+        SweepError: The names in the folder are not those of the model.
+    """
+    source, stored = stored_source(pair), stored_dtype(pair)
+    model = empty_model(pair.config, stored, pair.device, trust_remote_code=pair.tuned_side.trust_remote_code)
+    return Weights(model, source, dtype or stored, pair.device)
+
+
+def stored_dtype(pair: ModelPair) -> torch.dtype:
+    """The dtype that loading the tuned side would give."""
+    dtype = pair.dtype or pair.config.dtype or pair.config.get_text_config(decoder=True).dtype
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    checkpoint = require_checkpoint(pair.tuned_side)
+    return next((t.dtype for t in map(checkpoint.read, checkpoint.tensors) if t.is_floating_point()), torch.float32)
+
+
+@dataclass(frozen=True)
+class TensorPair:
     """One tensor that the model computes with.
 
     Attributes:
@@ -55,10 +143,7 @@ class Weights:
 
     Args:
         model: The model whose modules compute; its parameters may be on the meta device.
-        base: Base side.
-        tuned: Tuned side.
-        read: Reads a tensor of a side by its name there.
-        same: Whether two tensors are known to be equal, given the names in base and tuned; may always say no.
+        source: Both sides.
         dtype: Dtype to compute in; None for the tensors' own.
         device: Device to compute on.
 
@@ -66,21 +151,13 @@ class Weights:
         SweepError: The model computes with a tensor that the tuned side does not have under that name.
     """
 
-    def __init__(
-        self,
-        model: PreTrainedModel,
-        base: Side,
-        tuned: Side,
-        read: Callable[[Side, str], torch.Tensor],
-        same: Callable[[str, str], bool],
-        dtype: torch.dtype | None,
-        device: torch.device,
-    ) -> None:
-        self.model, self.base, self.tuned, self.dtype, self.device = model, base, tuned, dtype, device
-        self._read, self._same = read, same
+    def __init__(self, model: PreTrainedModel, source: Source, dtype: torch.dtype | None, device: torch.device) -> None:
+        self.model, self.dtype, self.device = model, dtype, device
+        self.base, self.tuned = source.base, source.tuned
+        self._source = source
         self._equal: dict[str, bool] = {}
-        self.blocks: list[list[Part]] = [[] for _ in range(tuned.depth)]
-        self.outside: dict[Role, list[Part]] = {role: [] for role in OUTSIDE}
+        self.blocks: list[list[TensorPair]] = [[] for _ in range(source.tuned.depth)]
+        self.outside: dict[Role, list[TensorPair]] = {role: [] for role in OUTSIDE}
         self._sort_parts()
 
     @cached_property
@@ -105,21 +182,19 @@ class Weights:
                     "with; transformers converts this checkpoint while loading it, so it cannot be streamed: use "
                     "stream=False"
                 )
-            inside = address.role == "block"
-            part = Part(name, address.suffix if inside else name, address.group, address.component,
-                        self.tuned.names[key], self.base.names.get(key))  # fmt: skip
-            (self.blocks[address.block or 0] if inside else self.outside[address.role]).append(part)
+            owners = self.outside[address.role] if address.block is None else self.blocks[address.block]
+            suffix = name if address.block is None else address.suffix
+            twins_of = self.tuned.names[key], self.base.names.get(key)
+            owners.append(TensorPair(name, suffix, address.group, address.component, *twins_of))
 
-    # -- recipes -------------------------------------------------------------------------------------------------
-
-    def paths(self, recipes: Iterable[Recipe]) -> list[Path]:
+    def paths(self, recipes: Iterable[Recipe]) -> list[BlockPath]:
         """What every recipe asks for, part by part; tensors that base and tuned share make no difference.
 
         Raises:
             RecipeError: A recipe does not fit the pair.
         """
         checked: set[object] = set()
-        inside: dict[tuple[int, BlockWeight], Shares] = {}
+        known: dict[tuple[int, BlockWeight], TunedShares] = {}
         paths = []
         for recipe in recipes:
             kind = (recipe.depth, frozenset(recipe.blocks), recipe.embedding, recipe.final_norm, recipe.head)
@@ -127,58 +202,60 @@ class Weights:
                 plan_hybrid(self.base, self.tuned, recipe)
                 checked.add(kind)
             for key in enumerate(recipe.blocks):
-                if key not in inside:
-                    block, weight = key
-                    inside[key] = self._shares((p, weight.share(p.group, p.component)) for p in self.blocks[block])
-            outside = {r: self._shares((p, getattr(recipe, r)) for p in self.outside[r]) for r in OUTSIDE}
+                if key not in known:
+                    known[key] = self._block_shares(*key)
+            blocks = tuple(known[key] for key in enumerate(recipe.blocks))
+            embedding, norm, head = (self._outside_shares(role, getattr(recipe, role)) for role in OUTSIDE)
             # Embedding modules may act after the blocks as well (OPT projects out), so the leaf names them too.
-            paths.append(
-                Path(
-                    outside["embedding"],
-                    tuple(inside[key] for key in enumerate(recipe.blocks)),
-                    outside["embedding"] + outside["final_norm"] + outside["head"],
-                )
-            )
+            paths.append(BlockPath(embedding, blocks, embedding + norm + head))
         return paths
 
-    def _shares(self, shares: Iterable[tuple[Part, float]]) -> Shares:
+    def _block_shares(self, block: int, weight: BlockWeight) -> TunedShares:
+        return self._shares((part, weight.share(part.group, part.component)) for part in self.blocks[block])
+
+    def _outside_shares(self, role: Role, share: float) -> TunedShares:
+        return self._shares((part, share) for part in self.outside[role])
+
+    def _shares(self, shares: Iterable[tuple[TensorPair, float]]) -> TunedShares:
         rounded = ((part, grid(share)) for part, share in shares)
         return tuple((part.suffix, share) for part, share in rounded if share != 1.0 and not self._is_same(part))
 
-    def _is_same(self, part: Part) -> bool:
+    def _is_same(self, part: TensorPair) -> bool:
         if part.name not in self._equal:
-            self._equal[part.name] = part.base is not None and self._same(part.base, part.tuned)
+            self._equal[part.name] = part.base is not None and self._source.same(part.base, part.tuned)
         return self._equal[part.name]
 
-    # -- tensors -------------------------------------------------------------------------------------------------
+    def read(self, side: Side, name: str) -> torch.Tensor:
+        """A tensor of a side by its name there, on the device to compute on."""
+        return self._source.read(side, name).to(self.device)
 
-    def open_block(self, block: int) -> Opened:
+    def open_block(self, block: int) -> OpenTensors:
         """One block of both sides; tensors are read when first needed and dropped with the returned object."""
-        return Opened(self, self.blocks[block])
+        return OpenTensors(self, self.blocks[block])
 
-    def open_outside(self, roles: Iterable[Role], *, tables: bool = True) -> Opened:
+    def open_outside(self, roles: Iterable[Role], *, tables: bool = True) -> OpenTensors:
         """The same of everything outside the blocks; without `tables`, embedding tables stand in as zeros."""
         parts = [part for role in roles for part in self.outside[role]]
         owners = dict(self.model.named_modules())
-        idle = [p.name for p in parts if isinstance(owners[p.name.rpartition(".")[0]], nn.Embedding)]
-        return Opened(self, parts, frozenset() if tables else frozenset(idle))
+        unused = [p.name for p in parts if isinstance(owners[p.name.rpartition(".")[0]], nn.Embedding)]
+        return OpenTensors(self, parts, frozenset() if tables else frozenset(unused))
 
 
-class Opened:
+class OpenTensors:
     """Some parts of both sides, and whatever is mixed of them."""
 
-    def __init__(self, weights: Weights, parts: list[Part], idle: frozenset[str] = frozenset()) -> None:
-        self._weights, self._parts, self._idle = weights, parts, idle
+    def __init__(self, weights: Weights, parts: list[TensorPair], unused: frozenset[str] = frozenset()) -> None:
+        self._weights, self._parts, self._unused = weights, parts, unused
         self._kept: dict[tuple[str, str], torch.Tensor] = {}
 
     def tensors(self, shares: Hashable) -> Tensors:
         """Tensors by suffix, for some shares, in the dtype to compute in."""
-        wanted = dict(cast("Shares", shares))
-        return {part.suffix: self._tensor(part, wanted.get(part.suffix, 1.0)) for part in self._parts}
+        share_of = dict(cast("TunedShares", shares))
+        return {part.suffix: self._tensor(part, share_of.get(part.suffix, 1.0)) for part in self._parts}
 
-    def _tensor(self, part: Part, share: float) -> torch.Tensor:
+    def _tensor(self, part: TensorPair, share: float) -> torch.Tensor:
         weights = self._weights
-        if part.name in self._idle:
+        if part.name in self._unused:
             shape = weights.tuned.shapes[part.tuned]
             dtype = weights.dtype or weights.model.dtype
             return torch.zeros((), dtype=dtype, device=weights.device).expand(shape)
@@ -187,22 +264,22 @@ class Opened:
         assert part.base is not None
         if share == 0.0:
             return self._side(weights.base, part.base)
-        base, tuned = weights._read(weights.base, part.base), weights._read(weights.tuned, part.tuned)
+        base, tuned = weights.read(weights.base, part.base), weights.read(weights.tuned, part.tuned)
         return in_dtype(_mixed(base, tuned, share), weights.dtype)
 
     def _side(self, side: Side, name: str) -> torch.Tensor:
         key = (side.role, name)
         if key not in self._kept:
-            self._kept[key] = in_dtype(self._weights._read(side, name), self._weights.dtype)
+            self._kept[key] = in_dtype(self._weights.read(side, name), self._weights.dtype)
         return self._kept[key]
 
 
 def _mixed(base: torch.Tensor, tuned: torch.Tensor, share: float) -> torch.Tensor:
     """`mix`, piece by piece: its wide intermediates then stay in a processor's cache."""
-    if tuned.ndim == 0 or tuned.numel() <= _PIECE or base.shape != tuned.shape:
+    if tuned.ndim == 0 or tuned.numel() <= _MIXED_AT_ONCE or base.shape != tuned.shape:
         return mix(base, tuned, share)
     out = torch.empty_like(tuned)
-    rows = max(1, _PIECE // (tuned.numel() // len(tuned)))
+    rows = max(1, _MIXED_AT_ONCE // (tuned.numel() // len(tuned)))
     for start in range(0, len(tuned), rows):
         piece = slice(start, start + rows)
         out[piece] = mix(base[piece], tuned[piece], share)

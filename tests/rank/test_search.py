@@ -284,8 +284,12 @@ def test_another_seed_or_floor_reuses_the_sweep_of_all_ranges(pair, task, tmp_pa
 
     ran, original = [], run._run
     first = rank_layers(pair, task, soups=False, out=tmp_path)
-    monkeypatch.setattr(run, "_run", lambda pair, ready, recipes, *args: (
-        ran.append((args[4], len(recipes))), original(pair, ready, recipes, *args)))  # fmt: skip
+
+    def counted(request, ready, todo, table, store, progress):
+        ran.append((store, len(request.recipes)))
+        original(request, ready, todo, table, store, progress)
+
+    monkeypatch.setattr(run, "_run", counted)
     for change in ({"seed": 1}, {"floor": 0.5}, {"level": 0.8}):
         again = rank_layers(pair, task, soups=False, out=tmp_path, **change)
         rows = slice(len(first.ranges) + 3)
