@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from slr_probe.sweep.trie import Path, build_trie, contiguous_evaluations, schedule
+from slr_probe.sweep.trie import BlockPath, build_trie, contiguous_evaluations, schedule
 
 
 def ranges(depth):
@@ -13,7 +13,7 @@ def ranges(depth):
 
 
 def paths_of(rows):
-    return [Path("e", tuple(row), "h") for row in rows]
+    return [BlockPath("e", tuple(row), "h") for row in rows]
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 7, 18, 32])
@@ -29,7 +29,7 @@ def test_closed_form_of_all_contiguous_ranges_equals_the_number_of_distinct_pref
 def test_any_set_of_recipes_is_evaluated_once_a_prefix_and_ends_where_it_should():
     rng = random.Random(0)
     rows = ["".join(rng.choice("tbm") for _ in range(6)) for _ in range(60)]
-    paths = [Path(rng.choice("ef"), tuple(row), rng.choice("gh")) for row in rows]
+    paths = [BlockPath(rng.choice("ef"), tuple(row), rng.choice("gh")) for row in rows]
     trie = build_trie(paths)
     prefixes = {(p.root, p.blocks[:n]) for p in paths for n in range(1, 7)}
     assert trie.evaluations == len(prefixes)
