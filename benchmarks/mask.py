@@ -31,8 +31,7 @@ import torch
 from slr_probe import ModelPair
 from slr_probe.checkpoint.names import find_decoder
 from slr_probe.probes.mask.examples import Example
-from slr_probe.probes.mask.loss import autograd_gradient, mean_loss
-from slr_probe.probes.mask.model import MaskedModel
+from slr_probe.probes.mask.model import MaskedModel, autograd_gradient, mean_loss
 from slr_probe.probes.mask.weights import read_weights
 
 WAYS = ("fine-tuning", "mask", "mask, checkpointing", "mask, autograd")

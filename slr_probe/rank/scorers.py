@@ -104,8 +104,8 @@ def mask(scorer: Scorer) -> BlockScores:
     (at temperature 1, whatever is scored), steps and batches are ours. Holds the tuned model, and base where it is
     loaded anyway.
     """
+    from slr_probe.probes.mask.examples import sample_examples
     from slr_probe.probes.mask.learn import learn_layer_mask
-    from slr_probe.probes.mask.sample import sample_examples
 
     if not scorer.changed:
         return BlockScores(np.zeros(scorer.pair.depth))

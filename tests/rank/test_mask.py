@@ -8,7 +8,7 @@ from slr_probe import Recipe, rank_layers, restored
 from slr_probe.errors import MaskError
 from slr_probe.probes.mask.examples import load_examples
 from slr_probe.probes.mask.learn import learn_layer_mask
-from slr_probe.probes.mask.loss import token_losses
+from slr_probe.probes.mask.model import token_losses
 from slr_probe.probes.mask.rates import MaskRates, recipe_losses, score_mask_rates
 from slr_probe.sweep import sweep
 

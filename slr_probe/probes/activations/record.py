@@ -58,10 +58,10 @@ class _Rows:
     def at(self, batch: Batch) -> Tensor:
         """Positions to keep in each row of a batch, padded with position 0."""
         spans = [self.position[self.start[i] : self.start[i + 1]] for i in batch.rows]
-        found = torch.zeros(len(spans), max(map(len, spans)), dtype=torch.int64)
-        for row, span in zip(found, spans, strict=True):
+        padded = torch.zeros(len(spans), max(map(len, spans)), dtype=torch.int64)
+        for row, span in zip(padded, spans, strict=True):
             row[: len(span)] = torch.from_numpy(span)
-        return found
+        return padded
 
 
 def record(
@@ -131,10 +131,16 @@ def record(
     width, dtype = _hidden(pair.tuned)
     shapes = {tensor_name(name, p.component, p.block): (len(rows.prompt), width) for name in sources for p in places}
     described: dict[str, Any] = {
-        "base": pair.base_side.label, "tuned": pair.tuned_side.label, "models": tuple(sources), "points": points,
-        "blocks": chosen, "labels": questions.labels, "prompt": rows.prompt, "position": rows.position,
+        "base": pair.base_side.label,
+        "tuned": pair.tuned_side.label,
+        "models": tuple(sources),
+        "points": points,
+        "blocks": chosen,
+        "labels": questions.labels,
+        "prompt": rows.prompt,
+        "position": rows.position,
         "token": np.array([ids[i][j] for i, j in zip(rows.prompt, rows.position, strict=True)], dtype=np.int64),
-    }  # fmt: skip
+    }
     steps = progress_bar(len(ids) * len(sources), "record", unit=" prompts", show=progress)
     with steps as ticker, ExitStack() as stack:
         folder = None if out is None else _folder(Path(out), shapes, dtype, described)
@@ -152,9 +158,9 @@ def _record_batch(
     model: PreTrainedModel, name: str, places: tuple[Point, ...], batch: Batch, rows: _Rows, store: Store
 ) -> None:
     ids = batch.ids.to(model.device)
-    with torch.inference_mode(), recording(places, at=rows.at(batch)) as found:
+    with torch.inference_mode(), recording(places, at=rows.at(batch)) as recorded:
         model.base_model(input_ids=ids, use_cache=False)
-        values = torch.stack([found[place.key] for place in places])
+        values = torch.stack([recorded[place.key] for place in places])
         finite = bool(values.isfinite().all())
     if not finite:
         _raise_not_finite(model, name, ids)
@@ -209,20 +215,28 @@ def _sources(
 def _rows(ids: Sequence[Sequence[int]], positions: Positions) -> _Rows:
     if isinstance(positions, str) and positions not in ("answer", "all"):
         raise PromptError(f"unknown positions {positions!r}; expected 'answer', 'all', or whole numbers")
-    wanted = [-1] if positions == "answer" else None if positions == "all" else [int(p) for p in positions]
-    if wanted == []:
+    if not isinstance(positions, str) and not list(positions):
         raise PromptError("positions=[] keeps nothing; give at least one position")
-    found: list[list[int]] = []
-    for i, tokens in enumerate(ids):
-        count = len(tokens)
-        bad = [p for p in wanted or () if not -count <= p < count]
-        if bad:
-            raise PromptError(f"prompt {i} has {count} tokens and so no position {bad[0]}; positions count from 0, or "
-                              "back from -1")  # fmt: skip
-        found.append(list(range(count)) if wanted is None else [p % count for p in wanted])
-    start = np.cumsum([0, *map(len, found)])
-    prompt = np.repeat(np.arange(len(ids)), [len(kept) for kept in found])
-    return _Rows(prompt, np.concatenate([np.array(kept, dtype=np.int64) for kept in found]), start)
+    kept = [_positions(number, len(tokens), positions) for number, tokens in enumerate(ids)]
+    counts = [len(some) for some in kept]
+    return _Rows(
+        prompt=np.repeat(np.arange(len(ids)), counts),
+        position=np.concatenate([np.array(some, dtype=np.int64) for some in kept]),
+        start=np.cumsum([0, *counts]),
+    )
+
+
+def _positions(prompt: int, length: int, positions: Positions) -> list[int]:
+    """Positions to keep of one prompt, counted from its start."""
+    if positions == "all":
+        return list(range(length))
+    chosen = [-1] if isinstance(positions, str) else [int(position) for position in positions]
+    bad = [position for position in chosen if not -length <= position < length]
+    if bad:
+        raise PromptError(
+            f"prompt {prompt} has {length} tokens and so no position {bad[0]}; positions count from 0, or back from -1"
+        )
+    return [position % length for position in chosen]
 
 
 def _hidden(model: PreTrainedModel) -> tuple[int, torch.dtype]:

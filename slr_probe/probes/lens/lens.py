@@ -17,6 +17,7 @@ from slr_probe.defaults import LEVEL
 from slr_probe.errors import PromptError, SlrProbeError
 from slr_probe.forward.budget import parse_bytes
 from slr_probe.forward.questions import Questions, read_questions
+from slr_probe.forward.readout import AnswerTable
 from slr_probe.pair.prompts import PLAIN_BASE
 from slr_probe.probes.lens.measure import Recorded, read, record_blocks
 from slr_probe.probes.lens.result import LayerTrace
@@ -83,51 +84,63 @@ def logit_lens(
         >>> trace.collapse().estimate  # doctest: +SKIP
         array([0.1, 0.2, 0.9, 1.3])
     """
-    unknown = [name for name in models if name not in get_args(Side)]
-    if unknown or not (models or recipes):
+    _check_options(models, recipes, top_k, batch_size, seed)
+    questions = read_questions(pair, prompts, answers, format)
+    if answers is not None and not questions.has_answers:
+        raise PromptError("answers= was given but some prompt has none; give at least one answer for each prompt")
+    sides = [name for name in get_args(Side) if name in models]
+    runs: list[tuple[Recipe | None, list[str]]] = [(None, sides)] if sides else []
+    if "base" in sides and questions.plain is not None:
+        runs.append((None, [PLAIN_BASE]))
+    runs += [(recipe, [str(recipe)]) for recipe in map(pair.recipe, recipes)]
+    traces: list[Recorded] = []
+    between: dict[str, Any] = {}
+    total = 2 * len(questions.queries) * sum(len(names) for _, names in runs)
+    with progress_bar(total, "logit lens", unit="prompt", show=progress) as ticker:
+        for recipe, names in runs:
+            with nullcontext() if recipe is None else restored(pair, recipe):
+                together = [_record(pair, name, questions, batch_size, ticker) for name in names]
+                between |= read(together, top_k, parse_bytes(memory), ticker)
+                traces += together
+    return _result(pair, questions, traces, between, confidence, seed)
+
+
+def _check_options(models: Sequence[str], recipes: Sequence[Any], top_k: int, batch_size: int, seed: int) -> None:
+    if any(name not in get_args(Side) for name in models) or not (models or recipes):
         raise SlrProbeError(f"models must be some of {', '.join(get_args(Side))}; got {list(models)!r}")
     if top_k < 1 or batch_size < 1:
         raise SlrProbeError(f"top_k and batch_size must be at least 1; got {top_k} and {batch_size}")
     if seed < 0:
         raise SlrProbeError(f"seed must be at least 0; got {seed}")
-    asked = read_questions(pair, prompts, answers, format)
-    if answers is not None and not asked.has_answers:
-        raise PromptError("answers= was given but some prompt has none; give at least one answer for each prompt")
-    sides = [name for name in get_args(Side) if name in models]
-    runs: list[tuple[Recipe | None, list[str]]] = [(None, sides)] if sides else []
-    if "base" in sides and asked.plain is not None:
-        runs.append((None, [PLAIN_BASE]))
-    runs += [(recipe, [str(recipe)]) for recipe in map(pair.recipe, recipes)]
-    traces: list[Recorded] = []
-    between: dict[str, Any] = {}
-    total = 2 * len(asked.queries) * sum(len(names) for _, names in runs)
-    with progress_bar(total, "logit lens", unit="prompt", show=progress) as ticker:
-        for recipe, names in runs:
-            with nullcontext() if recipe is None else restored(pair, recipe):
-                group = []
-                for name in names:
-                    model = pair.base if name in ("base", PLAIN_BASE) else pair.tuned
-                    queries = asked.plain if name == PLAIN_BASE and asked.plain else asked.queries
-                    group.append(record_blocks(name, model, queries, asked, batch_size, ticker))
-                between |= read(group, top_k, parse_bytes(memory), ticker)
-                traces += group
-    return _result(pair, asked, traces, between, confidence, seed)
+
+
+def _record(pair: ModelPair, name: str, questions: Questions, batch_size: int, ticker: Any) -> Recorded:
+    """Block outputs of the model of one trace; a hybrid stands in the place of tuned while it is read."""
+    model = pair.base if name in ("base", PLAIN_BASE) else pair.tuned
+    queries = questions.plain if name == PLAIN_BASE and questions.plain else questions.queries
+    answers = AnswerTable.of(questions.queries, model.device) if questions.has_answers else None
+    return record_blocks(name, model, queries, answers, batch_size, ticker)
 
 
 def _result(
-    pair: ModelPair, asked: Questions, traces: list[Recorded], between: dict[str, Any], confidence: float, seed: int
+    pair: ModelPair,
+    questions: Questions,
+    traces: list[Recorded],
+    between: dict[str, Any],
+    confidence: float,
+    seed: int,
 ) -> LayerTrace:
-    arrays = {name: np.stack([trace.found[name] for trace in traces]) for name in traces[0].found}
+    arrays = {name: np.stack([trace.arrays[name] for trace in traces]) for name in traces[0].arrays}
     shown = np.unique(arrays["top_ids"]).tolist()
     answers = tuple(
-        tuple(str(pair.tokenizer.decode([ids[0]])).strip() for ids in query.answers) for query in asked.queries
+        tuple(str(pair.tokenizer.decode([ids[0]])).strip() for ids in query.answers) for query in questions.queries
     )
     return LayerTrace(
         models=tuple(trace.name for trace in traces),
-        prompts=asked.labels,
-        categories=asked.categories,
+        prompts=questions.labels,
+        categories=questions.categories,
         tokens=tuple((i, str(pair.tokenizer.decode([i]))) for i in shown),
-        answers=answers if asked.has_answers else (),
+        answers=answers if questions.has_answers else (),
         confidence=confidence,
         seed=seed,
         **arrays,

@@ -17,7 +17,7 @@ from slr_probe.forward import distributions as maths
 from slr_probe.forward.budget import spans
 from slr_probe.forward.hooks import recording
 from slr_probe.forward.points import Point
-from slr_probe.forward.questions import Questions, batches
+from slr_probe.forward.questions import batches
 from slr_probe.forward.readout import AnswerTable, Readout
 
 if TYPE_CHECKING:
@@ -37,24 +37,29 @@ class Recorded:
         readout: The model's own readout.
         hidden: Block outputs.
         answers: The answers; None where there are none.
-        found: What `read` measured, `[block, prompt, ...]`, by name.
+        arrays: What `read` measured, `[block, prompt, ...]`, by name.
     """
 
     name: str
     readout: Readout
     hidden: Float[Tensor, "block prompt model"]
     answers: AnswerTable | None
-    found: dict[str, Any] = field(default_factory=dict)
+    arrays: dict[str, Any] = field(default_factory=dict)
 
     def keep(self, name: str, blocks: slice, prompts: slice, values: Float[Tensor, "block prompt *rest"]) -> None:
         """Store what was measured on one block of rows."""
-        if name not in self.found:
-            self.found[name] = torch.empty((*self.hidden.shape[:2], *values.shape[2:]), dtype=values.dtype).numpy()
-        self.found[name][blocks, prompts] = values.cpu().numpy()
+        if name not in self.arrays:
+            self.arrays[name] = torch.empty((*self.hidden.shape[:2], *values.shape[2:]), dtype=values.dtype).numpy()
+        self.arrays[name][blocks, prompts] = values.cpu().numpy()
 
 
 def record_blocks(
-    name: str, model: PreTrainedModel, queries: Sequence[Query], asked: Questions, batch_size: int, ticker: Any
+    name: str,
+    model: PreTrainedModel,
+    queries: Sequence[Query],
+    answers: AnswerTable | None,
+    batch_size: int,
+    ticker: Any,
 ) -> Recorded:
     """Run the model on all prompts and keep the output of every block at the answer position.
 
@@ -66,9 +71,9 @@ def record_blocks(
     points = [Point(i, "resid_post", block, "output") for i, block in enumerate(blocks)]
     hidden: Tensor | None = None
     for batch in batches(queries, batch_size):
-        with torch.inference_mode(), recording(points, at=batch.last[:, None]) as found:
+        with torch.inference_mode(), recording(points, at=batch.last[:, None]) as recorded:
             model.base_model(input_ids=batch.ids.to(model.device), use_cache=False)
-            rows = torch.stack([found[point.key][:, 0] for point in points])
+            rows = torch.stack([recorded[point.key][:, 0] for point in points])
             if hidden is None:
                 hidden = rows.new_empty(len(blocks), len(queries), rows.shape[-1])
             hidden[:, batch.rows] = rows
@@ -76,7 +81,6 @@ def record_blocks(
     assert hidden is not None
     bad = (~hidden.isfinite().all(dim=2)).cpu().numpy()
     _require_finite(name, "the block's output is", ~bad)
-    answers = AnswerTable.of(queries, hidden.device) if asked.has_answers else None
     readout = Readout(model).checked(queries[0].token_ids[:4], name)  # what it does depends on no position
     return Recorded(name, readout, hidden, answers)
 
@@ -121,7 +125,7 @@ def read(traces: Sequence[Recorded], top_k: int, memory: int, ticker: Any) -> di
                 _compare(between, (span, part), *pairs[0], *pairs[1], (depth, prompts))
         ticker.update(width * len(traces))
     for trace in traces:
-        _require_finite(trace.name, "the logits read from it are", np.isfinite(trace.found["entropy"]))
+        _require_finite(trace.name, "the logits read from it are", np.isfinite(trace.arrays["entropy"]))
     return between
 
 

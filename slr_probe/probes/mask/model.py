@@ -1,24 +1,29 @@
-"""`MaskedModel`: the tuned model computing with theta(gamma), and the gradient of its loss with respect to gamma."""
+"""`MaskedModel`: the tuned model computing with theta(gamma), its loss, and the gradient with respect to gamma."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint
+from torch.utils.hooks import RemovableHandle
 
 from slr_probe.checkpoint.names import find_decoder
+from slr_probe.errors import MaskError
+from slr_probe.forward.budget import by_length
+from slr_probe.forward.hooks import reading_gradients
+from slr_probe.forward.surgery import replaced
 from slr_probe.pair import ModelPair
 from slr_probe.probes.mask.examples import Example
-from slr_probe.probes.mask.loss import mean_loss, token_losses
-from slr_probe.probes.mask.weights import Weight, Weights
+from slr_probe.probes.mask.weights import MaskWeights, Weight
 
 _PIECE = 1 << 18  # elements of a gradient and its delta that are multiplied at a time; they stay in the cache
 
@@ -48,10 +53,10 @@ class MaskedModel:
         checkpointing: Keep the activations between blocks only.
     """
 
-    def __init__(self, pair: ModelPair, weights: Weights, *, checkpointing: bool = False) -> None:
+    def __init__(self, pair: ModelPair, weights: MaskWeights, *, checkpointing: bool = False) -> None:
         self.pair, self.weights = pair, weights
         self._checkpointing = checkpointing
-        self._blocks = find_decoder(pair.tuned).blocks
+        self._blocks = list(find_decoder(pair.tuned).blocks)
         self._dense: list[list[int]] = [[] for _ in self._blocks]
         self._low: list[int] = []
         for i, weight in enumerate(weights.changed):
@@ -63,8 +68,6 @@ class MaskedModel:
         self._shares: Float[ndarray, " tensor"] = np.ones(len(weights.changed))
         self._scales: dict[int, torch.Tensor] = {}
         self._sums: dict[int, torch.Tensor] = {}
-
-    # -- what it is for ------------------------------------------------------------------------------------------
 
     def gradient(
         self, gamma: Float[ndarray, " unit"], batch: Sequence[Example]
@@ -93,47 +96,30 @@ class MaskedModel:
         Call it inside `installed()`.
         """
         self.set_shares(shares)
-        found = np.zeros((2, len(examples)))
-        order = sorted(range(len(examples)), key=lambda i: len(examples[i].ids))
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
+        total, count = np.zeros(len(examples)), np.zeros(len(examples))
+        for rows in by_length([len(example.ids) for example in examples], rows=batch_size):
             with torch.no_grad():
-                losses, wanted = token_losses(self.pair.tuned, [examples[i] for i in rows])
-            found[0, rows] = losses.double().sum(dim=1).cpu().numpy()
-            found[1, rows] = wanted.sum(dim=1).cpu().numpy()
-        return found[0], found[1]
+                losses, replies = token_losses(self.pair.tuned, [examples[i] for i in rows])
+            total[rows] = losses.double().sum(dim=1).cpu().numpy()
+            count[rows] = replies.sum(dim=1).cpu().numpy()
+        return total, count
 
     @contextmanager
     def installed(self, *, gradients: bool = False) -> Iterator[None]:
         """Let the tuned model compute with mixed weights inside a `with` block."""
-        originals = {i: block.forward for i, block in enumerate(self._blocks)}
-        own = {i for i, block in enumerate(self._blocks) if "forward" in vars(block)}
-        asked = {parameter: parameter.requires_grad for parameter in self.pair.tuned.parameters()}
-        handles: list[Any] = []
+        dense = [i for inside in self._dense for i in inside if self._is_leaf(i)] if gradients else []
+        readers = {self.weights.changed[i].tuned: partial(self._read_gradient, i) for i in dense}
+        forwards = [self._forward(i, block.forward) for i, block in enumerate(self._blocks)]
+        branches: list[RemovableHandle] = []
         try:
-            for parameter in asked:
-                parameter.requires_grad_(False)
-            if gradients:
-                handles += [self._watch(i) for dense in self._dense for i in dense if self._is_leaf(i)]
-            handles += [self._branch(i) for i in self._low]
-            for i, block in enumerate(self._blocks):
-                block.forward = self._forward(i, originals[i])
-            yield
+            branches += [self._branch(i) for i in self._low]
+            with reading_gradients(self.pair.tuned, readers), replaced(self._blocks, forwards):
+                yield
         finally:
-            for i, block in enumerate(self._blocks):
-                if i in own:
-                    block.forward = originals[i]
-                elif "forward" in vars(block):
-                    del block.forward
-            for handle in handles:
-                handle.remove()
-            for parameter, before in asked.items():
-                parameter.requires_grad_(before)
-                parameter.grad = None
+            for branch in branches:
+                branch.remove()
             self._scales.clear()
             self._sums.clear()
-
-    # -- mixed tensors while a block runs ------------------------------------------------------------------------
 
     def set_shares(self, shares: Float[ndarray, " tensor"], gradients: bool = False) -> None:
         """Compute with these shares of the changed tensors from now on, inside `installed`."""
@@ -189,23 +175,13 @@ class MaskedModel:
             return saved
         return self._mix(saved.tensor).as_strided(saved.size, saved.stride, saved.offset)
 
-    # -- gradients -----------------------------------------------------------------------------------------------
-
     def _is_leaf(self, i: int) -> bool:
         return isinstance(self.weights.changed[i].tuned, torch.nn.Parameter)
 
-    def _watch(self, i: int) -> Any:
-        weight = self.weights.changed[i]
-        weight.tuned.requires_grad_(True)
+    def _read_gradient(self, i: int, gradient: torch.Tensor) -> None:
+        self._sums[i] = slope(gradient, self.weights.changed[i])
 
-        def read(parameter: torch.Tensor) -> None:
-            gradient, parameter.grad = parameter.grad, None
-            if gradient is not None:
-                self._sums[i] = slope(gradient, weight)
-
-        return weight.tuned.register_post_accumulate_grad_hook(read)  # type: ignore[no-untyped-call]
-
-    def _branch(self, i: int) -> Any:
+    def _branch(self, i: int) -> RemovableHandle:
         """Take (1 - share) of a low-rank delta off the output of its module, without forming the delta."""
         weight = self.weights.changed[i]
         assert weight.low_rank is not None
@@ -230,3 +206,75 @@ def slope(gradient: torch.Tensor, weight: Weight) -> torch.Tensor:
         wide = torch.float64 if g.dtype == torch.float64 else torch.float32
         total += torch.dot(g.to(wide), tuned.to(wide) - base.to(wide))
     return total
+
+
+def autograd_gradient(
+    pair: ModelPair, weights: MaskWeights, gamma: Float[ndarray, " unit"], batch: Sequence[Example]
+) -> tuple[float, Float[ndarray, " unit"]]:
+    """The same as `MaskedModel.gradient`, by automatic differentiation of theta(gamma) itself.
+
+    Every mixed tensor and its graph are held at once, deltas of adapters are formed: for tests and small models.
+    """
+    model = pair.tuned
+    wide = torch.float64 if model.dtype == torch.float64 else torch.float32
+    leaf = torch.tensor(gamma, dtype=wide, device=model.device, requires_grad=True)
+    shares = torch.tensor(weights.follows, dtype=wide, device=model.device) @ leaf
+    mixed = {}
+    for share, weight in zip(shares, weights.changed, strict=True):
+        base, tuned = weight.base().to(wide), weight.tuned.detach().to(wide)
+        mixed[weight.name] = (base + share * (tuned - base)).to(weight.tuned.dtype)
+    loss = mean_loss(model, batch, mixed)
+    (slopes,) = torch.autograd.grad(loss, leaf)
+    return float(loss.detach()), slopes.double().cpu().numpy()
+
+
+def token_losses(
+    model: Any, batch: Sequence[Example], mixed: dict[str, torch.Tensor] | None = None
+) -> tuple[Float[torch.Tensor, "row position"], Float[torch.Tensor, "row position"]]:
+    """Next-token loss (nats, float32 or wider) where the assistant writes, 0 elsewhere; and where that is (0 or 1).
+
+    Rows are padded on the right, which later positions of a causal model alone could see. The head runs at positions at
+    which some row predicts a token of the assistant.
+    """
+    ids, replies, real = _padded(batch)
+    kept = np.flatnonzero(replies[:, 1:].any(axis=0))
+    tokens, at = torch.tensor(ids, device=model.device), torch.tensor(kept, device=model.device)
+    options: dict[str, Any] = {"input_ids": tokens, "use_cache": False, "logits_to_keep": at}
+    if not real.all():
+        options["attention_mask"] = torch.tensor(real, device=model.device)
+    output = model(**options) if mixed is None else torch.func.functional_call(model, mixed, (), options)
+    logits = output.logits if output.logits.dtype == torch.float64 else output.logits.float()
+    if logits.shape[1] != len(kept):  # an architecture that does not know the option
+        logits = logits[:, at]
+    mask = torch.tensor(replies[:, 1:][:, kept], device=model.device)
+    targets = tokens[:, 1:][:, at].masked_fill(mask == 0, -100)
+    losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
+    return losses.view(targets.shape), mask
+
+
+def _padded(
+    batch: Sequence[Example],
+) -> tuple[Int[ndarray, "row position"], Int[ndarray, "row position"], Int[ndarray, "row position"]]:
+    """Token ids, where the assistant writes, and what is not padding."""
+    width = max(len(example.ids) for example in batch)
+    ids = np.zeros((len(batch), width), dtype=np.int64)
+    replies, real = np.zeros_like(ids), np.zeros_like(ids)
+    for row, example in enumerate(batch):
+        inside = slice(len(example.ids))
+        ids[row, inside], replies[row, inside], real[row, inside] = example.ids, example.replies, 1
+    return ids, replies, real
+
+
+def mean_loss(model: Any, batch: Sequence[Example], mixed: dict[str, torch.Tensor] | None = None) -> torch.Tensor:
+    """Mean of `token_losses` over the tokens of the assistant, with its graph.
+
+    Raises:
+        MaskError: It is not finite.
+    """
+    losses, mask = token_losses(model, batch, mixed)
+    loss = losses.sum() / mask.sum()
+    if not bool(loss.isfinite()):
+        raise MaskError(
+            "the loss is not finite; load the pair in another dtype (float32), or look at the conversations"
+        )
+    return loss

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import combinations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,12 +15,32 @@ from numpy import ndarray
 from slr_probe.block_weight import BASE, TUNED, BlockWeight
 from slr_probe.defaults import LEVEL
 from slr_probe.errors import MaskError
-from slr_probe.probes.mask.overlap import FreezeList, Overlap, freeze_list, overlap
+from slr_probe.probes.mask.overlap import Overlap, overlap
 from slr_probe.recipe import Recipe
 from slr_probe.result import Result, records
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+@dataclass(frozen=True)
+class FreezeList:
+    """The least important units in the words of PEFT and TRL.
+
+    Attributes:
+        parameters: Names of the parameters to freeze, as in `model.named_parameters()`.
+        layers_to_transform: Blocks that keep at least one important unit, for `LoraConfig(layers_to_transform=...)`.
+        target_modules: Linear modules that stay trainable, for `LoraConfig(target_modules=...)`; empty for masks of
+            whole blocks, where `layers_to_transform` says it all.
+    """
+
+    parameters: tuple[str, ...]
+    layers_to_transform: tuple[int, ...]
+    target_modules: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {key: list(getattr(self, key)) for key in ("parameters", "layers_to_transform", "target_modules")}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -86,8 +107,6 @@ class LayerMask(Result):
         total = np.bincount(self.block, weights=self.gamma * self.size, minlength=self.depth)
         return np.asarray(total / np.maximum(np.bincount(self.block, weights=self.size, minlength=self.depth), 1))
 
-    # -- binary masks --------------------------------------------------------------------------------------------
-
     def binary(self, rate: float, seed: int | None = None) -> Bool[ndarray, " unit"]:
         """The most important units: a share `rate` of all, rounded, at least one.
 
@@ -127,8 +146,10 @@ class LayerMask(Result):
         for block in range(self.depth):
             inside = np.flatnonzero(self.block == block)
             dropped = [self.component[i] for i in inside if not kept[i]]
-            whole = len(dropped) == len(inside) > 0
-            blocks.append(BASE if whole else BlockWeight(1.0, tuple((c, 0.0) for c in dropped)) if dropped else TUNED)
+            if dropped and len(dropped) == len(inside):
+                blocks.append(BASE)
+            else:
+                blocks.append(BlockWeight(1.0, tuple((c, 0.0) for c in dropped)) if dropped else TUNED)
         return Recipe(tuple(blocks), name=name)
 
     def freeze_list(self, share: float = 0.25) -> FreezeList:
@@ -137,9 +158,16 @@ class LayerMask(Result):
         Raises:
             MaskError: `share` is not in [0, 1).
         """
-        return freeze_list(self, share)
-
-    # -- comparison ----------------------------------------------------------------------------------------------
+        if isinstance(share, bool) or not 0 <= share < 1:
+            raise MaskError(f"the share to freeze is at least 0 and below 1; got {share!r}")
+        kept = self.binary(1 - share)
+        frozen = tuple(name for i in np.flatnonzero(~kept) for name in self.parameters[i])
+        blocks = tuple(sorted({int(block) for block in self.block[kept]}))
+        if self.granularity == "block":
+            return FreezeList(frozen, blocks, ())
+        trainable = [name for i in np.flatnonzero(kept) for name in self.parameters[i]]
+        modules = dict.fromkeys(name.removesuffix(".weight") for name in trainable if name.endswith(".weight"))
+        return FreezeList(frozen, blocks, tuple(modules))
 
     def overlap(self, other: LayerMask, rate: float = 0.75, *, level: float = LEVEL) -> Overlap:
         """How far the most important units of two masks are the same, beside what chance would give.
@@ -147,21 +175,23 @@ class LayerMask(Result):
         Raises:
             MaskError: The masks have other units, or the rate is not in (0, 1].
         """
-        return overlap(self, other, self.binary(rate), other.binary(rate), rate, level)
+        if self.names != other.names or self.depth != other.depth:
+            raise MaskError(
+                f"masks of other units cannot be compared: {len(self.names)} ({self.granularity}) of {self.depth} "
+                f"blocks and {len(other.names)} ({other.granularity}) of {other.depth}"
+            )
+        return overlap(self.binary(rate), other.binary(rate), self.changed | other.changed, rate, level)
 
     def stability(self, rate: float = 0.75) -> Float[ndarray, " pair"]:
         """Jaccard index of the binary masks of each two seeds; empty for one seed."""
         masks = [self.binary(rate, seed) for seed in self.seeds]
-        return np.array(
-            [(a & b).sum() / (a | b).sum() for i, a in enumerate(masks) for b in masks[i + 1 :]], dtype=float
-        )
+        pairs = combinations(masks, 2)
+        return np.array([(one & other).sum() / (one | other).sum() for one, other in pairs], dtype=float)
 
     def _seed(self, seed: int) -> int:
         if seed not in self.seeds:
             raise MaskError(f"this mask was not learned with seed {seed}; it has {', '.join(map(str, self.seeds))}")
         return self.seeds.index(seed)
-
-    # -- showing it ----------------------------------------------------------------------------------------------
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row a unit in the order of the model; `rank` 1 is the most important, `spread` the range over seeds."""

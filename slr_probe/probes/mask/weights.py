@@ -61,7 +61,7 @@ class Weight:
 
 
 @dataclass(frozen=True)
-class Weights:
+class MaskWeights:
     """All tensors of the blocks and how they follow the units.
 
     Attributes:
@@ -84,7 +84,7 @@ class Weights:
         return np.asarray((self.follows > 0).any(axis=0))
 
 
-def read_weights(pair: ModelPair, granularity: Granularity, stream: bool | None = None) -> Weights:
+def read_weights(pair: ModelPair, granularity: Granularity, stream: bool | None = None) -> MaskWeights:
     """Find the units of the tuned model and compare every tensor of its blocks with base.
 
     At granularity `"matrix"` a unit is a linear module: the tensors of one component with two or more axes (stacked
@@ -128,7 +128,7 @@ def read_weights(pair: ModelPair, granularity: Granularity, stream: bool | None 
     if not changed:
         raise MaskError(f"base ({pair.base_side}) and tuned ({pair.tuned_side}) do not differ in any decoder block")
     follows = _follows(units, [weight.address.block or 0 for weight in changed], owners)
-    return Weights(units, tuple(changed), follows, tuple(map(tuple, parameters)), sizes)
+    return MaskWeights(units, tuple(changed), follows, tuple(map(tuple, parameters)), sizes)
 
 
 def _units(inside: dict[str, Address], shapes: dict[str, tuple[int, ...]], granularity: str) -> tuple[Unit, ...]:

@@ -30,13 +30,13 @@ class BlockwiseModel:
         name: `"base"` or `"tuned"`, for messages.
         model: The model.
         components: What will be patched.
-        token_ids: A rendered prompt, on which it is checked that walking gives the model's own logits.
+        token_ids: A rendered prompt, on which it is checked that running the blocks gives the model's own logits.
 
     Attributes:
         keeps_keys: Whether the last position can be run alone, with the keys and values of those before.
 
     Raises:
-        LayoutError: A block has no such component, or the model is more than a walk over its blocks.
+        LayoutError: A block has no such component, or the model is more than a run of its blocks.
     """
 
     def __init__(self, name: str, model: PreTrainedModel, components: Sequence[str], token_ids: Sequence[int]) -> None:

@@ -53,16 +53,15 @@ def read_components(components: Sequence[str] | str) -> tuple[Component, ...]:
     Raises:
         LayoutError: A name is unknown, or there are none.
     """
-    given = (components,) if isinstance(components, str) else tuple(components)
-    unknown = [name for name in given if name not in POINTS]
-    if unknown or not given:
+    names = (components,) if isinstance(components, str) else tuple(components)
+    unknown = [name for name in names if name not in POINTS]
+    if unknown or not names:
+        problem = f"unknown component {unknown[0]!r}" if unknown else "no component was given"
         raise LayoutError(
-            f"unknown component {unknown[0]!r}; expected some of {', '.join(POINTS)} (residual stream after a block, "
-            "attention output, MLP output)"
-            if unknown
-            else f"no component was given; expected some of {', '.join(POINTS)}"
+            f"{problem}; expected some of {', '.join(POINTS)} (residual stream after a block, attention output, MLP "
+            "output)"
         )
-    return tuple(name for name in get_args(Component) if name in given)
+    return tuple(name for name in get_args(Component) if name in names)
 
 
 def read_windows(

@@ -8,8 +8,8 @@ tuned into base what collapses it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import torch
@@ -19,12 +19,12 @@ from torch import Tensor
 
 from slr_probe.defaults import LEVEL
 from slr_probe.errors import PromptError, SlrProbeError
-from slr_probe.forward.budget import parse_bytes
+from slr_probe.forward.budget import parse_bytes, spans
 from slr_probe.forward.questions import Batch, batches, read_questions
 from slr_probe.forward.readout import AnswerTable
 from slr_probe.layers import LayerRange
 from slr_probe.probes.patching.blockwise import BlockwiseModel
-from slr_probe.probes.patching.cells import Cell, Component, make_cells, read_components, read_windows
+from slr_probe.probes.patching.cells import Cell, Component, Kind, make_cells, read_components, read_windows
 from slr_probe.probes.patching.metrics import Metric, Scores
 from slr_probe.probes.patching.result import DIRECTIONS, PatchingResult
 from slr_probe.probes.patching.walk import Positions, unit_noise, walk
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 Direction = Literal["both", "base->tuned", "tuned->base"]
 _MODELS = ("base", "tuned")
+_LOGIT_BYTES = 256 << 20  # logits, and what metrics make of them, that exist at once
 
 
 def patch_activations(
@@ -97,6 +98,44 @@ def patch_activations(
         >>> result.recovered("conditional_entropy", "base->tuned", "mlp").estimate  # doctest: +SKIP
         array([0.02, 0.11, 0.43, 0.07])
     """
+    _check_options(direction, positions, seed)
+    parts, windows = read_components(components), read_windows(blocks, window, pair.depth)
+    questions = read_questions(pair, prompts, answers, format)
+    if answers is not None and not questions.has_answers:
+        raise PromptError("answers= was given but some prompt has none; give at least one answer for each prompt")
+    directions = DIRECTIONS if direction == "both" else (direction,)
+    shortest = min(questions.queries, key=lambda query: len(query.token_ids))
+    models = [BlockwiseModel(name, getattr(pair, name), parts, shortest.token_ids) for name in _MODELS]
+    table = AnswerTable.of(questions.queries, pair.tuned.device) if questions.has_answers else None
+    cells = make_cells(parts, windows, ("donor", "random") if controls else ("donor",))
+    ways = [(_MODELS.index(donor), _MODELS.index(to)) for donor, to in (way.split("->") for way in directions)]
+    job = _Job(models, ways, cells, positions, Scores(table, metric), seed)
+    of_cells, unpatched = job.run(questions.queries, batch_size, parse_bytes(memory), progress)
+
+    place = {cell: i for i, cell in enumerate(cells)}
+
+    def of_kind(kind: Kind) -> Float[ndarray, "metric direction component window prompt"]:
+        order = [place[Cell(component, span, kind)] for component in parts for span in windows]
+        return of_cells[:, :, order].reshape(*of_cells.shape[:2], len(parts), len(windows), -1)
+
+    return PatchingResult(
+        metrics=job.scores.names,
+        directions=directions,
+        components=parts,
+        windows=tuple(map(str, windows)),
+        positions=positions,
+        prompts=questions.labels,
+        categories=questions.categories,
+        patched=of_kind("donor"),
+        unpatched=unpatched,
+        random=of_kind("random") if controls else None,
+        self_change=_self_change(models, shortest, parts, windows, positions) if controls else None,
+        confidence=confidence,
+        seed=seed,
+    )
+
+
+def _check_options(direction: str, positions: str, seed: int) -> None:
     if direction not in get_args(Direction) or positions not in get_args(Positions):
         raise SlrProbeError(
             f"direction is one of {', '.join(get_args(Direction))} and positions one of "
@@ -104,89 +143,85 @@ def patch_activations(
         )
     if seed < 0:
         raise SlrProbeError(f"seed must be at least 0; got {seed}")
-    parts, windows = read_components(components), read_windows(blocks, window, pair.depth)
-    asked = read_questions(pair, prompts, answers, format)
-    if answers is not None and not asked.has_answers:
-        raise PromptError("answers= was given but some prompt has none; give at least one answer for each prompt")
-    directions = DIRECTIONS if direction == "both" else (direction,)
-    ways = [(_MODELS.index(donor), _MODELS.index(to)) for donor, to in (way.split("->") for way in directions)]
-    shortest = min(asked.queries, key=lambda query: len(query.token_ids))
-    walkers = [BlockwiseModel(name, getattr(pair, name), parts, shortest.token_ids) for name in _MODELS]
-    scores = Scores(AnswerTable.of(asked.queries, pair.tuned.device) if asked.has_answers else None, metric)
-    cells = make_cells(parts, windows, ("donor", "random") if controls else ("donor",))
-    size = len(asked.queries)
-    found = np.full((len(scores.names), len(ways), len(cells), size), np.nan)
-    unpatched = np.full((len(scores.names), len(_MODELS), size), np.nan)
-    with progress_bar(size, "patching", unit="prompt", show=progress) as ticker:
-        runs, limit = len(ways) * len(cells), parse_bytes(memory)
-        for batch in _batches(asked.queries, batch_size, limit, runs, walkers[0], positions):
-            own, states = walk(walkers, ways, batch, cells, positions, unit_noise(seed, batch))
-            for m, (walker, stream) in enumerate(zip(walkers, own, strict=True)):
-                unpatched[:, m, batch.rows] = _score(scores, walker, stream[None], batch.rows)[:, 0]
-                if not np.isfinite(unpatched[scores.names.index("entropy"), m, batch.rows]).all():
-                    raise SlrProbeError(
-                        f"{walker.name}, block {pair.depth - 1}: the logits read from it are NaN or infinite, though "
-                        "all block outputs are finite; check the final norm and the head"
-                    )
-            for w, ((_, recipient), state) in enumerate(zip(ways, states, strict=True)):
-                found[:, w][..., batch.rows] = _score(scores, walkers[recipient], state, batch.rows)
-            ticker.update(len(batch.rows))
-    place = {cell: i for i, cell in enumerate(cells)}
-    shape = (len(scores.names), len(ways), len(parts), len(windows), size)
-
-    def of(kind: Any) -> Float[ndarray, "metric direction component window prompt"]:
-        order = [place[Cell(component, span, kind)] for component in parts for span in windows]
-        return found[:, :, order].reshape(shape)
-
-    return PatchingResult(
-        metrics=scores.names,
-        directions=directions,
-        components=parts,
-        windows=tuple(map(str, windows)),
-        positions=positions,
-        prompts=asked.labels,
-        categories=asked.categories,
-        patched=of("donor"),
-        unpatched=unpatched,
-        random=of("random") if controls else None,
-        self_change=_self_change(walkers, shortest, parts, windows, positions) if controls else None,
-        confidence=confidence,
-        seed=seed,
-    )
 
 
-def _batches(
-    queries: Sequence[Query], size: int, memory: int, cells: int, walker: BlockwiseModel, positions: Positions
-) -> Iterator[Batch]:
-    """Batches of prompts; of one length where the answer position can then be run alone."""
-    hidden = int(walker.model.config.get_text_config(decoder=True).hidden_size)
-    for batch in batches(queries, max(1, size), one_length=positions == "answer" and walker.keeps_keys):
-        alone = positions == "answer" and walker.keeps_keys
-        state = cells * hidden * walker.model.dtype.itemsize * (1 if alone else batch.ids.shape[1])
-        step = max(1, memory // state)
-        for start in range(0, len(batch.rows), step):
-            part = slice(start, start + step)
-            yield replace(batch, rows=batch.rows[part], ids=batch.ids[part], last=batch.last[part])
+@dataclass(frozen=True)
+class _Job:
+    """What is patched, and how it is scored.
+
+    Attributes:
+        models: Base and tuned.
+        ways: Directions, as indices of donor and recipient.
+        cells: The patched runs, in the order of `make_cells`.
+        positions: Positions that are patched.
+        scores: The metrics.
+        seed: Seed of the random directions.
+    """
+
+    models: list[BlockwiseModel]
+    ways: list[tuple[int, int]]
+    cells: list[Cell]
+    positions: Positions
+    scores: Scores
+    seed: int
+
+    def run(
+        self, queries: Sequence[Query], batch_size: int, memory: int, progress: bool | None
+    ) -> tuple[Float[ndarray, "metric direction cell prompt"], Float[ndarray, "metric model prompt"]]:
+        """Metrics of all patched runs, and of the models as they are."""
+        metrics, size = len(self.scores.names), len(queries)
+        patched = np.full((metrics, len(self.ways), len(self.cells), size), np.nan)
+        unpatched = np.full((metrics, len(self.models), size), np.nan)
+        with progress_bar(size, "patching", unit="prompt", show=progress) as ticker:
+            for batch in self._batches(queries, max(1, batch_size), memory):
+                noise = unit_noise(self.seed, batch)
+                own, of_ways = walk(self.models, self.ways, batch, self.cells, self.positions, noise)
+                for m, (model, stream) in enumerate(zip(self.models, own, strict=True)):
+                    unpatched[:, m, batch.rows] = _score(self.scores, model, stream[None], batch.rows)[:, 0]
+                    self._require_finite(model, unpatched[:, m, batch.rows])
+                for w, ((_, recipient), states) in enumerate(zip(self.ways, of_ways, strict=True)):
+                    found = _score(self.scores, self.models[recipient], states, batch.rows)
+                    patched[:, w][..., batch.rows] = found
+                ticker.update(len(batch.rows))
+        return patched, unpatched
+
+    def _batches(self, queries: Sequence[Query], size: int, memory: int) -> Iterator[Batch]:
+        """Batches of prompts; of one length where the answer position can then be run alone."""
+        model = self.models[0]
+        width = int(model.model.config.get_text_config(decoder=True).hidden_size)
+        alone = self.positions == "answer" and model.keeps_keys
+        for batch in batches(queries, size, one_length=alone):
+            held = 1 if alone else batch.ids.shape[1]
+            state = len(self.ways) * len(self.cells) * held * width * model.model.dtype.itemsize
+            for some in spans(len(batch.rows), max(1, memory // state)):
+                yield replace(batch, rows=batch.rows[some], ids=batch.ids[some], last=batch.last[some])
+
+    def _require_finite(self, model: BlockwiseModel, metrics: Float[ndarray, "metric prompt"]) -> None:
+        if not np.isfinite(metrics[self.scores.names.index("entropy")]).all():
+            raise SlrProbeError(
+                f"{model.name}, block {len(model.points) - 1}: the logits read from it are NaN or infinite, though all "
+                "block outputs are finite; check the final norm and the head"
+            )
 
 
 @torch.inference_mode()
 def _score(
-    scores: Scores, walker: BlockwiseModel, states: Float[Tensor, "cell prompt model"], rows: list[int]
+    scores: Scores, model: BlockwiseModel, states: Float[Tensor, "cell prompt model"], rows: list[int]
 ) -> Float[ndarray, "metric cell prompt"]:
     """Read states through the model's own norm and head and score them, a few cells at a time."""
-    vocab = int(walker.model.config.get_text_config(decoder=True).vocab_size)
-    step = max(1, (256 << 20) // (4 * 4 * vocab * states.shape[1]))
-    found = []
-    for start in range(0, len(states), step):
-        part = states[start : start + step]
-        logits = walker.readout(part.flatten(0, 1))
-        found.append(scores(logits.reshape(*part.shape[:2], -1), rows))
-    return np.concatenate(found, axis=1)
+    vocab = int(model.model.config.get_text_config(decoder=True).vocab_size)
+    few = max(1, _LOGIT_BYTES // (4 * 4 * vocab * states.shape[1]))
+    pieces = []
+    for some in spans(len(states), few):
+        part = states[some]
+        logits = model.readout(part.flatten(0, 1))
+        pieces.append(scores(logits.reshape(*part.shape[:2], -1), rows))
+    return np.concatenate(pieces, axis=1)
 
 
 @torch.inference_mode()
 def _self_change(
-    walkers: Sequence[BlockwiseModel],
+    models: Sequence[BlockwiseModel],
     query: Query,
     components: Sequence[Component],
     windows: Sequence[LayerRange],
@@ -196,11 +231,11 @@ def _self_change(
     untouched = Cell("attn", LayerRange(0, 1), "nothing")
     cells = sorted([untouched, *make_cells(components, windows, ("donor",))], key=lambda cell: cell.starts)
     (batch,) = batches([query], 1)
-    ways = [(i, i) for i in range(len(walkers))]
-    states = walk(walkers, ways, batch, cells, positions, unit_noise(0, batch), stack=False)[1]
+    ways = [(i, i) for i in range(len(models))]
+    of_models = walk(models, ways, batch, cells, positions, unit_noise(0, batch), stack=False)[1]
     at = cells.index(untouched)
     changes = []
-    for walker, state in zip(walkers, states, strict=True):
-        logits = torch.cat([walker.readout(row).float() for row in state])  # row by row: one shape, one rounding
+    for model, states in zip(models, of_models, strict=True):
+        logits = torch.cat([model.readout(row).float() for row in states])  # row by row: one shape, one rounding
         changes.append(float((logits - logits[at]).abs().max()))
     return np.array(changes)

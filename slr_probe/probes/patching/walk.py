@@ -9,7 +9,7 @@ token, with the recipient's own keys and values for those before it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from slr_probe.errors import SlrProbeError
+from slr_probe.forward.budget import spans
 from slr_probe.forward.hooks import recording, replacing
 from slr_probe.forward.kv_cache import KVCache, before_last
 from slr_probe.forward.points import Point
@@ -27,6 +28,7 @@ from slr_probe.probes.patching.blockwise import BlockwiseModel
 from slr_probe.probes.patching.cells import POINTS, Cell
 
 if TYPE_CHECKING:
+    from slr_probe.forward.kv_cache import KeyValue
     from slr_probe.forward.questions import Batch
 
 Positions = Literal["answer", "all"]
@@ -36,22 +38,22 @@ _TOKENS = 4096  # tokens that go through a block in one call
 
 
 @dataclass
-class _Own:
+class _Unpatched:
     """The unpatched run of one model.
 
     Attributes:
-        walker: The model.
+        model: The model.
         stream: Its residual stream, at all positions.
         last: The same at the answer position, run alone as cells are; None where cells hold all positions.
         parts: What attention and MLP of the latest block added, at the positions that cells hold.
         keys: Keys and values of the latest block before the answer position.
     """
 
-    walker: BlockwiseModel
+    model: BlockwiseModel
     stream: Float[Tensor, "prompt position model"]
     last: Float[Tensor, "prompt 1 model"] | None
     parts: dict[str, Tensor]
-    keys: tuple[Tensor, Tensor] | None = None
+    keys: KeyValue | None = None
 
     @property
     def held(self) -> Float[Tensor, "prompt position model"]:
@@ -64,22 +66,22 @@ class _Own:
         Raises:
             SlrProbeError: Its output is not finite.
         """
-        points = self.walker.points[block]
+        points = self.model.points[block]
         if self.last is not None:
             cache = KVCache()
-            self.stream = self.walker.run(block, self.stream, cache=cache)
+            self.stream = self.model.run(block, self.stream, cache=cache)
             assert cache.new is not None
             self.keys = before_last(cache.new)
-        with recording(points.values()) as found:
-            out = self.walker.run(block, self.held, self.keys)
-        self.parts = {component: found[point.key] for component, point in points.items()}
+        with recording(points.values()) as recorded:
+            out = self.model.run(block, self.held, self.keys)
+        self.parts = {component: recorded[point.key] for component, point in points.items()}
         if self.last is None:
             self.stream = out
         else:
             self.last = out
         if not bool(self.stream.isfinite().all()):
             raise SlrProbeError(
-                f"{self.walker.name}, block {block}: the block's output is NaN or infinite, first here; check the "
+                f"{self.model.name}, block {block}: the block's output is NaN or infinite, first here; check the "
                 "weights, or load the pair in float32 (float16 overflows where a model was trained in bfloat16)"
             )
 
@@ -98,16 +100,17 @@ class _Plan:
     patched: Tensor | None
     noise: Noise
 
-    def value(self, cell: Cell, block: int, component: str, theirs: Tensor, ours: Tensor) -> Tensor:
+    def value(self, cell: Cell, block: int, component: str, donor: Tensor, own: Tensor) -> Tensor:
         """What a cell puts in the place of the recipient's own activations."""
         if cell.kind == "random":
-            theirs = ours + self.noise(block, component, ours) * (theirs - ours).norm(dim=-1, keepdim=True)
-        return theirs if self.patched is None else torch.where(self.patched, theirs, ours)
+            size = (donor - own).norm(dim=-1, keepdim=True)
+            donor = own + self.noise(block, component, own) * size
+        return donor if self.patched is None else torch.where(self.patched, donor, own)
 
 
 @torch.inference_mode()
 def walk(
-    walkers: Sequence[BlockwiseModel],
+    models: Sequence[BlockwiseModel],
     pairs: Sequence[tuple[int, int]],
     batch: Batch,
     cells: Sequence[Cell],
@@ -119,7 +122,7 @@ def walk(
     """Run every cell in every direction on one batch of prompts.
 
     Args:
-        walkers: The models.
+        models: The models.
         pairs: Directions, as indices of donor and recipient.
         batch: Prompts.
         cells: In the order of `make_cells`.
@@ -135,30 +138,28 @@ def walk(
     Raises:
         SlrProbeError: Activations are NaN or infinite; model and block are named.
     """
-    ids, last = (t.to(walkers[0].model.device) for t in (batch.ids, batch.last))
+    ids, last = (tensor.to(models[0].model.device) for tensor in (batch.ids, batch.last))
     width = ids.shape[1]
-    alone = positions == "answer" and bool((last == width - 1).all()) and all(w.keeps_keys for w in walkers)
+    alone = positions == "answer" and bool((last == width - 1).all()) and all(model.keeps_keys for model in models)
     masked = positions == "answer" and not alone
     patched = (torch.arange(width, device=last.device) == last[:, None])[..., None] if masked else None
     plan = _Plan(cells, patched, noise)
-    streams = [walker.capture.embed(ids) for walker in walkers]
-    owns = [_Own(w, stream, stream[:, -1:] if alone else None, {}) for w, stream in zip(walkers, streams, strict=True)]
-    shape = owns[0].held.shape
-    states = [streams[0].new_empty((len(cells), *shape)) for _ in pairs]
-    chunk = max(1, _TOKENS * (8 if alone else 1) // ids.numel()) if stack else 1
+    streams = [model.capture.embed(ids) for model in models]
+    owns = [
+        _Unpatched(model, stream, stream[:, -1:] if alone else None, {})
+        for model, stream in zip(models, streams, strict=True)
+    ]
+    states = [streams[0].new_empty((len(cells), *owns[0].held.shape)) for _ in pairs]
+    together = max(1, _TOKENS * (8 if alone else 1) // ids.numel()) if stack else 1
     running = 0
-    for block in range(len(walkers[0].points)):
+    for block in range(len(models[0].points)):
         entering = [own.held for own in owns]
         for own in owns:
             own.step(block)
         inside, after = (sum(cell.starts <= (block, late) for cell in cells) for late in (False, True))
         for (donor, recipient), state in zip(pairs, states, strict=True):
             state[running:inside] = entering[recipient]
-            for start in range(0, inside, chunk):
-                part = slice(start, min(inside, start + chunk))
-                with replacing(_edits(plan, part, block, owns[donor], owns[recipient])):
-                    out = owns[recipient].walker.run(block, state[part].flatten(0, 1), owns[recipient].keys)
-                state[part] = out.reshape(-1, *shape)
+            _step_cells(plan, state, block, owns[donor], owns[recipient], spans(inside, together))
             for i in range(inside, after):
                 state[i] = plan.value(cells[i], block, "resid", owns[donor].held, owns[recipient].held)
         running = after
@@ -167,19 +168,29 @@ def walk(
     return [own.held[rows, at] for own in owns], [state[:, rows, at] for state in states]
 
 
+def _step_cells(
+    plan: _Plan, states: Tensor, block: int, donor: _Unpatched, recipient: _Unpatched, parts: Iterable[slice]
+) -> None:
+    """Run one block of the recipient on the states of cells, some at a time, and patch its attention and MLP."""
+    for part in parts:
+        with replacing(_edits(plan, part, block, donor, recipient)):
+            out = recipient.model.run(block, states[part].flatten(0, 1), recipient.keys)
+        states[part] = out.reshape(states[part].shape)
+
+
 def _edits(
-    plan: _Plan, part: slice, block: int, donor: _Own, recipient: _Own
+    plan: _Plan, part: slice, block: int, donor: _Unpatched, recipient: _Unpatched
 ) -> dict[Point, Callable[[Tensor], Tensor]]:
     """Functions that put other values into the rows of those cells that patch this block."""
     edits: dict[Point, Callable[[Tensor], Tensor]] = {}
-    for component, point in recipient.walker.points[block].items():
+    for component, point in recipient.model.points[block].items():
         values: dict[int, Tensor] = {}
         made: dict[str, Tensor] = {}
         for i, cell in enumerate(plan.cells[part]):
             if cell.patches(component, block):
                 if cell.kind not in made:
-                    theirs, ours = donor.parts[component], recipient.parts[component]
-                    made[cell.kind] = plan.value(cell, block, component, theirs, ours)
+                    sides = donor.parts[component], recipient.parts[component]
+                    made[cell.kind] = plan.value(cell, block, component, *sides)
                 values[i] = made[cell.kind]
         if values:
             edits[point] = partial(_put, values, part.stop - part.start)

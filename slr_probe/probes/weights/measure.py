@@ -15,7 +15,7 @@ from slr_probe.pair import ModelPair
 from slr_probe.pair.open import open_sides
 from slr_probe.pair.side import Side
 from slr_probe.probes.weights.result import WeightDelta
-from slr_probe.probes.weights.stream import HELD, Gate, Job, Sums
+from slr_probe.probes.weights.stream import HELD, DeltaSums, MemoryGate, TensorJob
 from slr_probe.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -77,10 +77,10 @@ def weight_delta(
         one, other, _ = open_sides(base, tuned, download=download, trust_remote_code=trust_remote_code)
     names, notes = _comparable(one, other)
     jobs = [job for name, twin in names.items() for job in _jobs(one, other, name, twin, spectral, tolerance)]
-    sums = dict.fromkeys(names, Sums())
-    for job, found in zip(jobs, _run(jobs, progress), strict=True):
+    sums = dict.fromkeys(names, DeltaSums())
+    for job, part in zip(jobs, _run(jobs, progress), strict=True):
         whole = job.start == 0 and job.stop == _elements(other, job.name)
-        sums[job.name] = found if whole else sums[job.name] + found
+        sums[job.name] = part if whole else sums[job.name] + part
     if spectral != "none":  # without a change it is known for free
         sums = {name: part if part.delta else replace(part, spectral=0.0, error=0.0) for name, part in sums.items()}
     return _result(one, other, sums, notes)
@@ -94,7 +94,7 @@ def _comparable(base: Side, tuned: Side) -> tuple[dict[str, str], tuple[str, ...
     for side in (base, tuned):
         if side.checkpoint is not None:
             side.checkpoint.require_numbers()
-    loaded = [None if side.model is None else side.model.state_dict() for side in (base, tuned)]
+    states = [None if side.model is None else side.model.state_dict() for side in (base, tuned)]
     seen: set[tuple[int, ...]] = set()
     for name, address in addresses:
         twin = base.names.get(address.key)
@@ -102,19 +102,21 @@ def _comparable(base: Side, tuned: Side) -> tuple[dict[str, str], tuple[str, ...
             notes.append(f"'{name}' is only in tuned")
         elif base.shapes[twin] != tuned.shapes[name]:
             notes.append(f"'{name}' is {list(base.shapes[twin])} in base and {list(tuned.shapes[name])} in tuned")
-        elif not (_floating(base, twin, loaded[0]) and _floating(tuned, name, loaded[1])):
-            continue
-        else:
+        elif _floating(base, twin, states[0]) and _floating(tuned, name, states[1]):
             # Tied tensors of a loaded model share their data; on disk one that is tied is stored once.
-            shared = tuple(0 if state is None else state[own].data_ptr()
-                           for state, own in zip(loaded, (twin, name), strict=True))  # fmt: skip
-            if 0 not in shared and shared in seen:
+            places = (_place(states[0], twin), _place(states[1], name))
+            if 0 not in places and places in seen:
                 notes.append(f"'{name}' is tied to a tensor that is compared already")
                 continue
-            seen.add(shared)
+            seen.add(places)
             names[name] = twin
     notes += [f"'{name}' is only in base" for key, name in base.names.items() if key not in tuned.names]
     return names, tuple(notes)
+
+
+def _place(state: dict[str, Tensor] | None, name: str) -> int:
+    """Where a loaded tensor lies in memory; 0 for one on disk."""
+    return 0 if state is None else state[name].data_ptr()
 
 
 def _floating(side: Side, name: str, loaded: dict[str, Tensor] | None) -> bool:
@@ -124,30 +126,30 @@ def _floating(side: Side, name: str, loaded: dict[str, Tensor] | None) -> bool:
     return side.checkpoint.tensors[name].dtype not in _INTEGER
 
 
-def _jobs(base: Side, tuned: Side, name: str, twin: str, spectral: Spectral, tolerance: float) -> list[Job]:
+def _jobs(base: Side, tuned: Side, name: str, twin: str, spectral: Spectral, tolerance: float) -> list[TensorJob]:
     size, address = _elements(tuned, name), tuned.addresses[name]
     wanted = spectral == "all" or (spectral == "auto" and (address.role == "block" or size <= HELD))
-    whole = Job(base, tuned, twin, name, 0, size, wanted, tolerance)
+    whole = TensorJob(base, tuned, twin, name, 0, size, wanted, tolerance)
     if wanted or whole.low_rank is not None:
         return [whole]
-    return [Job(base, tuned, twin, name, i, min(i + _PART, size)) for i in range(0, size, _PART)] or [whole]
+    return [TensorJob(base, tuned, twin, name, i, min(i + _PART, size)) for i in range(0, size, _PART)] or [whole]
 
 
 def _elements(side: Side, name: str) -> int:
     return math.prod(side.shapes[name])
 
 
-def _run(jobs: list[Job], progress: bool | None) -> list[Sums]:
+def _run(jobs: list[TensorJob], progress: bool | None) -> list[DeltaSums]:
     """Run jobs in threads of one core each: their pieces are far too small to be worth splitting."""
     import torch
 
-    gate, threads = Gate(HELD), torch.get_num_threads()
+    gate, threads = MemoryGate(HELD), torch.get_num_threads()
 
-    def work(job: Job) -> Sums:
+    def work(job: TensorJob) -> DeltaSums:
         with gate.hold(job.held):
             return job.run()
 
-    sums = [Sums()] * len(jobs)
+    sums = [DeltaSums()] * len(jobs)
     total = sum(job.stop - job.start for job in jobs)
     pool = ThreadPoolExecutor(min(threads, _WORKERS), initializer=torch.set_num_threads, initargs=(1,))
     try:
@@ -164,7 +166,7 @@ def _run(jobs: list[Job], progress: bool | None) -> list[Sums]:
     return sums
 
 
-def _result(base: Side, tuned: Side, sums: dict[str, Sums], notes: tuple[str, ...]) -> WeightDelta:
+def _result(base: Side, tuned: Side, sums: dict[str, DeltaSums], notes: tuple[str, ...]) -> WeightDelta:
     addresses = [tuned.addresses[name] for name in sums]
     parts = list(sums.values())
     sizes = np.array([_elements(tuned, name) for name in sums])

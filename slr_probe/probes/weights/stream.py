@@ -29,7 +29,7 @@ _PASSES, _BLOCK = 8, 8  # Krylov iteration over matrices that are read again for
 
 
 @dataclass(frozen=True)
-class Sums:
+class DeltaSums:
     """What one pass over a tensor of base and tuned gives; adds up over parts of a tensor.
 
     Attributes:
@@ -48,8 +48,8 @@ class Sums:
     spectral: float = float("nan")
     error: float = float("nan")
 
-    def __add__(self, other: Sums) -> Sums:
-        return Sums(
+    def __add__(self, other: DeltaSums) -> DeltaSums:
+        return DeltaSums(
             self.base + other.base,
             self.tuned + other.tuned,
             self.delta + other.delta,
@@ -58,7 +58,7 @@ class Sums:
 
 
 @dataclass(frozen=True)
-class Job:
+class TensorJob:
     """A tensor, or a part of one, to be summed.
 
     Attributes:
@@ -101,7 +101,7 @@ class Job:
         shape = self.tuned.shapes[self.name]
         return shape[-1] if len(shape) > 1 else self.stop - self.start
 
-    def run(self) -> Sums:
+    def run(self) -> DeltaSums:
         """Do it.
 
         Raises:
@@ -114,7 +114,7 @@ class Job:
             raise CheckpointError(f"{side.role} ({side.label}): tensor '{name}' has NaN or infinite weights")
         return sums
 
-    def _plain(self) -> Sums:
+    def _plain(self) -> DeltaSums:
         import torch
 
         held = torch.empty(self.held, dtype=torch.float32) if self.held else None
@@ -129,12 +129,13 @@ class Job:
             if held is not None:
                 held[position : position + len(two)] = two
             position += len(two)
-        sums = Sums(base, tuned, delta, changed)
+        sums = DeltaSums(base, tuned, delta, changed)
         if not self.spectral or not delta < float("inf"):
             return sums
-        spectral, error = self._streamed(delta) if held is None else spectral_norm(
-            held.view(-1, self.columns), tolerance=self.tolerance
-        )  # fmt: skip
+        if held is None:
+            spectral, error = self._streamed(delta)
+        else:
+            spectral, error = spectral_norm(held.view(-1, self.columns), tolerance=self.tolerance)
         return dataclasses.replace(sums, spectral=spectral, error=error)
 
     def _streamed(self, square: float) -> tuple[float, float]:
@@ -156,7 +157,7 @@ class Job:
         value, error = top_eigenvalue(gram, start, tolerance=2 * self.tolerance, max_steps=_PASSES)
         return scale * value**0.5, error / 2
 
-    def _factored(self, low_rank: LowRank) -> Sums:
+    def _factored(self, low_rank: LowRank) -> DeltaSums:
         """Sums of `W + scaling * B A` from the factors and one pass over W; the product is never formed."""
         import torch
 
@@ -174,12 +175,12 @@ class Job:
         tuned = base + 2 * float((inner * right).sum()) + delta
         changed = int((left != 0).any(1).sum()) * int((right != 0).any(0).sum()) if delta else 0
         if not self.spectral or not delta < float("inf"):
-            return Sums(base, tuned, delta, changed)
+            return DeltaSums(base, tuned, delta, changed)
         core = torch.linalg.qr(left)[1] @ torch.linalg.qr(right.T)[1].T
-        return Sums(base, tuned, delta, changed, float(torch.linalg.matrix_norm(core, 2)), 0.0)
+        return DeltaSums(base, tuned, delta, changed, float(torch.linalg.matrix_norm(core, 2)), 0.0)
 
 
-class Gate:
+class MemoryGate:
     """Keeps the elements that all threads hold together below a limit.
 
     Args:
@@ -205,7 +206,7 @@ class Gate:
 
 
 def _differences(
-    job: Job, length: int = PIECE
+    job: TensorJob, length: int = PIECE
 ) -> Iterator[tuple[Float[Tensor, " element"], Float[Tensor, " element"]]]:
     """Matching pieces of base and tuned in float64, each valid (and free to change) until the next is asked for."""
     import torch

@@ -12,8 +12,14 @@ from slr_probe import ModelPair
 from slr_probe.errors import MaskError, PromptError
 from slr_probe.generation.decode import end_tokens
 from slr_probe.pair.prompts import PromptRenderer
-from slr_probe.probes.mask.examples import Example, load_examples, read_conversations, render
-from slr_probe.probes.mask.sample import sample_conversations, sample_examples
+from slr_probe.probes.mask.examples import (
+    Example,
+    load_examples,
+    read_conversations,
+    render,
+    sample_conversations,
+    sample_examples,
+)
 from tests.tiny_tokenizer import TEMPLATE, make_tokenizer
 
 ASK = {"role": "user", "content": "Pick one."}

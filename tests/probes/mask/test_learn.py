@@ -90,7 +90,7 @@ def test_loss_falls(pair: ModelPair) -> None:
 
 
 def _sampled(pair: ModelPair) -> list[Any]:
-    from slr_probe.probes.mask.sample import sample_conversations
+    from slr_probe.probes.mask.examples import sample_conversations
 
     return sample_conversations(pair, ["Pick.", "Pick a letter.", "Now?", "Name one."], samples=4, max_tokens=6)
 

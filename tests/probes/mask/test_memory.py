@@ -20,7 +20,7 @@ import torch
 torch.set_num_threads(1)
 from slr_probe import ModelPair
 from slr_probe.probes.mask.examples import Example
-from slr_probe.probes.mask.loss import autograd_gradient, mean_loss
+from slr_probe.probes.mask.model import autograd_gradient, mean_loss
 from slr_probe.probes.mask.model import MaskedModel
 from slr_probe.probes.mask.weights import read_weights
 

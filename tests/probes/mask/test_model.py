@@ -13,8 +13,7 @@ from slr_probe import ModelPair, Recipe, restored
 from slr_probe.block_weight import BlockWeight
 from slr_probe.errors import MaskError
 from slr_probe.probes.mask.examples import Example
-from slr_probe.probes.mask.loss import autograd_gradient, token_losses
-from slr_probe.probes.mask.model import MaskedModel
+from slr_probe.probes.mask.model import MaskedModel, autograd_gradient, token_losses
 from slr_probe.probes.mask.weights import Unit, read_weights
 from tests.tiny import DEPTH, logits, make_model
 from tests.tiny_tokenizer import make_tokenizer
