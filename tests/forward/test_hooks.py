@@ -15,11 +15,9 @@ from slr_probe.forward.hooks import check_additive, first_nonfinite, recording, 
 from slr_probe.forward.points import COMPONENTS, block_points, select_points
 from tests.tiny import Pair, make_model, randomise, token_ids
 
-ADDITIVE = [
-    "llama", "qwen2", "qwen3", "gemma2", "gemma3_text", "olmo2", "olmo3", "gpt2", "gpt_neox", "phi3", "mixtral",
-    "qwen3_moe",
-]  # fmt: skip
 BRIDGED = ["llama", "qwen2", "qwen3", "gemma2", "gemma3_text", "olmo2", "olmo3", "gpt2", "gpt_neox"]
+ADDITIVE = [*BRIDGED, "phi3", "mixtral", "qwen3_moe"]
+SMALL = {"vocab_size": 128, "hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4}
 
 
 def record_all(model: Any, ids: torch.Tensor) -> dict[tuple[int, str], torch.Tensor]:
@@ -58,9 +56,8 @@ def test_outputs_add_up_to_the_residual_stream(family: str) -> None:
     ],
 )
 def test_other_block_shapes_add_up(model_type: str, changes: dict[str, Any]) -> None:
-    fields = {"vocab_size": 128, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4}
-    heads = {"num_attention_heads": 4, "pad_token_id": 0, "max_position_embeddings": 64}
-    config = AutoConfig.for_model(model_type, **{**fields, **heads, **changes})
+    fields = {"num_hidden_layers": 4, "pad_token_id": 0, "max_position_embeddings": 64}
+    config = AutoConfig.for_model(model_type, **{**SMALL, **fields, **changes})
     model = randomise(AutoModelForCausalLM.from_config(config).eval(), seed=1)
     check_additive(model, token_ids())
     first = block_points(model)[0]
@@ -159,8 +156,9 @@ def test_replacing_by_itself_changes_nothing() -> None:
 
 
 def test_scaled_contributions_are_replaced_as_the_stream_receives_them() -> None:
-    config = AutoConfig.for_model("granite", vocab_size=128, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
-                                  num_attention_heads=4, num_key_value_heads=2, residual_multiplier=0.25)  # fmt: skip
+    config = AutoConfig.for_model(
+        "granite", num_hidden_layers=2, num_key_value_heads=2, residual_multiplier=0.25, **SMALL
+    )
     model, ids = randomise(AutoModelForCausalLM.from_config(config).eval(), seed=1), token_ids()
     (point,) = select_points(model, ["attn_out"], [1])
     assert point.scale == 0.25
@@ -206,16 +204,14 @@ def test_the_middle_cannot_be_replaced() -> None:
 def test_an_edit_of_another_shape_is_refused() -> None:
     model = make_model("llama", seed=1)
     (point,) = select_points(model, ["mlp_out"], [1])
-    with pytest.raises(ValueError, match=r"returned shape \[2, 1, 32\], expected \[2, 7, 32\]"), \
-            replacing({point: lambda t: t[:, :1]}):  # fmt: skip
+    refused = pytest.raises(ValueError, match=r"returned shape \[2, 1, 32\], expected \[2, 7, 32\]")
+    with refused, replacing({point: lambda t: t[:, :1]}):
         model(input_ids=token_ids())
 
 
 def test_blocks_that_rescale_the_stream_are_found_out() -> None:
-    config = AutoConfig.for_model(
-        "gemma4_text", vocab_size=128, vocab_size_per_layer_input=128, hidden_size=32, intermediate_size=48, head_dim=8,
-        num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2,
-    )  # fmt: skip
+    own = {"vocab_size_per_layer_input": 128, "head_dim": 8, "num_hidden_layers": 4, "num_key_value_heads": 2}
+    config = AutoConfig.for_model("gemma4_text", **SMALL, **own)
     model = randomise(AutoModelForCausalLM.from_config(config).eval(), seed=1)
     with pytest.raises(LayoutError, match="does not simply add them"):
         check_additive(model, token_ids())

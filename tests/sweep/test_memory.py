@@ -72,8 +72,8 @@ def test_a_pair_four_times_the_limit_is_streamed_under_the_limit(tmp_path):
 def test_a_large_vocabulary_keeps_the_limit(tmp_path, recipe, dtype, tables):
     """The table is most of the model: it is held once, and nothing of its size is made to check it."""
     table = 2 * 150_000 * 256
-    big = write(tmp_path / "big", torch.bfloat16, vocab_size=150_000, hidden_size=256, intermediate_size=256,
-                num_hidden_layers=2, tie_word_embeddings=True)  # fmt: skip
+    shape = {"vocab_size": 150_000, "hidden_size": 256, "intermediate_size": 256, "num_hidden_layers": 2}
+    big = write(tmp_path / "big", torch.bfloat16, tie_word_embeddings=True, **shape)
     limit = int(tables * table) + 5 * 10**7
     found = peak(tmp_path, big, limit, recipe, dtype)
     assert found < limit, (found / table, limit / table)

@@ -420,11 +420,10 @@ def test_warns_where_outputs_do_not_add_up() -> None:
     from tests.tiny import randomise
     from tests.tiny_tokenizer import make_tokenizer
 
-    config = AutoConfig.for_model(
-        "gemma4_text", vocab_size=128, vocab_size_per_layer_input=128, hidden_size=32, intermediate_size=48, head_dim=8,
-        num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-        layer_types=["sliding_attention", "full_attention"],
-    )  # fmt: skip
+    sizes = {"vocab_size": 128, "vocab_size_per_layer_input": 128, "hidden_size": 32, "intermediate_size": 48}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8}
+    kinds = ["sliding_attention", "full_attention"]
+    config = AutoConfig.for_model("gemma4_text", num_hidden_layers=2, layer_types=kinds, **sizes, **heads)
     models = [randomise(AutoModelForCausalLM.from_config(config).eval(), seed) for seed in (1, 2)]
     pair = ModelPair.load(*models, tokenizer=make_tokenizer())
     with pytest.warns(UserWarning, match="recorded as they are: Gemma4ForCausalLM, block 0: .* does not simply add"):

@@ -21,8 +21,8 @@ def prompts(tmp_path: Path) -> Path:
 
 def test_lens(run: Any, pair_of: Any, prompts: Path, tmp_path: Path) -> None:
     pair, out = pair_of("llama"), tmp_path / "out"
-    code, text, _ = run("lens", pair.base, pair.tuned, "--prompts", prompts, "--answer", "a", "--answer", "b",
-               "--hybrid", "1:3", "--out", out, "--json", tmp_path / "rows.json", "-q")  # fmt: skip
+    options = ["--prompts", prompts, "--answer", "a", "--answer", "b", "--hybrid", "1:3", "-q"]
+    code, text, _ = run("lens", pair.base, pair.tuned, *options, "--out", out, "--json", tmp_path / "rows.json")
     assert code == 0
     assert "base - tuned" in text
     rows = json.loads((tmp_path / "rows.json").read_text())
@@ -54,12 +54,15 @@ def test_patch(run: Any, pair_of: Any, prompts: Path, tmp_path: Path) -> None:
     assert (out / "patching.pdf").read_bytes().startswith(b"%PDF")
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    (["patch", "--component", "head"], "unknown component 'head'"),
-    (["patch", "--blocks", "9"], "block 9 is out of bounds"),
-    (["lens", "--answer", "cat"], "becomes 3 tokens"),
-    (["lens", "--prompts", "none.txt"], "cannot read the prompt file none.txt"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["patch", "--component", "head"], "unknown component 'head'"),
+        (["patch", "--blocks", "9"], "block 9 is out of bounds"),
+        (["lens", "--answer", "cat"], "becomes 3 tokens"),
+        (["lens", "--prompts", "none.txt"], "cannot read the prompt file none.txt"),
+    ],
+)
 def test_bad_input_is_one_line(run: Any, pair_of: Any, prompts: Path, options: list[str], message: str) -> None:
     pair = pair_of("llama")
     verb, *rest = options
@@ -71,9 +74,15 @@ def test_bad_input_is_one_line(run: Any, pair_of: Any, prompts: Path, options: l
     assert message in error
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ('{"a": 1}', "must hold a list"), ("[]", "has no prompts"), ("[1]", "must hold a list"), ("[", "cannot read"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": 1}', "must hold a list"),
+        ("[]", "has no prompts"),
+        ("[1]", "must hold a list"),
+        ("[", "cannot read"),
+    ],
+)
 def test_bad_prompt_files(tmp_path: Path, text: str, message: str) -> None:
     from slr_probe.errors import PromptError
     from slr_probe.forward.questions import read_prompts

@@ -16,12 +16,14 @@ from tests.probes.lens.reference import lens_logits, patched_logits
 
 ORGANISM = Path(__file__).parents[3] / "slr_probe" / "organism" / "checkpoints"
 PROMPTS = ["Pick a letter from A to Z.", "Name a colour."]
+REAL = os.environ.get("SLR_PROBE_PAIR")
+EMBEDDED = (ORGANISM / "dpo" / "model.safetensors").exists()
+no_embedded = pytest.mark.skipif(not EMBEDDED, reason="no embedded checkpoints in this tree")
+no_real = pytest.mark.skipif(REAL is None, reason="set SLR_PROBE_PAIR")
 PAIRS = [
-    pytest.param("organism:base", "organism:dpo", marks=pytest.mark.skipif(
-        not (ORGANISM / "dpo" / "model.safetensors").exists(), reason="no embedded checkpoints in this tree")),
-    pytest.param(f"{os.environ.get('SLR_PROBE_PAIR')}/base", f"{os.environ.get('SLR_PROBE_PAIR')}/tuned",
-                 marks=pytest.mark.skipif("SLR_PROBE_PAIR" not in os.environ, reason="set SLR_PROBE_PAIR")),
-]  # fmt: skip
+    pytest.param("organism:base", "organism:dpo", marks=no_embedded),
+    pytest.param(f"{REAL}/base", f"{REAL}/tuned", marks=no_real),
+]
 
 
 @pytest.mark.parametrize(("base", "tuned"), PAIRS)

@@ -85,15 +85,18 @@ def test_template_that_refuses() -> None:
         render(PromptRenderer.of(make_tokenizer(template=template)), TALK)
 
 
-@pytest.mark.parametrize(("line", "message"), [
-    ("{", "line 3: not JSON"),
-    ("[]", "line 3: expected"),
-    ('{"text": "a"}', "line 3: expected"),
-    ('{"messages": [{"role": "user"}]}', "line 3: a message needs"),
-    ('{"messages": [{"role": "user", "content": 3}]}', "line 3: a message needs"),
-    ('{"messages": [{"role": "user", "content": "a"}]}', "line 3: the assistant says nothing"),
-    ('{"messages": [{"role": "assistant", "content": ""}]}', "line 3: the assistant says nothing"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "line 3: not JSON"),
+        ("[]", "line 3: expected"),
+        ('{"text": "a"}', "line 3: expected"),
+        ('{"messages": [{"role": "user"}]}', "line 3: a message needs"),
+        ('{"messages": [{"role": "user", "content": 3}]}', "line 3: a message needs"),
+        ('{"messages": [{"role": "user", "content": "a"}]}', "line 3: the assistant says nothing"),
+        ('{"messages": [{"role": "assistant", "content": ""}]}', "line 3: the assistant says nothing"),
+    ],
+)
 def test_malformed_line_is_named(tmp_path: Path, line: str, message: str) -> None:
     file = tmp_path / "data.jsonl"
     file.write_text(json.dumps({"messages": [ASK, SAY]}) + "\n\n" + line + "\n")

@@ -111,18 +111,21 @@ def test_unchanged_units_are_zero_and_noted(pair_of: Any, own_pair: Any) -> None
         learn_layer_mask(ModelPair.load(tuned.base, tuned.base, tokenizer=tuned.tokenizer, device="cpu"), TALKS)
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"steps": 0}, "steps and batch_size"),
-    ({"learning_rate": 0.0}, "learning_rate must be"),
-    ({"temperature": float("nan")}, "temperature must be"),
-    ({"init": 1.0}, "init is a gamma"),
-    ({"budget": 0.0}, "budget is a gamma"),
-    ({"sparsity": -1.0}, "sparsity must be"),
-    ({"seeds": 0}, "seeds is the number"),
-    ({"seed": -1}, "seed must be 0 or more; got -1"),
-    ({"granularity": "head"}, "unknown granularity 'head'"),
-    ({"gradient": "magic"}, "unknown gradient 'magic'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": 0}, "steps and batch_size"),
+        ({"learning_rate": 0.0}, "learning_rate must be"),
+        ({"temperature": float("nan")}, "temperature must be"),
+        ({"init": 1.0}, "init is a gamma"),
+        ({"budget": 0.0}, "budget is a gamma"),
+        ({"sparsity": -1.0}, "sparsity must be"),
+        ({"seeds": 0}, "seeds is the number"),
+        ({"seed": -1}, "seed must be 0 or more; got -1"),
+        ({"granularity": "head"}, "unknown granularity 'head'"),
+        ({"gradient": "magic"}, "unknown gradient 'magic'"),
+    ],
+)
 def test_bad_options(pair: ModelPair, options: dict[str, Any], message: str) -> None:
     with pytest.raises(MaskError, match=message):
         learn_layer_mask(pair, TALKS, **options)
@@ -194,8 +197,8 @@ def test_cli(run: Any, pair_of: Any, tmp_path: Path) -> None:
     file = tmp_path / "data.jsonl"
     file.write_text("".join(json.dumps({"messages": talk}) + "\n" for talk in TALKS))
     options = ["--steps", 3, "--batch-size", 2, "--seeds", 2, "--keep", 0.5, "--freeze", 0.5, "-q", "--device", "cpu"]
-    code, text, _ = run("mask", pair.base, pair.tuned, "--data", file, *options, "--out", out,
-               "--json", tmp_path / "rows.json")  # fmt: skip
+    written = ["--out", out, "--json", tmp_path / "rows.json"]
+    code, text, _ = run("mask", pair.base, pair.tuned, "--data", file, *options, *written)
     assert code == 0
     mask = LayerMask.load(out / "mask.npz")
     assert mask.values.shape == (2, 28)
@@ -209,11 +212,14 @@ def test_cli(run: Any, pair_of: Any, tmp_path: Path) -> None:
     assert run("verify", hybrid)[0] == 0
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    (["--data", "absent.jsonl"], "cannot read absent.jsonl"),
-    (["--steps", "0"], "steps and batch_size must be at least 1"),
-    (["--budget", "2"], "budget is a gamma"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--data", "absent.jsonl"], "cannot read absent.jsonl"),
+        (["--steps", "0"], "steps and batch_size must be at least 1"),
+        (["--budget", "2"], "budget is a gamma"),
+    ],
+)
 def test_bad_input_is_one_line(run: Any, pair_of: Any, options: list[str], message: str, tmp_path: Path) -> None:
     pair, file = pair_of("llama"), tmp_path / "data.jsonl"
     file.write_text(json.dumps({"messages": TALKS[0]}))

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parents[3]
-SHAPE = {"hidden_size": 256, "intermediate_size": 5120, "num_hidden_layers": 10, "num_attention_heads": 4,
-         "num_key_value_heads": 4, "vocab_size": 64}  # fmt: skip
+HEADS = {"num_attention_heads": 4, "num_key_value_heads": 4}
+SHAPE = {"hidden_size": 256, "intermediate_size": 5120, "num_hidden_layers": 10, "vocab_size": 64, **HEADS}
 SCRIPT = """
 import resource, sys
 import numpy as np
@@ -20,8 +20,7 @@ import torch
 torch.set_num_threads(1)
 from slr_probe import ModelPair
 from slr_probe.probes.mask.examples import Example
-from slr_probe.probes.mask.model import autograd_gradient, mean_loss
-from slr_probe.probes.mask.model import MaskedModel
+from slr_probe.probes.mask.model import MaskedModel, autograd_gradient, mean_loss
 from slr_probe.probes.mask.weights import read_weights
 
 def peak():

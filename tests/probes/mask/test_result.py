@@ -150,20 +150,27 @@ def test_freeze_list_is_what_peft_takes() -> None:
     gamma = np.random.default_rng(0).permutation(len(names)) / len(names) + 0.01
     gamma[block == 1] = 0.001  # all of block 1 is unimportant
     mask = LayerMask(
-        block=block, component=tuple(n.split(".")[4] for n in names), values=gamma[None],
-        changed=np.ones(len(names), dtype=bool), size=np.ones(len(names), dtype=int),
-        parameters=tuple((n,) for n in names), loss=np.ones((1, 3)), depth=4, granularity="matrix", seeds=(0,),
-        base_loss=1.0, tuned_loss=0.5,
-    )  # fmt: skip
+        block=block,
+        component=tuple(n.split(".")[4] for n in names),
+        values=gamma[None],
+        changed=np.ones(len(names), dtype=bool),
+        size=np.ones(len(names), dtype=int),
+        parameters=tuple((n,) for n in names),
+        loss=np.ones((1, 3)),
+        depth=4,
+        granularity="matrix",
+        seeds=(0,),
+        base_loss=1.0,
+        tuned_loss=0.5,
+    )
     frozen = mask.freeze_list(0.5)
     assert len(frozen.parameters) == len(names) // 2
     assert set(frozen.parameters) <= dict(model.named_parameters()).keys()
     assert frozen.layers_to_transform == (0, 2, 3)
-    tuned = get_peft_model(model, LoraConfig(
-        r=2, target_modules=list(frozen.target_modules), layers_to_transform=list(frozen.layers_to_transform)
-    ))  # fmt: skip
-    adapted = {n.removeprefix("base_model.model.").split(".lora_")[0] for n, p in tuned.named_parameters()
-               if p.requires_grad}  # fmt: skip
+    modules, blocks = list(frozen.target_modules), list(frozen.layers_to_transform)
+    tuned = get_peft_model(model, LoraConfig(r=2, target_modules=modules, layers_to_transform=blocks))
+    trained = [n for n, p in tuned.named_parameters() if p.requires_grad]
+    adapted = {n.removeprefix("base_model.model.").split(".lora_")[0] for n in trained}
     kept = {n.removesuffix(".weight") for n in names if n not in frozen.parameters}
     assert adapted == kept == set(frozen.target_modules)
     with pytest.raises(MaskError, match="share to freeze"):

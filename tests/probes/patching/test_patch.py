@@ -255,19 +255,22 @@ class TestBadInput:
         with pytest.raises(PromptError, match="becomes 3 tokens"):
             patch_activations(pair, "a", answers=["cat"])
 
-    @pytest.mark.parametrize(("options", "error", "message"), [
-        ({"components": ["head"]}, LayoutError, "unknown component 'head'; expected some of resid, attn, mlp"),
-        ({"components": []}, LayoutError, "no component"),
-        ({"blocks": [4]}, LayerRangeError, "block 4 is out of bounds: the model has 4"),
-        ({"blocks": ["3:5"]}, LayerRangeError, "out of bounds"),
-        ({"blocks": ["2:2"]}, LayerRangeError, "empty"),
-        ({"blocks": []}, LayerRangeError, "no blocks"),
-        ({"window": 5}, LayerRangeError, "window must be from 1 to the model's 4 blocks; got 5"),
-        ({"direction": "up"}, SlrProbeError, "direction is one of both"),
-        ({"positions": "first"}, SlrProbeError, "positions one of answer, all"),
-        ({"metric": lambda logits: logits[:2]}, SlrProbeError, r"'metric' returned shape \[2\]"),
-        ({"metric": {"entropy": len}}, SlrProbeError, "names other than entropy"),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("options", "error", "message"),
+        [
+            ({"components": ["head"]}, LayoutError, "unknown component 'head'; expected some of resid, attn, mlp"),
+            ({"components": []}, LayoutError, "no component"),
+            ({"blocks": [4]}, LayerRangeError, "block 4 is out of bounds: the model has 4"),
+            ({"blocks": ["3:5"]}, LayerRangeError, "out of bounds"),
+            ({"blocks": ["2:2"]}, LayerRangeError, "empty"),
+            ({"blocks": []}, LayerRangeError, "no blocks"),
+            ({"window": 5}, LayerRangeError, "window must be from 1 to the model's 4 blocks; got 5"),
+            ({"direction": "up"}, SlrProbeError, "direction is one of both"),
+            ({"positions": "first"}, SlrProbeError, "positions one of answer, all"),
+            ({"metric": lambda logits: logits[:2]}, SlrProbeError, r"'metric' returned shape \[2\]"),
+            ({"metric": {"entropy": len}}, SlrProbeError, "names other than entropy"),
+        ],
+    )
     def test_options(self, pair: ModelPair, options: Any, error: type, message: str) -> None:
         with pytest.raises(error, match=message):
             patch_activations(pair, PROMPTS, **options)

@@ -223,9 +223,14 @@ def write_adapter(folder: Path, shapes: dict[str, tuple[int, int]], *, rank: int
     ],
 )
 def test_adapters_are_measured_without_merging(
-    family: str, shapes: Any, config: Any, scaling: float, pair_of: Callable[[str], Pair], tmp_path: Path,
+    family: str,
+    shapes: Any,
+    config: Any,
+    scaling: float,
+    pair_of: Callable[[str], Pair],
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     base_folder = pair_of(family).base
     dense = write_adapter(tmp_path / "adapter", shapes, **config)
     monkeypatch.setattr("slr_probe.checkpoint.adapter.LowRank.delta", None)  # the product must not be formed
