@@ -11,7 +11,14 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from slr_probe.errors import LayoutError
-from slr_probe.forward.hooks import check_additive, first_nonfinite, recording, replacing
+from slr_probe.forward.hooks import (
+    check_additive,
+    first_nonfinite,
+    reading_gradients,
+    recording,
+    replacing,
+    watching,
+)
 from slr_probe.forward.points import COMPONENTS, block_points, select_points
 from tests.tiny import Pair, make_model, randomise, token_ids
 
@@ -227,3 +234,40 @@ def test_names_where_nan_first_appears(name: str) -> None:
     with torch.no_grad():
         model.model.embed_tokens.weight.fill_(float("inf"))
     assert first_nonfinite(model, token_ids()) == "embedding"
+
+
+def test_watching_sees_every_call_and_leaves_nothing() -> None:
+    model = make_model("llama", seed=1)
+    blocks, seen = list(model.model.layers), []
+    with watching(blocks, lambda number, args, kwargs, output: seen.append((number, args[0].shape, output.shape))):
+        model(input_ids=token_ids())
+    assert seen == [(number, (2, 7, 32), (2, 7, 32)) for number in range(4)]
+    assert all(not block._forward_hooks for block in blocks)
+
+
+def test_gradients_are_handed_over_one_at_a_time_and_nothing_is_left() -> None:
+    model = make_model("llama", seed=1)
+    model.lm_head.weight.requires_grad_(False)
+    asked = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    chosen = {name: parameter for name, parameter in model.named_parameters() if "mlp" in name}
+    model(input_ids=token_ids()).logits.sum().backward()
+    expected = {name: parameter.grad.clone() for name, parameter in chosen.items()}
+    model.zero_grad()
+
+    found: dict[str, torch.Tensor] = {}
+
+    def keep(name: str) -> Callable[[torch.Tensor], None]:
+        def read(gradient: torch.Tensor) -> None:
+            assert all(parameter.grad is None for parameter in model.parameters())
+            found[name] = gradient
+
+        return read
+
+    with reading_gradients(model, {parameter: keep(name) for name, parameter in chosen.items()}):
+        assert {name for name, p in model.named_parameters() if p.requires_grad} == chosen.keys()
+        model(input_ids=token_ids()).logits.sum().backward()
+    assert found.keys() == expected.keys()
+    for name, gradient in found.items():
+        torch.testing.assert_close(gradient, expected[name])
+    assert asked == {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    assert all(parameter.grad is None for parameter in model.parameters())

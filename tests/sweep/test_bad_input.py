@@ -2,7 +2,6 @@ import pytest
 
 from slr_probe import ModelPair, Recipe, SlrProbeError
 from slr_probe.errors import LayerRangeError, PromptError, RecipeError, SweepError, TaskError
-from slr_probe.forward.budget import parse_bytes
 from slr_probe.sweep import sweep
 from slr_probe.tasks.answers import Query
 
@@ -77,11 +76,6 @@ def test_a_pair_in_memory_cannot_be_streamed(pair):
     loaded = ModelPair.load(pair.base, pair.tuned)
     with pytest.raises(SlrProbeError, match="save_pretrained"):
         sweep(loaded, None, [OK], stream=True)
-
-
-@pytest.mark.parametrize(("text", "size"), [("4GB", 4 * 10**9), ("1kib", 1024), ("2.5 MB", 2_500_000), ("7", 7)])
-def test_sizes(text, size):
-    assert parse_bytes(text) == size
 
 
 def test_one_recipe_needs_no_list(pair):

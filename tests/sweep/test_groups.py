@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from slr_probe.sweep.groups import group_prompts
+from slr_probe.sweep.groups import Group, group_prompts
 
 
 @pytest.mark.parametrize("share", [True, False])
@@ -30,3 +30,48 @@ def test_fewer_tokens_than_one_padded_batch():
 def test_equal_prompts_leave_their_last_token_to_each():
     (group,) = group_prompts([(1, 2, 3), (1, 2, 3)])
     assert (group.shared, group.padded) == (2, 1)
+
+
+def cheapest_cut(prompts, names, share, limit, overhead):
+    """Every start of every last run, each run looked at by itself; ties go to the longest last run."""
+
+    def group(start, stop):
+        chosen = prompts[start:stop]
+        lengths = tuple(map(len, chosen))
+        shared = 0
+        if share and len(chosen) > 1:
+            while shared < min(lengths) - 1 and len({prompt[shared] for prompt in chosen}) == 1:
+                shared += 1
+        return Group(tuple(names[start:stop]), shared, lengths)
+
+    best = [(0, [])]
+    for stop in range(1, len(prompts) + 1):
+        runs = [group(start, stop) for start in range(stop)]
+        options = [
+            (best[start][0] + run.tokens + overhead, start, [*best[start][1], run])
+            for start, run in enumerate(runs)
+            if limit is None or run.tokens <= limit or start == stop - 1
+        ]
+        cost, _, groups = min(options, key=lambda option: option[:2])
+        best.append((cost, groups))
+    return best[-1]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_groups_are_the_cheapest_of_all_cuts(seed):
+    rng = random.Random(seed)
+    opening = list(range(rng.choice([0, 2, 5])))
+    words = rng.choice([2, 3, 8])
+    prompts = [[*opening, *rng.choices(range(words), k=rng.randrange(1, 12))] for _ in range(rng.randrange(1, 16))]
+    share, overhead = rng.random() < 0.7, rng.choice([0, 4, 64])
+    limit = rng.choice([None, 5, 12, 30, 60])
+    plans = []
+    for head in (0, 2, 4, 8, 16, 32, max(map(len, prompts))):
+        keys = sorted((prompt[:head], len(prompt), prompt, i) for i, prompt in enumerate(prompts))
+        order = [key[-1] for key in keys]
+        plans.append(cheapest_cut([prompts[i] for i in order], order, share, limit, overhead))
+    assert group_prompts(prompts, share=share, limit=limit, overhead=overhead) == min(plans, key=lambda p: p[0])[1]
+
+
+def test_no_prompts_make_no_group():
+    assert group_prompts([]) == []
