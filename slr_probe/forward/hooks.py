@@ -30,21 +30,21 @@ def recording(
         What the latest forward left, by `(block, component)`, in the order of computation; copies, detached.
 
     Examples:
-        >>> with recording(select_points(model, ["resid_post"])) as found:  # doctest: +SKIP
+        >>> with recording(select_points(model, ["resid_post"])) as recorded:  # doctest: +SKIP
         ...     model(input_ids)
-        >>> found[3, "resid_post"].shape  # doctest: +SKIP
+        >>> recorded[3, "resid_post"].shape  # doctest: +SKIP
         torch.Size([2, 7, 640])
     """
-    found: dict[Key, Tensor] = {}
+    recorded: dict[Key, Tensor] = {}
 
     def read(point: Point) -> Callable[[Tensor], None]:
         def hook(tensor: Tensor) -> None:
-            found[point.key] = _scaled(_pick(tensor.detach(), at), point.scale)
+            recorded[point.key] = _scaled(_pick(tensor.detach(), at), point.scale)
 
         return hook
 
     with _hooked((point, read(point)) for point in points):
-        yield found
+        yield recorded
 
 
 @contextmanager
@@ -149,11 +149,11 @@ def check_additive(model: PreTrainedModel, input_ids: Int[Tensor, "batch positio
     import torch
 
     parts = ("resid_pre", "attn_out", "mlp_out", "resid_post")
-    with torch.no_grad(), recording(select_points(model, parts)) as found:
+    with torch.no_grad(), recording(select_points(model, parts)) as recorded:
         model(input_ids=input_ids, use_cache=False)
     low = next(model.parameters()).dtype in (torch.bfloat16, torch.float16)
-    for block in sorted({block for block, _ in found}):
-        pre, attn, mlp, post = (found[block, part].double() for part in parts)
+    for block in sorted({block for block, _ in recorded}):
+        pre, attn, mlp, post = (recorded[block, part].double() for part in parts)
         size = max(float(t.norm()) for t in (pre, attn, mlp, post))
         gap = float((pre + attn + mlp - post).norm())
         if gap > (3e-2 if low else 1e-4) * size:
@@ -169,9 +169,9 @@ def first_nonfinite(
     """Where NaN or infinity first appears in a forward: the embedding, or `(block, component)`; None if nowhere."""
     import torch
 
-    with torch.no_grad(), recording([p for b in block_points(model) for p in b.points.values()]) as found:
+    with torch.no_grad(), recording([p for b in block_points(model) for p in b.points.values()]) as recorded:
         model(input_ids=input_ids, **inputs)
-    bad = next((key for key, value in found.items() if not bool(value.isfinite().all())), None)
+    bad = next((key for key, value in recorded.items() if not bool(value.isfinite().all())), None)
     return "embedding" if bad == (0, "resid_pre") else bad
 
 

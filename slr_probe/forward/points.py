@@ -141,9 +141,9 @@ def _points(number: int, block: nn.Module, bridge: Any | None) -> dict[str, Poin
         "resid_post": Point(number, "resid_post", block, "output"),
     }
     for component, alias in _ALIASES.items() if bridge is not None else ():
-        found = _resolve(block, bridge, alias)
-        if found is not None:
-            module, side, scale = found
+        resolved = _resolve(block, bridge, alias)
+        if resolved is not None:
+            module, side, scale = resolved
             points[component] = Point(number, component, module, side, scale)
     return {component: points[component] for component in COMPONENTS if component in points}
 

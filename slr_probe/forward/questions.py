@@ -162,8 +162,8 @@ def _of_texts(pair: ModelPair, prompts: list[Prompt], sets: list[tuple[Any, ...]
 def _as_list(prompts: Any) -> list[Any]:
     if isinstance(prompts, (str, Query)):
         return [prompts]
-    found = list(prompts)
-    return [found] if found and all(hasattr(item, "keys") for item in found) else found  # one conversation
+    many = list(prompts)
+    return [many] if many and all(hasattr(item, "keys") for item in many) else many  # one conversation
 
 
 def _answer_sets(pair: ModelPair, answers: Any, count: int) -> list[tuple[tuple[int, ...], ...]]:
@@ -192,13 +192,13 @@ def _distinct(pair: ModelPair, answers: tuple[str, ...]) -> tuple[tuple[int, ...
 
 
 def _spellings(pair: ModelPair, answer: str) -> tuple[int, ...]:
-    found = answer_tokens(pair.tokenizer, answer, ignore_case=False)
-    if not found:
+    ids = answer_tokens(pair.tokenizer, answer, ignore_case=False)
+    if not ids:
         texts = dict.fromkeys((answer, " " + answer.lstrip()))
         split = {text: pair.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts}
         told = "; ".join(f"{text!r} becomes {_tokens(pair, ids)}" for text, ids in split.items())
         raise PromptError(f"the answer {answer!r} is not a single token: {told}; give answers of one token")
-    return found
+    return ids
 
 
 def _tokens(pair: ModelPair, ids: list[int]) -> str:

@@ -15,15 +15,15 @@ def cosine(one: Float[Tensor, "row hidden"], other: Float[Tensor, "row hidden"])
     """Cosine of the angle between matching rows, in [-1, 1]; NaN where a row is zero."""
     dot = torch.linalg.vecdot(one.double(), other.double())
     norms = torch.linalg.vector_norm(one.double(), dim=1) * torch.linalg.vector_norm(other.double(), dim=1)
-    found: Tensor = (dot / norms).clamp(-1.0, 1.0)
-    return found
+    similarity: Tensor = (dot / norms).clamp(-1.0, 1.0)
+    return similarity
 
 
 def relative_distance(one: Float[Tensor, "row hidden"], other: Float[Tensor, "row hidden"]) -> Float[Tensor, " row"]:
     """`||other - one|| / ||one||` of matching rows: 0 where they are equal, infinite where `one` is 0."""
     wide = one.double()
-    found: Tensor = torch.linalg.vector_norm(other.double() - wide, dim=1) / torch.linalg.vector_norm(wide, dim=1)
-    return found
+    distance: Tensor = torch.linalg.vector_norm(other.double() - wide, dim=1) / torch.linalg.vector_norm(wide, dim=1)
+    return distance
 
 
 def linear_cka(one: Float[Tensor, "row hidden"], other: Float[Tensor, "row width"]) -> float:

@@ -43,10 +43,10 @@ def read_conversations(path: str | os.PathLike[str]) -> list[Conversation]:
         MaskError: The file cannot be read, or a line is not such a conversation; the line is named.
     """
     rows = read_jsonl(Path(path), MaskError)
-    found = [check_conversation(row, f"{path}, line {number}") for number, row in rows]
-    if not found:
+    conversations = [check_conversation(row, f"{path}, line {number}") for number, row in rows]
+    if not conversations:
         raise MaskError(f"{path} holds no conversation; expected one JSON object with 'messages' a line")
-    return found
+    return conversations
 
 
 def check_conversation(data: Any, where: str) -> Conversation:
@@ -107,7 +107,7 @@ def load_examples(
     limit = max_length or positions
     if isinstance(data, (str, os.PathLike)):
         data = read_conversations(data)
-    found = []
+    examples = []
     for number, item in enumerate(data, 1):
         where = f"conversation {number}"
         example = item if isinstance(item, Example) else render(pair.prompts, check_conversation(item, where), format)
@@ -118,10 +118,10 @@ def load_examples(
             )
         if not any(example.replies[1:]):
             raise MaskError(f"{where} has no token of the assistant to predict")
-        found.append(example)
-    if not found:
+        examples.append(example)
+    if not examples:
         raise MaskError("no conversations were given; leave data out to sample some from the tuned model")
-    return found
+    return examples
 
 
 def render(prompts: PromptRenderer, conversation: Conversation, format: Format | None = None) -> Example:
@@ -236,21 +236,21 @@ def sample_conversations(
     """
     from slr_probe.generation import generate
 
-    asked = _default_prompts() if prompts is None else list(prompts)
-    sampling = _check(asked, samples, max_tokens, temperature, seed)
-    numbered = [(str(i), prompt) for i, prompt in enumerate(asked)]
+    questions = _default_prompts() if prompts is None else list(prompts)
+    sampling = _check(questions, samples, max_tokens, temperature, seed)
+    numbered = [(str(i), prompt) for i, prompt in enumerate(questions)]
     written = generate(
         pair, numbered, "tuned", samples=samples, sampling=sampling, batch_tokens=batch_tokens, progress=progress
     )["tuned"]
-    found = [
+    conversations = [
         [{"role": "user", "content": prompt}, {"role": "assistant", "content": text.strip()}]
-        for prompt, texts in zip(asked, written.texts, strict=True)
+        for prompt, texts in zip(questions, written.texts, strict=True)
         for text in texts
         if text.strip()  # templates put their own space
     ]
-    if not found:
+    if not conversations:
         raise MaskError("the tuned model answered every prompt with nothing; give conversations as data")
-    return found
+    return conversations
 
 
 def sample_examples(

@@ -169,28 +169,28 @@ def recipe_losses(
     examples = load_examples(pair, data)
     weights = read_weights(pair, "block", stream)
     model = MaskedModel(pair, weights)
-    found, counts = np.zeros((len(recipes), len(examples))), np.zeros(len(examples))
+    losses, counts = np.zeros((len(recipes), len(examples))), np.zeros(len(examples))
     with model.installed():
         for row, recipe in enumerate(recipes):
             places = [weight.address for weight in weights.changed]
             shares = np.array([recipe.share(place.block, place.group, place.component) for place in places])
-            found[row], counts = model.losses(shares, examples, batch_size)
-    return found, counts
+            losses[row], counts = model.losses(shares, examples, batch_size)
+    return losses, counts
 
 
 def _sets(mask: LayerMask, rates: Sequence[float], controls: bool, seed: int) -> list[tuple[float, str, ndarray]]:
     """Units that stay tuned in each row; controls are drawn among the units that changed."""
     rng = np.random.default_rng(seed)
-    found: list[tuple[float, str, ndarray]] = []
+    sets: list[tuple[float, str, ndarray]] = []
     moved = np.flatnonzero(mask.changed)
     for rate in rates:
         kept = mask.binary(rate)
-        found.append((rate, "mask", kept))
+        sets.append((rate, "mask", kept))
         count = int((kept & mask.changed).sum())
         if controls and count < len(moved):
             by_gamma = moved[np.argsort(mask.gamma[moved], kind="stable")]
             for kind, chosen in (("random", rng.choice(moved, count, replace=False)), ("reversed", by_gamma[:count])):
                 other = np.zeros(len(kept), dtype=bool)
                 other[chosen] = True
-                found.append((rate, kind, other))
-    return found
+                sets.append((rate, kind, other))
+    return sets

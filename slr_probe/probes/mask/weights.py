@@ -132,14 +132,14 @@ def read_weights(pair: ModelPair, granularity: Granularity, stream: bool | None 
 
 
 def _units(inside: dict[str, Address], shapes: dict[str, tuple[int, ...]], granularity: str) -> tuple[Unit, ...]:
-    found: dict[Unit, None] = {}
+    units: dict[Unit, None] = {}
     for name, address in inside.items():
         assert address.block is not None
         if granularity == "block":
-            found[Unit(address.block, WHOLE)] = None
+            units[Unit(address.block, WHOLE)] = None
         elif len(shapes[name]) > 1 and address.group != "norm":
-            found[Unit(address.block, address.component)] = None
-    return tuple(sorted(found, key=lambda unit: unit.block))
+            units[Unit(address.block, address.component)] = None
+    return tuple(sorted(units, key=lambda unit: unit.block))
 
 
 def _follows(units: tuple[Unit, ...], blocks: list[int], owners: list[int | None]) -> Float[ndarray, "tensor unit"]:

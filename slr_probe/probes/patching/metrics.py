@@ -53,20 +53,20 @@ class Scores:
             rows: Which prompts these are.
         """
         p, log_p = maths.distribution(logits)
-        found: dict[str, Any] = {"entropy": maths.entropy(p, log_p).cpu().numpy()}
+        metrics: dict[str, Any] = {"entropy": maths.entropy(p, log_p).cpu().numpy()}
         if self._answers is not None:
             answers = self._answers.rows(rows)
             logs = answers.mass(log_p).cpu().numpy()
             sizes = answers.sizes.cpu().numpy()
             share = normalised_diversity(logs, np.maximum(sizes, 2))
-            found |= {
+            metrics |= {
                 "validity": validity(logs),
                 "conditional_entropy": conditional_entropy(logs),
                 "diversity": np.where(sizes > 1, share, np.nan),
             }
         for name, metric in self._own.items():
-            found[name] = np.array([[_number(name, metric(row)) for row in cell] for cell in logits.float()])
-        return np.stack([np.asarray(found[name], dtype=np.float64) for name in self.names])
+            metrics[name] = np.array([[_number(name, metric(row)) for row in cell] for cell in logits.float()])
+        return np.stack([np.asarray(metrics[name], dtype=np.float64) for name in self.names])
 
 
 def _number(name: str, value: Any) -> float:

@@ -180,8 +180,8 @@ class _Job:
                     unpatched[:, m, batch.rows] = _score(self.scores, model, stream[None], batch.rows)[:, 0]
                     self._require_finite(model, unpatched[:, m, batch.rows])
                 for w, ((_, recipient), states) in enumerate(zip(self.ways, of_ways, strict=True)):
-                    found = _score(self.scores, self.models[recipient], states, batch.rows)
-                    patched[:, w][..., batch.rows] = found
+                    scores = _score(self.scores, self.models[recipient], states, batch.rows)
+                    patched[:, w][..., batch.rows] = scores
                 ticker.update(len(batch.rows))
         return patched, unpatched
 
