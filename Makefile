@@ -38,6 +38,7 @@ docs:
 # The comparisons that need no checkpoints of your own, a few minutes; each script's --help says what it compares.
 bench:
 	$(PYTHON) benchmarks/sweep.py --parts speed
+	$(PYTHON) benchmarks/planning.py
 	$(PYTHON) benchmarks/lens.py
 	$(PYTHON) benchmarks/generation.py
 	$(PYTHON) benchmarks/mask.py
