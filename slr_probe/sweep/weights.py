@@ -110,7 +110,8 @@ def streamed(pair: ModelPair, dtype: torch.dtype | None = None) -> Weights:
 
 def stored_dtype(pair: ModelPair) -> torch.dtype:
     """The dtype that loading the tuned side would give."""
-    dtype = pair.dtype or pair.config.dtype or pair.config.get_text_config(decoder=True).dtype
+    text = pair.config.get_text_config(decoder=True)
+    dtype = pair.dtype or pair.tuned_side.dtype or pair.config.dtype or text.dtype
     if isinstance(dtype, torch.dtype):
         return dtype
     checkpoint = require_checkpoint(pair.tuned_side)
