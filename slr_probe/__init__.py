@@ -20,8 +20,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from slr_probe.version import __version__ as __version__
-
 if TYPE_CHECKING:
     from slr_probe.errors import SlrProbeError
     from slr_probe.generation import generate
@@ -39,6 +37,7 @@ if TYPE_CHECKING:
     from slr_probe.study import run_study
     from slr_probe.tasks.crc import CRCTask
     from slr_probe.validation import validate
+    from slr_probe.version import __version__ as __version__
 
 _HOMES = {
     "ModelPair": "slr_probe.pair",
@@ -60,6 +59,7 @@ _HOMES = {
     "rank_layers": "slr_probe.rank",
     "run_study": "slr_probe.study",
     "SlrProbeError": "slr_probe.errors",
+    "__version__": "slr_probe.version",
 }
 
 __all__ = [

@@ -18,10 +18,10 @@ class Verb(Directive):
 
     def run(self) -> list[nodes.Node]:
         """The help as a literal block."""
-        from slr_probe.cli.app import app
+        from slr_probe.cli import program
 
         arguments = [*self.arguments, "--help"]
-        found = CliRunner().invoke(app, arguments, prog_name="slr-probe", terminal_width=84, max_content_width=84)
+        found = CliRunner().invoke(program(), arguments, prog_name="slr-probe", terminal_width=84, max_content_width=84)
         if found.exit_code:
             raise ExtensionError(f"slr-probe {' '.join(arguments)} failed: {found.output}")
         block = nodes.literal_block(found.output.strip("\n"), found.output.strip("\n"))

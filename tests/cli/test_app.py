@@ -6,7 +6,8 @@ import sys
 import pytest
 
 import slr_probe
-from slr_probe.cli.app import VERBS, app
+from slr_probe.cli import program
+from slr_probe.cli.app import VERBS
 
 
 def test_verbs_are_listed_in_the_order_in_which_they_are_used(run):
@@ -15,7 +16,7 @@ def test_verbs_are_listed_in_the_order_in_which_they_are_used(run):
     assert "BASE and TUNED are checkpoint folders" in out
     listed = [line.split()[0] for line in out.partition("Commands:")[2].splitlines() if line.strip()]
     assert listed == list(VERBS)
-    assert {command.callback.__name__ for command in app.registered_commands} == set(VERBS)
+    assert {command.callback.__name__ for command in program().registered_commands} == set(VERBS)
 
 
 def test_version(run):
@@ -31,3 +32,27 @@ def test_help_loads_no_numbers_and_no_models(arguments):
     )
     found = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60)
     assert found.returncode == 0, found.stderr
+
+
+_INTERRUPTED_WHILE = """
+import signal, sys
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == loading:
+            sys.meta_path.remove(self)
+            signal.raise_signal(signal.SIGINT)
+
+from slr_probe.cli import main
+sys.meta_path.insert(0, Interrupt())
+loading, sys.argv = sys.argv[1], ["slr-probe", "rank", "organism:base", "organism:dpo", "--quiet"]
+main()
+"""
+
+
+@pytest.mark.parametrize("loading", ["typer", "slr_probe.cli.ranking", "slr_probe.signature", "numpy", "torch"])
+def test_an_interruption_while_it_starts_is_one_line(loading):
+    command = [sys.executable, "-c", _INTERRUPTED_WHILE, loading]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert found.returncode == 130
+    assert found.stderr == "interrupted; nothing half-written was left behind\n"

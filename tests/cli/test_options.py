@@ -5,7 +5,7 @@ import inspect
 import pytest
 import typer
 
-from slr_probe.cli.app import app
+from slr_probe.cli import program
 from slr_probe.cli.options import PATCH, RANK, like, takes
 from slr_probe.signature import parameters
 
@@ -43,7 +43,7 @@ def test_explanations_are_plain_text():
 
 
 def options_of(verb: str) -> list[str]:
-    command = typer.main.get_command(app).commands[verb]
+    command = typer.main.get_command(program()).commands[verb]
     return [option for one in command.params for option in one.opts]
 
 

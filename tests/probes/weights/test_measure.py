@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from slr_probe import ModelPair
 from slr_probe.checkpoint import AdapterCheckpoint, Checkpoint
 from slr_probe.checkpoint.names import address_tensors
-from slr_probe.cli import app
+from slr_probe.cli import program
 from slr_probe.errors import CheckpointError, OutputError, ResultError, SlrProbeError
 from slr_probe.probes.weights import measure as weights
 from slr_probe.probes.weights import stream as weights_stream
@@ -439,7 +439,7 @@ def test_command_line(pair_of: Callable[[str], Pair], tmp_path: Path) -> None:
     pair = pair_of("llama")
     out, rows = tmp_path / "out", tmp_path / "rows.json"
     found = CliRunner().invoke(
-        app, ["delta", str(pair.base), str(pair.tuned), "--out", str(out), "--json", str(rows), "--quiet"]
+        program(), ["delta", str(pair.base), str(pair.tuned), "--out", str(out), "--json", str(rows), "--quiet"]
     )
     assert found.exit_code == 0, found.output
     data = json.loads(rows.read_text())
@@ -450,7 +450,7 @@ def test_command_line(pair_of: Callable[[str], Pair], tmp_path: Path) -> None:
     assert [row["block"] for row in data if row["component"] == "down"] == [0, 1, 2, 3]
     assert sorted(p.name for p in out.iterdir()) == ["weight_delta.npz", "weight_delta.pdf", "weight_delta.png"]
     assert WeightDelta.load(out / "weight_delta.npz").rows() == reference.rows()
-    plain = CliRunner().invoke(app, ["delta", str(pair.base), str(pair.tuned), "--no-spectral"])
+    plain = CliRunner().invoke(program(), ["delta", str(pair.base), str(pair.tuned), "--no-spectral"])
     assert plain.exit_code == 0
     assert "nan" not in plain.output
     columns, cells = lines(weight_delta(pair.base, pair.tuned, spectral="none"))
