@@ -16,7 +16,7 @@ from slr_probe.lineage.result import Lineage
 from slr_probe.scoring.folder import Folder
 from slr_probe.scoring.inputs import Tags
 from slr_probe.scoring.measures import Scores
-from slr_probe.scoring.metrics import METRICS, ordered
+from slr_probe.scoring.metrics import METRICS, SPREAD, ordered
 from slr_probe.scoring.metrics import metric as describe
 from slr_probe.scoring.scoring import Scorers
 from slr_probe.tasks.text import TextTask
@@ -237,7 +237,7 @@ def assemble(
     """
     names = ordered({name for _, scores in scored.values() for one in scores for name in one})
     names = tuple(name for name in names if describe(name).role != "record")
-    default = next(name for name in ("embedding_distance", "ead", "distinct_2") if name in names)
+    default = next(name for name in SPREAD if name in names)
     if metric is not None and metric not in names:
         raise LineageError(f"no metric {metric!r} was measured; there are {', '.join(names)}")
     width = max(len(ids) for ids, _ in scored.values())

@@ -21,29 +21,31 @@ class Metric:
         role: `"diversity"`, `"quality"`, `"correct only"` (diversity of the correct outputs alone), or `"record"`
             (how the numbers came about; never compared).
         sign: 1 where more is better, -1 where less is.
+        printed: Whether printed tables show it beside the primary metrics.
     """
 
     name: str
     label: str
     role: Role
     sign: int = 1
+    printed: bool = False
 
 
 _ALL = (
-    Metric("ead", "EAD", "diversity"),
+    Metric("ead", "EAD", "diversity", printed=True),
     Metric("distinct_2", "distinct-2", "diversity"),
-    Metric("bleu_distance", "1 - self-BLEU", "diversity"),
-    Metric("embedding_distance", "embedding distance", "diversity"),
+    Metric("bleu_distance", "1 - self-BLEU", "diversity", printed=True),
+    Metric("embedding_distance", "embedding distance", "diversity", printed=True),
     Metric("vendi", "Vendi score", "diversity"),
     Metric("nli", "NLI diversity", "diversity"),
     Metric("distinct_correct", "distinct accepted answers", "diversity"),
-    Metric("answer_entropy", "answer entropy (nats)", "diversity"),
+    Metric("answer_entropy", "answer entropy (nats)", "diversity", printed=True),
     Metric("correct", "correct (share)", "quality"),
-    Metric("pass_at_k", "pass@k, k = half the samples", "quality"),
+    Metric("pass_at_k", "pass@k, k = half the samples", "quality", printed=True),
     Metric("majority_gain", "majority vote - mean correct", "quality"),
     Metric("follows", "follows the instruction (share)", "quality"),
-    Metric("ended", "ended by itself (share)", "quality"),
-    Metric("nll", "fluency: NLL (nats a token)", "quality", -1),
+    Metric("ended", "ended by itself (share)", "quality", printed=True),
+    Metric("nll", "fluency: NLL (nats a token)", "quality", -1, printed=True),
     Metric("judge", "judge", "quality"),
     Metric("ead_correct", "EAD, correct outputs", "correct only"),
     Metric("bleu_distance_correct", "1 - self-BLEU, correct outputs", "correct only"),
@@ -55,6 +57,8 @@ _ALL = (
 )
 METRICS = {metric.name: metric for metric in _ALL}
 ORDER = tuple(METRICS)
+SPREAD = ("embedding_distance", "ead", "distinct_2", "bleu_distance")
+"""Metrics of how different any texts are. The first that was measured speaks for all (ours)."""
 
 
 def metric(name: str) -> Metric:
@@ -76,7 +80,7 @@ def primary_metrics(task: TextTask, names: Collection[str]) -> tuple[str, str]:
     instruction.
     """
     several = sum(len(item.answers) > 1 for item in task.items) * 2 > len(task.items)
-    wanted: Sequence[str] = ("distinct_correct",) if several else ("embedding_distance", "ead", "distinct_2")
+    wanted: Sequence[str] = ("distinct_correct",) if several else SPREAD
     diversity = next((name for name in wanted if name in names), "distinct_2")
     best: Sequence[str] = ("correct",) if task.verifiable else ("judge",)
     return diversity, next((name for name in best if name in names), "follows")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from slr_probe.defaults import MIN_P
 from slr_probe.errors import ValidationError
 from slr_probe.pair.prompts import Format
+from slr_probe.tasks.builtin import BUILTIN
 from slr_probe.tasks.text import TextTask
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
 
 Preset = Literal["full", "quick"]
-TASKS = ("writing", "qa", "reasoning")
+TASKS = tuple(BUILTIN)
 
 
 @dataclass(frozen=True)
@@ -146,9 +147,7 @@ def _task(given: Any, small: bool) -> TextTask:
     if isinstance(given, TextTask):
         return given
     if isinstance(given, str) and given in TASKS:
-        from slr_probe import tasks
-
-        return getattr(tasks, f"{given}_task")(size="organism" if small else "full")  # type: ignore[no-any-return]
+        return BUILTIN[given](size="organism" if small else "full")
     if not isinstance(given, (str, os.PathLike)):
         raise ValidationError(f"a task is a TextTask, one of {', '.join(TASKS)}, or a file; got {type(given).__name__}")
     from slr_probe.tasks.jsonl import read_task

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["carry_over", "correct_only", "endings", "figure", "html", "lines", "text", "verdicts"]
 
-_MORE = ("ead", "bleu_distance", "answer_entropy", "embedding_distance", "nll", "pass_at_k", "ended")
-"""What a table says beside the two primary metrics."""
 _LOOK = {
     "tuned": ("s", COLOURS["tuned"], 7),
     "hybrid": ("*", COLOURS["best"], 14),
@@ -79,7 +77,7 @@ def lines(report: ValidationReport, task: str) -> tuple[list[str], list[list[str
     """Columns and rows of the table that is printed for one task: the two primary metrics, and more of diversity."""
     counts, t = report.comparisons.count, report.task(task)
     both = report.primary[t]
-    more = [name for name in _MORE if name in report.metrics and name not in both]
+    more = [name for name in report.metrics if metric(name).printed and name not in both]
     shown = [name for name in (*both, *more) if counts[t, :, report.metrics.index(name)].any()]
     columns = ["", "model"]
     for name in shown:

@@ -142,9 +142,11 @@ def correct_only(report: ValidationReport) -> tuple[str, ...]:
 
 
 def _split(report: ValidationReport, task: str, model: str) -> str:
-    name = next(n for n in ("embedding_distance", "ead", "bleu_distance") if f"{n}_correct" in report.metrics)
-    found = report.decomposition(task, name, models=[model])
-    head, count = f"{task}: {model}: {metric(name).label}", f"{found.defined} of {found.prompts} prompts"
+    found = report.decomposition(task, models=[model])
+    head, count = (
+        f"{task}: {model}: {metric(report.decomposed[0]).label}",
+        f"{found.defined} of {found.prompts} prompts",
+    )
     if found.defined < 2:
         return f"{head}: cannot be split, both models have two correct outputs on {count} only."
     changes = [

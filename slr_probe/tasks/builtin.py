@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Literal, get_args
@@ -84,6 +85,10 @@ def reasoning_task(n: int = 120, seed: int = 0, size: Size = "full") -> TextTask
     if n < 1:
         raise TaskError(f"a task needs at least 1 problem; got {n}")
     return _problems(n, seed) if size == "full" else small_reasoning(n, seed)
+
+
+BUILTIN: dict[str, Callable[..., TextTask]] = {"writing": writing_task, "qa": qa_task, "reasoning": reasoning_task}
+"""The families by name; each is called with `size=`."""
 
 
 def _check_size(size: str) -> None:

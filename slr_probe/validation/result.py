@@ -16,7 +16,7 @@ from slr_probe.errors import ValidationError
 from slr_probe.result import Result, limits, records
 from slr_probe.scoring.comparison import Comparisons, compare
 from slr_probe.scoring.decompose import Decomposition, decompose
-from slr_probe.scoring.metrics import metric
+from slr_probe.scoring.metrics import SPREAD, metric
 from slr_probe.stats.compare import State, adjusted_tests, difference_state, is_confirmed, smallest_p
 from slr_probe.stats.interval import Interval, interval_where_defined
 
@@ -119,6 +119,11 @@ class ValidationReport(Result):
         values = self.curves[at, self.model(model), :, : len(self.prompt_ids[at])]
         return interval_where_defined(values, self.categories[at], **self._options)
 
+    @cached_property
+    def decomposed(self) -> tuple[str, ...]:
+        """Metrics that were measured on all outputs and on the correct ones alone."""
+        return tuple(name for name in SPREAD if f"{name}_correct" in self.metrics)
+
     def decomposition(
         self, task: str, name: str | None = None, reference: str = "tuned", models: Sequence[str] | None = None
     ) -> Decomposition:
@@ -126,27 +131,23 @@ class ValidationReport(Result):
 
         Args:
             task: A task whose answers can be verified.
-            name: `"embedding_distance"`, `"ead"` or `"bleu_distance"`; default: the first of them that was measured.
+            name: One of `decomposed`; default: the first.
             reference: Model that losses are measured from.
             models: Which others; default: all. A prompt counts only where every one of them has two correct outputs.
 
         Raises:
             ValidationError: No output of the task could be verified, or an unknown name.
         """
-        both = [one for one in ("embedding_distance", "ead", "bleu_distance") if f"{one}_correct" in self.metrics]
-        chosen = name or next(iter(both), None)
-        if chosen not in both:
-            raise ValidationError(
-                f"no decomposition by {chosen!r}: it needs a task with answers and one of {', '.join(both) or 'EAD'}"
-            )
+        chosen = name or next(iter(self.decomposed), None)
+        if chosen not in self.decomposed:
+            known = ", ".join(self.decomposed) or "EAD"
+            raise ValidationError(f"no decomposition by {chosen!r}: it needs a task with answers and one of {known}")
         rest = [model for model in models or self.models if model != reference]
         scores = {
             model: (self.scores(task, model, chosen), self.scores(task, model, f"{chosen}_correct"))
             for model in (self.models[self.model(reference)], *rest)
         }
         return decompose(scores, **self._options)
-
-    # -- decisions -----------------------------------------------------------------------------------------------
 
     def state(self, task: str, model: str, name: str) -> State:
         """What interval and adjusted test say of a model against tuned: `"more"` is more diverse or of higher quality.
@@ -196,8 +197,6 @@ class ValidationReport(Result):
         own, tuned = (self.crc_diversity[self.crc_models.index(name)] for name in (model, "tuned"))
         kinds = self.crc_categories or [""] * self.crc_diversity.shape[1]
         return interval_where_defined((own - tuned)[None], kinds, **self._options)
-
-    # -- as a table and as plain data ----------------------------------------------------------------------------
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each task, model and metric: mean and difference to tuned with intervals, effect, p-values."""
@@ -263,8 +262,6 @@ class ValidationReport(Result):
     def correct_only(self) -> tuple[str, ...]:
         """A sentence for each hybrid and verifiable task: is it spread among correct outputs, or variety of errors?"""
         return tuple(self._view().correct_only(self))
-
-    # -- places --------------------------------------------------------------------------------------------------
 
     def task(self, name: str) -> int:
         """Row of a task."""
