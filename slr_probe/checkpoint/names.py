@@ -36,6 +36,7 @@ _CONSTANTS = re.compile(r"(attn|attention)\.(bias|masked_bias)|rotary_emb\.inv_f
 # Last part of a name that is a value of the module before it; quantised checkpoints have several.
 _VALUES = re.compile(r"q?weight(_\w+)?|bias|qzeros|scales|g_idx|(in|out)put_scale")
 _HEADS = ("lm_head", "embed_out", "output_projection")
+_TOP_HEADS = ("head", "output")  # heads only where nothing stands in front of them (RWKV, InternLM)
 
 _ATTENTION = ("attn", "attention", "mixer", "mamba", "conv", "ssm", "rglru", "temporal_block")
 _MLP = ("mlp", "ffn", "feed_forward", "moe", "expert", "fc1", "fc2")
@@ -67,7 +68,7 @@ class Address:
         role: `"block"`, or the part outside the blocks; `"other"` is everything that is not a weight of the text
             decoder (vision tower, multi-token-prediction blocks, stored masks and rotary frequencies), which a
             hybrid always takes from tuned.
-        suffix: Name inside the block (`"self_attn.q_proj.weight"`), or the last two parts of the name outside.
+        suffix: Name inside the block (`"self_attn.q_proj.weight"`), or outside, from the module that holds the blocks.
         block: Number of the decoder block, or None outside the blocks.
         group: `"attention"`, `"mlp"`, `"norm"` or `"other"` inside a block, else the role.
         component: `"q"`, `"k"`, `"v"`, `"o"`, `"gate"`, `"up"`, `"down"` (fused: `"qkv"`, `"gate_up"`), `"router"`,
@@ -111,7 +112,8 @@ def address_tensors(names: Iterable[str], depth: int) -> dict[str, Address]:
         depth: Number of decoder blocks (`num_hidden_layers` of the text config).
 
     Raises:
-        LayoutError: No list of `depth` decoder blocks can be told from the names, or more than one.
+        LayoutError: No list of `depth` decoder blocks can be told from the names, or more than one; or two tensors
+            have one address.
 
     Examples:
         >>> names = ["model.embed_tokens.weight", "model.layers.0.mlp.up_proj.weight", "model.norm.weight"]
@@ -124,7 +126,12 @@ def address_tensors(names: Iterable[str], depth: int) -> dict[str, Address]:
     names = list(names)
     prefix = block_prefix(names, depth)
     stem = prefix.rsplit(".", 2)[0] + "." if prefix.count(".") > 1 else ""
-    return {name: _address(name, prefix, stem, depth) for name in names}
+    addresses = {name: _address(name, prefix, stem, depth) for name in names}
+    known: dict[tuple[str, int | None, str], str] = {}
+    for name, address in addresses.items():
+        if known.setdefault(address.key, name) != name and address.role != "other":
+            raise LayoutError(f"'{known[address.key]}' and '{name}' cannot be told apart; their model is not supported")
+    return addresses
 
 
 def block_prefix(names: Iterable[str], depth: int) -> str:
@@ -192,7 +199,8 @@ def foreign_part(name: str) -> str | None:
 
 def is_head(name: str) -> bool:
     """Whether a tensor belongs to an output head."""
-    return name.split(".")[-2:-1] in ([head] for head in _HEADS)
+    *path, _ = name.split(".")
+    return bool(path) and (path[-1] in _HEADS or (len(path) == 1 and path[0] in _TOP_HEADS))
 
 
 def _other(name: str) -> Address:
@@ -218,7 +226,7 @@ def _address(name: str, prefix: str, stem: str, depth: int) -> Address:
             role = "final_norm" if module in _FINAL_NORMS else "embedding"
     if role == "other":
         return _other(name)
-    suffix = parts[-1] if role == "head" else ".".join(parts[-2:])  # the head has two names for one module
+    suffix = parts[-1] if role == "head" else name[len(stem) :]  # the head has two names for one module
     return Address(role, suffix, None, role, module)
 
 

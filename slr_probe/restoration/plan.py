@@ -44,6 +44,7 @@ def plan_hybrid(base: Side, tuned: Side, recipe: Recipe) -> dict[str, Step]:
             f"tuned embedding and {recipe.head:g} of the tuned head; make both equal"
         )
     _check_shared(recipe, tuned)
+    _check_outside(recipe, tuned)
     return {name: _step(name, base, tuned, recipe) for name in tuned.addresses}
 
 
@@ -82,6 +83,17 @@ def _check_shared(recipe: Recipe, tuned: Side) -> None:
             raise RecipeError(
                 f"blocks {list(shares)} of this model use one '{places[0].suffix}', but recipe '{recipe}' takes other "
                 f"shares of it in each: {list(shares.values())}; treat these blocks alike"
+            )
+
+
+def _check_outside(recipe: Recipe, tuned: Side) -> None:
+    """A part that the recipe takes from base must be among the tensors that are known by name."""
+    roles = {address.role for address in tuned.addresses.values()}
+    for part in ("embedding", "final_norm", "head"):
+        if getattr(recipe, part) != 1.0 and part not in roles and not (part == "head" and tuned.tied):
+            raise RecipeError(
+                f"recipe '{recipe}' changes the {part.replace('_', ' ')}, but none of the model's tensors is known to "
+                "be it; keep it tuned"
             )
 
 

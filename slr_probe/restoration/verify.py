@@ -108,6 +108,9 @@ def _compare_tensors(
     counts: Counter[str] = Counter()
     for name in [name for name in expected if name in hybrid.tensors]:  # in the order of the files
         source, stored = expected[name], hybrid.tensors[name]
+        base_name = plan[name].base_name
+        if base_name != name and base_name is not None and name in require_checkpoint(base).tensors:
+            problems.append(f"'{name}' was taken from '{base_name}', not from its namesake in base")
         origin = {0.0: "base", 1.0: "tuned"}.get(plan[name].share, "mixed")
         counts[origin] += 1
         if (stored.dtype, stored.shape) != (source.dtype, source.shape):

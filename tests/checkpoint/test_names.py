@@ -127,7 +127,7 @@ def test_gpt2_masks_and_the_hub_naming_without_a_prefix() -> None:
 )
 def test_stored_constants_are_not_weights(constant: str) -> None:
     stem = constant.split(".")[0]
-    names = [f"{stem}.layers.{i}.mlp.up_proj.weight" for i in range(2)]
+    names = [f"{stem}.layers.{i}.mlp.up_proj.weight" for i in range(4)]
     assert address_tensors([*names, constant], 2)[constant].role == "other"
 
 
@@ -180,7 +180,7 @@ def test_other_towers_are_told_by_their_names(tower: str) -> None:
 
 
 def test_the_language_model_wins_over_an_unknown_second_list() -> None:
-    names = [f"{x}.layers.{i}.w" for x in ("language_model", "perceiver") for i in range(2)]
+    names = [f"{x}.layers.{i}.w" for x in ("language_model", "perceiver") for i in range(4)]
     assert block_prefix(names, 2) == "language_model.layers."
 
 
@@ -198,3 +198,26 @@ def test_models_that_are_no_decoder_are_refused() -> None:
     ]:
         with pytest.raises(LayoutError, match=words):
             find_decoder(model)
+
+
+BLOCK = [f"model.layers.{i}.mlp.up_proj.weight" for i in range(4)]
+
+
+def test_numbered_tensors_outside_the_blocks_have_addresses_of_their_own() -> None:
+    names = [f"model.altup_{kind}.{i}.weight" for kind in ("projections", "unembed_projections") for i in range(3)]
+    addresses = address_tensors([*names, *BLOCK], 4)
+    assert len({addresses[name].key for name in names}) == 6
+    nested = {name.replace("model.", "model.language_model.") for name in [*names, *BLOCK]}
+    assert {a.key for a in address_tensors(nested, 4).values()} == {a.key for a in addresses.values()}
+
+
+def test_tensors_that_cannot_be_told_apart_are_refused() -> None:
+    with pytest.raises(LayoutError, match=r"'lm_head\.weight' and 'model\.lm_head\.weight' cannot be told apart"):
+        address_tensors(["lm_head.weight", "model.lm_head.weight", *BLOCK], 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "role"), [("head.weight", "head"), ("output.weight", "head"), ("x.head.weight", "other")]
+)
+def test_heads_of_other_names(name: str, role: str) -> None:
+    assert address_tensors([name, *BLOCK], 4)[name].role == role

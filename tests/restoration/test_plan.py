@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,11 @@ import pytest
 import torch
 
 from slr_probe import ModelPair, Recipe, restore, restored, verify_hybrid
+from slr_probe.checkpoint import Checkpoint
+from slr_probe.errors import RecipeError
+from slr_probe.pair.side import Side
 from slr_probe.recipe import BlockWeight
+from slr_probe.restoration.plan import plan_hybrid
 from tests.architectures import block_in_file, blocks_of, kind_in_file, place
 from tests.tiny import DEPTH, Pair, load, logits, read_all
 
@@ -206,3 +211,15 @@ def test_one_group_of_one_block(
     assert restored_names
     with restored(opened(family), recipe) as hybrid:
         assert_same(state(hybrid), state(load(out)))
+
+
+def test_a_part_that_no_tensor_is_known_to_be_cannot_come_from_base(own_pair: Callable[..., Pair]) -> None:
+    pair = own_pair()
+    sides = []
+    for role, folder in (("base", pair.base), ("tuned", pair.tuned)):
+        checkpoint = Checkpoint.open(folder)
+        renamed = {name.replace("lm_head", "readout"): info for name, info in checkpoint.tensors.items()}
+        sides.append(Side(role, role, folder, replace(checkpoint, tensors=renamed)))
+    assert plan_hybrid(*sides, Recipe.restore("1:3", DEPTH))
+    with pytest.raises(RecipeError, match="changes the head, but none of the model's tensors is known to be it"):
+        plan_hybrid(*sides, Recipe.soup(0.5, DEPTH))
