@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from slr_probe.show.style import colour, error_bars, new_figure, open_frame
+from slr_probe.show.charts.style import colour, error_bars, new_figure, open_frame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from common import WIDTH, Analysis, main, span
 
-from slr_probe.show.maps import plot_maps
+from slr_probe.show.charts.maps import plot_maps
 
 
 def run(analysis: Analysis) -> None:

@@ -27,8 +27,8 @@ from slr_probe.probes.mask.examples import hold_back
 from slr_probe.probes.mask.learn import learn_layer_mask, read_conversations, sample_conversations
 from slr_probe.probes.mask.rates import score_mask_rates
 from slr_probe.probes.mask.result import LayerMask
+from slr_probe.show.charts.style import COLOURS, MAP
 from slr_probe.show.mask import draw_heat_map, heat_map
-from slr_probe.show.style import COLOURS, MAP
 
 KINDS = {"choices": "choice", "arithmetic": "arithmetic", "questions": "question", "stories": "story"}
 LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")

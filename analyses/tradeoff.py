@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from common import Analysis, main
 
-from slr_probe.show.tradeoff import plot_trade_off
+from slr_probe.show.charts.tradeoff import plot_trade_off
 
 
 def run(analysis: Analysis) -> None:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slr_probe.show.canvas import open_canvas
-from slr_probe.show.format import html_table, html_text
+from slr_probe.show.charts.canvas import open_canvas
+from slr_probe.show.charts.style import BLACK, BLUE, GREEN, SKY, VERMILION, by_block, open_frame
 from slr_probe.show.recording import LABELS
-from slr_probe.show.style import BLACK, BLUE, GREEN, SKY, VERMILION, by_block, open_frame
+from slr_probe.show.words.format import html_table, html_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slr_probe.pair.prompts import PLAIN_BASE
-from slr_probe.show.canvas import open_canvas
-from slr_probe.show.format import estimate, estimates, html_table, html_text, numbers
-from slr_probe.show.style import (
+from slr_probe.show.charts.canvas import open_canvas
+from slr_probe.show.charts.style import (
     BLACK,
     BLUE,
     GREEN,
@@ -22,6 +21,7 @@ from slr_probe.show.style import (
     open_frame,
     whole_numbers,
 )
+from slr_probe.show.words.format import estimate, estimates, html_table, html_text, numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slr_probe.scoring.metrics import metric as describe
-from slr_probe.show.canvas import open_canvas
-from slr_probe.show.format import aligned, estimate, html_table, html_text, number, short
-from slr_probe.show.style import (
+from slr_probe.show.charts.canvas import open_canvas
+from slr_probe.show.charts.style import (
     BLACK,
     MAP,
     by_block,
@@ -18,6 +17,7 @@ from slr_probe.show.style import (
     line_with_band,
     open_frame,
 )
+from slr_probe.show.words.format import aligned, estimate, html_table, html_text, number, short
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slr_probe.show.canvas import open_canvas
-from slr_probe.show.format import html_table, html_text, number
-from slr_probe.show.style import COLOURS, MAP, by_block, in_order, open_frame
+from slr_probe.show.charts.canvas import open_canvas
+from slr_probe.show.charts.style import COLOURS, MAP, by_block, in_order, open_frame
+from slr_probe.show.words.format import html_table, html_text, number
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slr_probe.show.canvas import open_canvas
-from slr_probe.show.format import estimate, estimates, html_table, html_text, numbers
-from slr_probe.show.style import BLACK, BLUE, VERMILION, line_with_band, whole_numbers
+from slr_probe.show.charts.canvas import open_canvas
+from slr_probe.show.charts.style import BLACK, BLUE, VERMILION, line_with_band, whole_numbers
+from slr_probe.show.words.format import estimate, estimates, html_table, html_text, numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,10 +9,10 @@ import numpy as np
 
 from slr_probe.rank.compare import estimates
 from slr_probe.rank.scores import VERIFIED
-from slr_probe.show.canvas import open_canvas
-from slr_probe.show.format import html_table, html_text, model_name, number, numbers, with_limits
-from slr_probe.show.sentences import as_text
-from slr_probe.show.style import COLOURS, open_frame, whole_numbers
+from slr_probe.show.charts.canvas import open_canvas
+from slr_probe.show.charts.style import COLOURS, open_frame, whole_numbers
+from slr_probe.show.words.format import html_table, html_text, model_name, number, numbers, with_limits
+from slr_probe.show.words.sentences import as_text
 from slr_probe.stats.compare import State
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ def figure(ranking: RangeRanking, **look: Any) -> Figure:
         ranking: What was ranked.
         **look: `ax`, `width` and `title`, see `open_canvas`.
     """
-    from slr_probe.show.maps import draw_frame, draw_map, draw_maps
-    from slr_probe.show.tradeoff import draw_trade_off
+    from slr_probe.show.charts.maps import draw_frame, draw_map, draw_maps
+    from slr_probe.show.charts.tradeoff import draw_trade_off
 
     canvas = open_canvas(3, 3, (13.5, 4.6), ratios=(1, 1, 1.25), **look)
     first, second, third = canvas.axes

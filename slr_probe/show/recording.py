@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from slr_probe.show.canvas import open_canvas
-from slr_probe.show.format import html_table, html_text
-from slr_probe.show.style import by_block, colour, open_frame
+from slr_probe.show.charts.canvas import open_canvas
+from slr_probe.show.charts.style import by_block, colour, open_frame
+from slr_probe.show.words.format import html_table, html_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slr_probe.show.canvas import open_canvas
-from slr_probe.show.format import html_table, html_text
+from slr_probe.show.charts.canvas import open_canvas
+from slr_probe.show.words.format import html_table, html_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,8 +37,8 @@ def figure(result: SweepResult, **look: Any) -> Figure:
         result: What was measured.
         **look: `ax`, `width` and `title`, see `open_canvas`.
     """
-    from slr_probe.show.maps import draw_map
-    from slr_probe.show.tradeoff import DIVERSITY, VALIDITY
+    from slr_probe.show.charts.maps import draw_map
+    from slr_probe.show.charts.tradeoff import DIVERSITY, VALIDITY
 
     rows = {recipe.layers: row for row, recipe in enumerate(result.recipes) if recipe.layers is not None}
     maps = {VALIDITY: result.validity, DIVERSITY: result.diversity}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from slr_probe.show.format import aligned, html_table, html_text, number
+from slr_probe.show.words.format import aligned, html_table, html_text, number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slr_probe.scoring.metrics import metric
-from slr_probe.show.format import aligned, number, short, with_limits
-from slr_probe.show.style import COLOURS, error_bars, new_figure, open_frame
-from slr_probe.show.validation_sentences import carry_over, correct_only, endings, verdicts
+from slr_probe.show.charts.style import COLOURS, error_bars, new_figure, open_frame
+from slr_probe.show.words.format import aligned, number, short, with_limits
+from slr_probe.show.words.validation import carry_over, correct_only, endings, verdicts
 from slr_probe.stats.compare import is_confirmed
 from slr_probe.validation.result import METHOD
 

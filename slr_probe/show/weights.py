@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slr_probe.show.canvas import open_canvas
-from slr_probe.show.format import html_table, html_text, number, numbers
-from slr_probe.show.style import BLUE, GREEN, MAP, VERMILION, by_block, in_order, open_frame, percent
+from slr_probe.show.charts.canvas import open_canvas
+from slr_probe.show.charts.style import BLUE, GREEN, MAP, VERMILION, by_block, in_order, open_frame, percent
+from slr_probe.show.words.format import html_table, html_text, number, numbers
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 
 from slr_probe import LayerRange, Recipe
 from slr_probe.files import save_figure
-from slr_probe.show.maps import plot_map, plot_maps
-from slr_probe.show.marks import marks
+from slr_probe.show.charts.maps import plot_map, plot_maps
+from slr_probe.show.charts.marks import marks
+from slr_probe.show.charts.tradeoff import plot_trade_off
 from slr_probe.show.ranking import figure as plot_ranking
-from slr_probe.show.tradeoff import plot_trade_off
 from slr_probe.sweep import SweepResult
 from tests.rank.conftest import ranking_of  # noqa: F401 (a fixture)
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from slr_probe.show.forest import plot_differences
-from slr_probe.show.maps import plot_map
-from slr_probe.show.profile import plot_profile
-from slr_probe.show.tradeoff import plot_trade_off
+from slr_probe.show.charts.forest import plot_differences
+from slr_probe.show.charts.maps import plot_map
+from slr_probe.show.charts.profile import plot_profile
+from slr_probe.show.charts.tradeoff import plot_trade_off
 from slr_probe.study.report.inline import inline
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from xml.etree.ElementTree import Element, SubElement, fromstring, tostring
 
 from markupsafe import Markup
 
-from slr_probe.show.marks import marks
-from slr_probe.show.style import COLOURS
+from slr_probe.show.charts.marks import marks
+from slr_probe.show.charts.style import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,7 +34,7 @@ def inline(figure: Figure, name: str, label: str) -> Markup:
     The same figure gives the same text.
 
     Args:
-        figure: A figure with marks; see `slr_probe.show.marks`.
+        figure: A figure with marks; see `slr_probe.show.charts.marks`.
         name: Its class, and what tells its shapes from those of other figures in the page.
         label: What it shows, for those who do not see it.
     """

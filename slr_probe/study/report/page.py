@@ -13,9 +13,9 @@ from markupsafe import Markup
 
 from slr_probe.files import write_text
 from slr_probe.rank.compare import Choice
-from slr_probe.show.format import model_name, typeset
-from slr_probe.show.sentences import sentences
-from slr_probe.show.validation_sentences import in_text
+from slr_probe.show.words.format import model_name, typeset
+from slr_probe.show.words.sentences import sentences
+from slr_probe.show.words.validation import in_text
 from slr_probe.study.folder import Findings
 from slr_probe.study.report import depth, generated, ranges
 from slr_probe.study.report.samples import side_by_side

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.rank.compare import Choice, Evidence, evidence
-from slr_probe.show.format import number
-from slr_probe.show.sentences import as_text, blocks_of, rivals
+from slr_probe.show.words.format import number
+from slr_probe.show.words.sentences import as_text, blocks_of, rivals
 from slr_probe.study.report.figures import heat_maps, trade_off
 from slr_probe.study.report.tables import Table, TableRow
 

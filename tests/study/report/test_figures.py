@@ -7,9 +7,9 @@ from xml.etree import ElementTree
 import pytest
 from matplotlib.figure import Figure
 
-from slr_probe.show.maps import plot_map
-from slr_probe.show.marks import mark, marks
-from slr_probe.show.style import COLOURS
+from slr_probe.show.charts.maps import plot_map
+from slr_probe.show.charts.marks import mark, marks
+from slr_probe.show.charts.style import COLOURS
 from slr_probe.study.folder import Findings
 from slr_probe.study.report import inline as module
 from slr_probe.study.report.figures import heat_maps, profile, trade_off

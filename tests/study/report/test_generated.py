@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from slr_probe.generation import read_outputs
-from slr_probe.show.validation_sentences import in_text
+from slr_probe.show.words.validation import in_text
 from slr_probe.study.folder import Findings
 from slr_probe.study.report.generated import section
 from slr_probe.study.report.samples import side_by_side

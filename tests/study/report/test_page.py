@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from slr_probe.errors import StudyError
-from slr_probe.show.format import typeset
+from slr_probe.show.words.format import typeset
 from slr_probe.study.folder import Findings
 from slr_probe.study.report import write_report
 from slr_probe.study.report.page import verdict

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.layers import LayerRange
-from slr_probe.show.marks import mark
-from slr_probe.show.style import BLACK, BLUE, COLOURS, VERMILION, by_block, grid, new_figure
+from slr_probe.show.charts.marks import mark
+from slr_probe.show.charts.style import BLACK, BLUE, COLOURS, VERMILION, by_block, grid, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

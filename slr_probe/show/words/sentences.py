@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from slr_probe.layers import LayerRange
 from slr_probe.rank.compare import Choice, Estimate, Evidence, Gap, evidence, own_controls, stability
-from slr_probe.show.format import listed, with_limits
+from slr_probe.show.words.format import listed, with_limits
 from slr_probe.stats.compare import State
 
 if TYPE_CHECKING:

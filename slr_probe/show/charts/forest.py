@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slr_probe.scoring.metrics import metric
-from slr_probe.show.format import short
-from slr_probe.show.marks import mark
-from slr_probe.show.style import COLOURS, grid, new_figure
+from slr_probe.show.charts.marks import mark
+from slr_probe.show.charts.style import COLOURS, grid, new_figure
+from slr_probe.show.words.format import short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slr_probe.scoring.metrics import metric
-from slr_probe.show.format import estimate, listed, p_value, short, with_limits
+from slr_probe.show.words.format import estimate, listed, p_value, short, with_limits
 from slr_probe.stats.compare import State
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from slr_probe.rank.compare import evidence
-from slr_probe.show.sentences import as_text, rivals, sentences
+from slr_probe.show.words.sentences import as_text, rivals, sentences
 from tests.rank.planted import planted
 from tests.rank.test_compare import doubtful
 

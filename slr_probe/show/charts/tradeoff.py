@@ -10,9 +10,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from slr_probe.show.marks import mark
-from slr_probe.show.scores import NAMES, Scores
-from slr_probe.show.style import COLOURS
+from slr_probe.show.charts.marks import mark
+from slr_probe.show.charts.scores import NAMES, Scores
+from slr_probe.show.charts.style import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

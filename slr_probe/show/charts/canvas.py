@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.errors import SlrProbeError
-from slr_probe.show.style import new_figure
+from slr_probe.show.charts.style import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

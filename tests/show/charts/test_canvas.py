@@ -3,7 +3,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from slr_probe.errors import SlrProbeError
-from slr_probe.show.canvas import open_canvas
+from slr_probe.show.charts.canvas import open_canvas
 
 SIZE = (12.0, 6.0)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slr_probe.show.format import aligned, estimate, estimates, html_table, html_text, missing, number, p_value
+from slr_probe.show.words.format import aligned, estimate, estimates, html_table, html_text, missing, number, p_value
 from slr_probe.stats import Interval
 
 NAN = float("nan")

@@ -5,8 +5,8 @@ import pytest
 from matplotlib.patches import Rectangle
 
 from slr_probe.layers import LayerRange
-from slr_probe.show.marks import marks
-from slr_probe.show.profile import plot_profile
+from slr_probe.show.charts.marks import marks
+from slr_probe.show.charts.profile import plot_profile
 from slr_probe.study.folder import Findings
 
 

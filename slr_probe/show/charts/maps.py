@@ -15,10 +15,10 @@ from numpy import ndarray
 
 from slr_probe.errors import RankingError
 from slr_probe.layers import LayerRange
-from slr_probe.show.marks import mark
-from slr_probe.show.scores import Scores
-from slr_probe.show.style import COLOURS, MAP
-from slr_probe.show.tradeoff import BEST, DIVERSITY, VALIDITY
+from slr_probe.show.charts.marks import mark
+from slr_probe.show.charts.scores import Scores
+from slr_probe.show.charts.style import COLOURS, MAP
+from slr_probe.show.charts.tradeoff import BEST, DIVERSITY, VALIDITY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

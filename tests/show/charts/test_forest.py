@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from slr_probe.show.forest import plot_differences
-from slr_probe.show.marks import marks
-from slr_probe.show.style import COLOURS
+from slr_probe.show.charts.forest import plot_differences
+from slr_probe.show.charts.marks import marks
+from slr_probe.show.charts.style import COLOURS
 from slr_probe.study.folder import Findings
 
 

@@ -1,0 +1,1 @@
+"""How numbers, intervals and decisions are said: one format, and sentences that print what was decided."""
