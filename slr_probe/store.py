@@ -76,8 +76,12 @@ class Store:
         if names - {LOCK, *self._beside}:
             raise self._error(f"{self.folder} is not empty and holds no {self._what}; give a new folder")
 
-    def claim(self, request: Mapping[str, Any]) -> None:
+    def claim(self, request: Mapping[str, Any], **recorded: Any) -> None:
         """Write the request down in a new folder, or compare it with that of an earlier run.
+
+        Args:
+            request: All that the content follows from.
+            recorded: What is written down before it and not compared.
 
         Raises:
             SlrProbeError: The folder was made for another request or for something else; of the kind that was given.
@@ -87,8 +91,10 @@ class Store:
         known = self.request()
         if known is None:
             self.refuse_foreign()
-            write_json(self.manifest, request, indent=1)
-        elif known != request:
+            write_json(self.manifest, {**recorded, **request}, indent=1)
+            return
+        known = {name: value for name, value in known.items() if name not in recorded}
+        if known != request:
             raise self._error(
                 f"{self.folder} holds another {self._what}: {differences(known, request)}; give a new folder, or the "
                 "same settings"

@@ -19,7 +19,7 @@ from slr_probe.sweep.estimate import SweepPlan, make_plan
 from slr_probe.sweep.prepare import Prepared, prepare
 from slr_probe.sweep.result import SweepResult
 from slr_probe.sweep.settings import Measure, Request, Task, as_queries, as_recipes
-from slr_probe.sweep.store import FINAL, Store, Table
+from slr_probe.sweep.store import ChunkStore, Table
 
 if TYPE_CHECKING:
     from slr_probe.layers import LayerRange
@@ -107,34 +107,46 @@ def sweep(
         RecipeError: A recipe that does not fit the pair, such as one for another depth.
         SweepError: The memory limit is below one state, or `out` holds another sweep or one of checkpoints that
             have changed since.
+        OutputError: `out` cannot be written, or another process writes into it.
 
     Examples:
         >>> result = sweep(pair, None, CRCTask.default().selection)  # doctest: +SKIP
         >>> result.diversity[result.index("8:14")].mean()  # doctest: +SKIP
     """
-    started = time.perf_counter()
     measure, limit = Measure(temperature, min_p), parse_bytes(memory)
     queries, chosen = as_queries(pair, task), as_recipes(pair, recipes)
     request = Request(pair, chosen, queries, measure, as_dtype(dtype))
     request.check_recipes()
-    identity = {} if out is None or dry_run else request.identity()
-    store = None if out is None or dry_run else Store(out, identity)
-    if store is not None and (store.folder / FINAL).exists():
-        return SweepResult.load(store.folder / FINAL)
-    table = Table(len(chosen), len(queries), max(len(query.answers) for query in queries), measure.invalid)
+    if dry_run:
+        everything = list(range(len(chosen))), list(range(len(queries)))
+        return make_plan(request, prepare(request, *everything, limit, stream, pieces=1), limit)
+    if out is None:
+        return _measure(request, limit, stream, None, progress)
+    store = ChunkStore(out, request.identity())
+    if store.finished:
+        return SweepResult.load(store.result)
+    with store.held():
+        result = _measure(request, limit, stream, store, progress)
+        result.save(store.result)
+        store.clear()
+    return result
+
+
+def _measure(
+    request: Request, limit: int, stream: bool | None, store: ChunkStore | None, progress: bool | None
+) -> SweepResult:
+    """Measure what the store does not hold yet, and put all of it together."""
+    started = time.perf_counter()
+    queries = request.queries
+    table = Table(len(request.recipes), len(queries), max(len(q.answers) for q in queries), request.measure.invalid)
     if store is not None:
         store.load(table)
     todo = np.flatnonzero(~table.done.all(1)).tolist(), np.flatnonzero(~table.done.all(0)).tolist()
     ready = prepare(request, *todo, limit, stream, pieces=1 if store is None else 8)
-    if dry_run:
-        return make_plan(request, ready, limit)
     _run(request, ready, todo, table, store, progress)
+    identity = {} if store is None else store.identity
     settings = {**identity, **_settings(request, ready, len(todo[0])), "seconds": _seconds_since(started)}
-    result = _result(request, table, settings)
-    if store is not None:
-        result.save(store.folder / FINAL)
-        store.clear()
-    return result
+    return _result(request, table, settings)
 
 
 def _run(
@@ -142,7 +154,7 @@ def _run(
     ready: Prepared,
     todo: tuple[list[int], list[int]],
     table: Table,
-    store: Store | None,
+    store: ChunkStore | None,
     progress: bool | None,
 ) -> None:
     """Fill the table with the recipes and prompts that are left to do, and save each piece."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import numpy as np
 from numpy import ndarray
 
 from slr_probe.errors import SweepError
-from slr_probe.files import digest, read_npz, write_json, write_npz
+from slr_probe.files import digest, write_npz
+from slr_probe.store import Store, find_part
 
 _CHUNK = "slr_probe.sweep_chunk/1"
+_CHUNKS = "chunk-*.npz"
 _MANIFEST = "manifest.json"
-FINAL = "sweep.npz"
 
 
 class Table:
@@ -50,66 +52,86 @@ class Table:
         return {name: getattr(self, name)[where] for name in self.names}
 
 
-class Store:
-    """A folder that holds what a sweep has found so far.
+class ChunkStore:
+    """A folder that holds what a sweep has measured so far, in chunks of recipes and prompts.
 
     Args:
         folder: The folder; made if it is not there.
         identity: What the results depend on. A folder that holds results of anything else is refused.
-
-    Raises:
-        SweepError: The folder holds results of another sweep; the message says what differs.
     """
 
     def __init__(self, folder: str | os.PathLike[str], identity: Mapping[str, Any]) -> None:
         self.folder = Path(folder)
-        self._identity = json.loads(json.dumps(identity))
-        self.key = digest(self._identity)
-        manifest = self.folder / _MANIFEST
-        if manifest.exists():
-            self._check(manifest)
-        elif self.folder.is_dir() and any(self.folder.iterdir()):
-            raise SweepError(f"{self.folder} is not empty and holds no sweep; give a new folder as out=")
-        else:
-            write_json(manifest, {"key": self.key, **self._identity}, indent=1)
+        self.identity: dict[str, Any] = json.loads(json.dumps(identity))
+        self._store = Store(self.folder, _MANIFEST, what="sweep", error=SweepError)
+        self.key = digest(self.identity)
 
-    def _check(self, manifest: Path) -> None:
-        try:
-            found = json.loads(manifest.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise SweepError(f"cannot read {manifest}: {error}") from error
-        if not isinstance(found, dict) or found.get("key") == self.key:
-            if isinstance(found, dict):
-                return
-            raise SweepError(f"{manifest} is not a manifest of a sweep")
-        differing = [name for name in self._identity if found.get(name) != self._identity[name]]
-        changed = [name for name in differing if name in ("base", "tuned")]
+    @property
+    def finished(self) -> bool:
+        """Whether the folder holds the whole result of this sweep.
+
+        Raises:
+            SweepError: It holds results of another sweep, or something else.
+        """
+        self._store.refuse_foreign()
+        self._check_sides()
+        if not self.result.exists():
+            return False
+        self._claim()
+        return True
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder for this sweep.
+
+        Raises:
+            SweepError: The folder holds results of another sweep; the message says what differs.
+            OutputError: It cannot be written, or another process sweeps into it.
+        """
+        with self._store.locked():
+            self._claim()
+            yield
+
+    def _claim(self) -> None:
+        self._store.claim(self.identity, key=self.key)
+
+    def _check_sides(self) -> None:
+        known = self._store.request() or self.identity
+        changed = [side for side in ("base", "tuned") if known.get(side) != self.identity[side]]
         if changed:
             raise SweepError(
                 f"the {' and '.join(changed)} checkpoint changed since the sweep in {self.folder} was begun: its "
                 "weights or its config are not the same; give a new folder as out= to sweep it as it is now"
             )
-        raise SweepError(
-            f"{self.folder} holds another sweep, with other {', '.join(differing) or 'settings'}; give a new folder "
-            "as out="
-        )
+
+    @property
+    def result(self) -> Path:
+        """File of the whole result."""
+        return self.folder / "sweep.npz"
 
     def load(self, table: Table) -> None:
-        """Fill in what earlier runs found."""
-        for path in sorted(self.folder.glob("chunk-*.npz")):
-            arrays, plain = read_npz(path, _CHUNK)
+        """Fill in what earlier runs measured; a damaged chunk is measured again.
+
+        Raises:
+            SweepError: A chunk of another sweep.
+        """
+        for path in sorted(self.folder.glob(_CHUNKS)):
+            found = find_part(path, _CHUNK)
+            if found is None:
+                continue
+            arrays, plain = found
             if plain.get("key") != self.key:
                 raise SweepError(f"{path} belongs to another sweep; delete it or give a new folder as out=")
             table.put(arrays["recipes"], arrays["prompts"], arrays)
 
     def append(self, table: Table, recipes: Any, prompts: Any) -> None:
-        """Save one more piece; it is there whole or not at all."""
+        """Save one more chunk; it is there whole or not at all."""
         recipes, prompts = np.asarray(recipes, dtype=int), np.asarray(prompts, dtype=int)
         arrays = {"recipes": recipes, "prompts": prompts, **table.take(recipes, prompts)}
         name = digest([recipes.tolist(), prompts.tolist()])[:16]
         write_npz(self.folder / f"chunk-{name}.npz", _CHUNK, arrays, {"key": self.key})
 
     def clear(self) -> None:
-        """Drop the pieces, once the result is saved as a whole."""
-        for path in self.folder.glob("chunk-*.npz"):
+        """Drop the chunks, once the result is saved as a whole."""
+        for path in self.folder.glob(_CHUNKS):
             path.unlink()
