@@ -30,9 +30,11 @@ def check(notebook):
     assert sum("text/html" in output.get("data", {}) for output in found) >= 3  # and so do tables
     assert not [output for output in found if output.output_type == "error" or output.get("name") == "stderr"]
     text = "\n".join(
-        part for output in found for kind, part in [*output.get("data", {}).items(), ("", output.get("text", ""))]
+        part
+        for output in found
+        for kind, part in [*output.get("data", {}).items(), ("", output.get("text", ""))]
         if kind != "image/png"
-    )  # fmt: skip
+    )
     assert not re.search(r"/(?:home|tmp|root|work|Users)/|Warning|\bnan\b", text)
     return found
 

@@ -17,10 +17,15 @@ SETS = ["ab", "cde", "12", "345", "xyz", "789", "pqrs", "0123", "KLM", "uvw", "9
 def task():
     """Twelve questions, half of them held out."""
     return CRCTask.of(
-        CRCItem(f"Pick one of {' '.join(s)}.", tuple(s), "digits" if s.isdigit() else "letters", True,
-                "held_out" if i % 2 else "selection")
+        CRCItem(
+            f"Pick one of {' '.join(s)}.",
+            tuple(s),
+            "digits" if s.isdigit() else "letters",
+            True,
+            "held_out" if i % 2 else "selection",
+        )
         for i, s in enumerate(SETS)
-    )  # fmt: skip
+    )
 
 
 def _pair(planted=None):
@@ -30,8 +35,9 @@ def _pair(planted=None):
         other = make_model("llama", 3, num_hidden_layers=DEPTH)
         with torch.no_grad():
             for block in range(*planted):
-                for ours, theirs in zip(tuned.model.layers[block].parameters(),
-                                        other.model.layers[block].parameters(), strict=True):  # fmt: skip
+                for ours, theirs in zip(
+                    tuned.model.layers[block].parameters(), other.model.layers[block].parameters(), strict=True
+                ):
                     ours.copy_(theirs)
     return ModelPair.load(base, tuned, tokenizer=make_tokenizer(), device="cpu")
 

@@ -18,8 +18,13 @@ def planted(best="1:3", *, gain=0.3, noise=0.02, kept=0.97, floor=0.9, held_out=
     recipes = [Recipe.restore(layers, DEPTH) for layers in ranges]
     width = LayerRange(best).width
     kinds = ["range"] * len(ranges) + ["tuned", "base", "full", "early", "late"]
-    recipes += [Recipe.tuned(DEPTH), Recipe.base(DEPTH), Recipe.base(DEPTH, blocks_only=True),
-                Recipe.early(width, DEPTH), Recipe.late(width, DEPTH)]  # fmt: skip
+    recipes += [
+        Recipe.tuned(DEPTH),
+        Recipe.base(DEPTH),
+        Recipe.base(DEPTH, blocks_only=True),
+        Recipe.early(width, DEPTH),
+        Recipe.late(width, DEPTH),
+    ]
 
     def scores(prompts):
         diversity = np.full((len(kinds), prompts), 0.31)
@@ -38,8 +43,17 @@ def planted(best="1:3", *, gain=0.3, noise=0.02, kept=0.97, floor=0.9, held_out=
     validity, diversity = scores(PROMPTS)
     held_validity, held_diversity = scores(PROMPTS if held_out else 0)
     return RangeRanking(
-        kinds=np.array(kinds), validity=validity, diversity=diversity, held_validity=held_validity,
-        held_diversity=held_diversity, score=np.full(len(kinds), np.nan), block_gain=np.full(DEPTH, np.nan),
-        changed=np.ones(DEPTH, dtype=bool), recipe_data=tuple(r.to_dict() for r in recipes), method="sweep",
-        floor=floor, resamples=400, settings={"base": "b", "tuned": "t"},
-    )  # fmt: skip
+        kinds=np.array(kinds),
+        validity=validity,
+        diversity=diversity,
+        held_validity=held_validity,
+        held_diversity=held_diversity,
+        score=np.full(len(kinds), np.nan),
+        block_gain=np.full(DEPTH, np.nan),
+        changed=np.ones(DEPTH, dtype=bool),
+        recipe_data=tuple(r.to_dict() for r in recipes),
+        method="sweep",
+        floor=floor,
+        resamples=400,
+        settings={"base": "b", "tuned": "t"},
+    )

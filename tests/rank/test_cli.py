@@ -16,8 +16,9 @@ def folders(pair, tmp_path_factory):
 
 def test_rank(run, folders, task, tmp_path):
     file = task.save(tmp_path / "task.json")
-    code, out, _ = run("rank", *folders, "--task", file, "--floor", 0.5, "--out", tmp_path / "out",
-                       "--json", tmp_path / "ranking.json", "--quiet", "--device", "cpu", "--no-soups")  # fmt: skip
+    asked = ["--task", file, "--floor", 0.5, "--quiet", "--device", "cpu", "--no-soups"]
+    written = ["--out", tmp_path / "out", "--json", tmp_path / "ranking.json"]
+    code, out, _ = run("rank", *folders, *asked, *written)
     assert code == 0
     found = RangeRanking.load(tmp_path / "out" / "ranking.npz")
     assert (f"--layers {found.choice.layers}" in out) == (found.choice.layers is not None)

@@ -32,9 +32,7 @@ def test_equal_models_have_nothing_to_restore(ranking_of):
     assert str(ranking.best) == "0:1"
     assert ranking.choice.layers is None
     assert not ranking.choice.confirmed
-    assert ranking.to_dict()["choice"] == {
-        "layers": None, "why": ranking.choice.why, "confirmed": False, "gaps": []
-    }  # fmt: skip
+    assert ranking.to_dict()["choice"] == {"layers": None, "why": ranking.choice.why, "confirmed": False, "gaps": []}
 
 
 def test_a_difference_of_rounding_is_no_gain(ranking_of):
@@ -162,6 +160,5 @@ def test_stability(share, word):
 
 
 def test_the_sign_of_an_estimate():
-    assert [Estimate(0.0, *ends).sign for ends in ((0.1, 0.2), (-0.2, -0.1), (-0.1, 0.1), (np.nan, np.nan))] == [
-        1, -1, 0, 0
-    ]  # fmt: skip
+    ends = ((0.1, 0.2), (-0.2, -0.1), (-0.1, 0.1), (np.nan, np.nan))
+    assert [Estimate(0.0, *pair).sign for pair in ends] == [1, -1, 0, 0]

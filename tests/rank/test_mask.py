@@ -54,9 +54,7 @@ def test_nothing_changed(pair, task):
 
 
 def test_losses_of_recipes_are_those_of_restored_models(pair):
-    recipes = [
-        Recipe.tuned(5), Recipe.restore("1:3", 5), Recipe.restore("0:5", 5, only=["q", "down"]), Recipe.base(5)
-    ]  # fmt: skip
+    recipes = [Recipe.tuned(5), Recipe.restore("1:3", 5), Recipe.restore("0:5", 5, only=["q", "down"]), Recipe.base(5)]
     found, counts = recipe_losses(pair, recipes, TALKS, batch_size=2)
     examples = load_examples(pair, TALKS)
     np.testing.assert_array_equal(counts, [sum(e.replies) for e in examples])

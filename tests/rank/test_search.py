@@ -145,14 +145,16 @@ def test_attribution_is_the_slope_towards_base(pair, task, sampling):
     queries = task.selection.queries(pair)
     effects = first_order_effects(pair, queries, **sampling)
     step = 1e-3  # measured in float64: a small step of float32 weights is mostly rounding
-    wide = ModelPair.load(copy.deepcopy(pair.base).double(), copy.deepcopy(pair.tuned).double(),
-                          tokenizer=pair.tokenizer, device="cpu")  # fmt: skip
+    wide = ModelPair.load(
+        copy.deepcopy(pair.base).double(), copy.deepcopy(pair.tuned).double(), tokenizer=pair.tokenizer, device="cpu"
+    )
     before = answer_distribution(wide.tuned, task.selection.render(pair), **sampling)
     for block in range(DEPTH):
         moved = copy.deepcopy(wide.tuned)
         with torch.no_grad():
-            for ours, theirs in zip(moved.model.layers[block].parameters(),
-                                    wide.base.model.layers[block].parameters(), strict=True):  # fmt: skip
+            for ours, theirs in zip(
+                moved.model.layers[block].parameters(), wide.base.model.layers[block].parameters(), strict=True
+            ):
                 ours += step * (theirs - ours)
         after = answer_distribution(moved, task.selection.render(pair), **sampling)
         slope = (after.diversity.mean() - before.diversity.mean()) / step

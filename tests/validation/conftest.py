@@ -18,11 +18,16 @@ def outputs_of(texts, *, model="tuned", task=None):
 def qa():
     """Two open questions with several accepted answers."""
     return TextTask(
-        "qa", "qa",
-        (Item("planet", "Name a planet.", answers=(("Mars",), ("Venus",), ("Earth",)), check="list"),
-         Item("colour", "Name a colour.", answers=(("red",), ("blue",)), check="list")),
-        max_tokens=8, samples=4, source="test",
-    )  # fmt: skip
+        "qa",
+        "qa",
+        (
+            Item("planet", "Name a planet.", answers=(("Mars",), ("Venus",), ("Earth",)), check="list"),
+            Item("colour", "Name a colour.", answers=(("red",), ("blue",)), check="list"),
+        ),
+        max_tokens=8,
+        samples=4,
+        source="test",
+    )
 
 
 @pytest.fixture
@@ -36,14 +41,23 @@ def report_of():
         n = rows.shape[-1]
         crc = crc or {}
         return ValidationReport(
-            tasks=("writing",), models=models,
+            tasks=("writing",),
+            models=models,
             kinds=tuple(kinds or ("tuned" if m == "tuned" else "hybrid" for m in models)),
-            curve_labels=("",) * len(models), metrics=names, values=rows[None],
-            prompt_ids=(tuple(f"p{i}" for i in range(n)),), categories=(("",) * n,), primary=(primary,),
-            samples=(8,), curve_at=np.array([1, 8]), curves=np.full((1, len(models), 2, n), np.nan),
-            crc_models=tuple(crc), crc_diversity=np.array([v[0] for v in crc.values()]) if crc else np.zeros((0, 0)),
-            crc_validity=np.array([v[1] for v in crc.values()]) if crc else np.zeros((0, 0)), **fields,
-        )  # fmt: skip
+            curve_labels=("",) * len(models),
+            metrics=names,
+            values=rows[None],
+            prompt_ids=(tuple(f"p{i}" for i in range(n)),),
+            categories=(("",) * n,),
+            primary=(primary,),
+            samples=(8,),
+            curve_at=np.array([1, 8]),
+            curves=np.full((1, len(models), 2, n), np.nan),
+            crc_models=tuple(crc),
+            crc_diversity=np.array([v[0] for v in crc.values()]) if crc else np.zeros((0, 0)),
+            crc_validity=np.array([v[1] for v in crc.values()]) if crc else np.zeros((0, 0)),
+            **fields,
+        )
 
     return make
 

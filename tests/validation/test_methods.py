@@ -44,9 +44,11 @@ def test_controls_that_do_not_exist_are_noted():
 def test_variations_change_one_setting_each():
     found = variations(CHOSEN, BASELINES, DRAWN, temperatures=(1.0, 1.5), min_ps=(0.0, 0.1))
     assert [(m.name, m.sampling.temperature, m.sampling.min_p) for m in found] == [
-        ("tuned T=1.5", 1.5, 0.1), ("hybrid 3:6 T=1.5", 1.5, 0.1), ("tuned min-p=0", 1.0, 0.0),
+        ("tuned T=1.5", 1.5, 0.1),
+        ("hybrid 3:6 T=1.5", 1.5, 0.1),
+        ("tuned min-p=0", 1.0, 0.0),
         ("tuned, diversity prompt", 1.0, 0.1),
-    ]  # fmt: skip
+    ]
     assert "{prompt}" in found[-1].wording
     assert len({m.group for m in found}) == 3  # both at T = 1.5 are generated together
     assert not variations(CHOSEN, (), DRAWN, temperatures=(1.5,), min_ps=(0.0,))

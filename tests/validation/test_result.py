@@ -61,8 +61,10 @@ def test_verdicts_say_what_the_numbers_support(report_of):
 
 def test_few_prompts_are_not_over_claimed(report_of):
     """Five prompts, all better: the interval leaves out 0, but 2 of 32 sign patterns are as far."""
-    scores = {"ead": {"tuned": HARD[:5], "hybrid": HARD[:5] + 0.1 + RNG.uniform(0, 0.01, 5)},
-              "follows": {"tuned": GOOD[:5], "hybrid": GOOD[:5]}}  # fmt: skip
+    scores = {
+        "ead": {"tuned": HARD[:5], "hybrid": HARD[:5] + 0.1 + RNG.uniform(0, 0.01, 5)},
+        "follows": {"tuned": GOOD[:5], "hybrid": GOOD[:5]},
+    }
     line = report_of(scores).verdicts[0]
     assert "perhaps more diverse" in line
     assert "not confirmed after adjustment, which 5 prompts cannot reach with 2 comparisons" in line
@@ -128,8 +130,8 @@ def test_carry_over(report_of):
 
 def test_saving_is_exact_and_repeatable(report_of, tmp_path):
     report = report_of(_scores(), settings={"base": {"checkpoint": "a"}}, notes=("one",))
-    one, two = report.save(tmp_path / "one.npz"), report_of(_scores(), settings={"base": {"checkpoint": "a"}},
-                                                             notes=("one",)).save(tmp_path / "two.npz")  # fmt: skip
+    again = report_of(_scores(), settings={"base": {"checkpoint": "a"}}, notes=("one",))
+    one, two = report.save(tmp_path / "one.npz"), again.save(tmp_path / "two.npz")
     assert one.read_bytes() == two.read_bytes()
     read = ValidationReport.load(one)
     assert repr(read) == repr(report)
@@ -158,8 +160,11 @@ def test_figure(report_of):
     (axis,) = figure.axes
     assert axis.get_xlabel() == "quality: follows the instruction (share)"
     assert axis.get_ylabel() == "diversity: EAD"
-    drawn = {tuple(np.round([line.get_xdata()[0], line.get_ydata()[0]], 6))
-             for line in axis.lines if len(line.get_xdata()) == 1}  # fmt: skip
+    drawn = {
+        tuple(np.round([line.get_xdata()[0], line.get_ydata()[0]], 6))
+        for line in axis.lines
+        if len(line.get_xdata()) == 1
+    }
     expected = _scores()
     for model in ("tuned", "hybrid"):
         point = (expected["follows"][model].mean(), expected["ead"][model].mean())

@@ -15,17 +15,27 @@ from tests.tiny import make_model
 from tests.tiny_tokenizer import make_tokenizer
 
 QA = TextTask(
-    "letters", "qa",
-    tuple(Item(f"q{i}", f"Say {a} or {b}", answers=((a,), (b,)), check="list")
-          for i, (a, b) in enumerate(["ab", "cd", "ef", "gh"])),
-    max_tokens=6, samples=4, source="test",
-)  # fmt: skip
+    "letters",
+    "qa",
+    tuple(
+        Item(f"q{i}", f"Say {a} or {b}", answers=((a,), (b,)), check="list")
+        for i, (a, b) in enumerate(["ab", "cd", "ef", "gh"])
+    ),
+    max_tokens=6,
+    samples=4,
+    source="test",
+)
 WRITE = TextTask("write", "writing", tuple(Item(f"w{i}", f"Write {i}") for i in range(5)), 8, 3, "test")
 CHOICES = CRCTask.of(
-    CRCItem(f"Pick {' '.join(s)}", tuple(s), "digits" if s.isdigit() else "letters", True,
-            "held_out" if i % 2 else "selection")
+    CRCItem(
+        f"Pick {' '.join(s)}",
+        tuple(s),
+        "digits" if s.isdigit() else "letters",
+        True,
+        "held_out" if i % 2 else "selection",
+    )
     for i, s in enumerate(["ab", "cde", "12", "345", "xyz", "789"] * 1)
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +47,18 @@ def pair():
 @pytest.fixture(scope="module")
 def whole(pair, tmp_path_factory):
     out = tmp_path_factory.mktemp("validation") / "out"
-    report = validate(pair, {"hybrid": "1:2", "same": Recipe.tuned(4)}, [QA, WRITE], crc=CHOICES, baselines="all",
-                      temperatures=(1.5,), min_ps=(0.0,), random_ranges=1, resamples=200, out=out)  # fmt: skip
+    report = validate(
+        pair,
+        {"hybrid": "1:2", "same": Recipe.tuned(4)},
+        [QA, WRITE],
+        crc=CHOICES,
+        baselines="all",
+        temperatures=(1.5,),
+        min_ps=(0.0,),
+        random_ranges=1,
+        resamples=200,
+        out=out,
+    )
     return out, report
 
 
@@ -46,8 +66,8 @@ def test_all_methods_are_measured_on_all_tasks(whole):
     _, report = whole
     assert report.tasks == ("letters", "write")
     kinds = set(report.kinds)
-    assert kinds == {"tuned", "hybrid", "early", "late", "random", "soup", "temperature", "min_p", "prompt",
-                     "hybrid_temperature", "base", "base_plain"}  # fmt: skip
+    expected = "tuned hybrid early late random soup temperature min_p prompt hybrid_temperature base base_plain"
+    assert kinds == set(expected.split())
     ead = report.metrics.index("ead")
     assert np.isfinite(report.values[0, :, ead, :4]).all()
     assert np.isfinite(report.values[1, :, ead, :5]).all()
