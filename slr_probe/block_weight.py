@@ -21,9 +21,13 @@ def check_share(value: object, what: str) -> float:
     Raises:
         RecipeError: It is not a finite number.
     """
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+    try:
+        finite = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number beyond every float
+        finite = False
+    if not finite:
         raise RecipeError(f"the tuned share of {what} must be a finite number (0 base, 1 tuned); got {value!r}")
-    return float(value) + 0.0  # -0.0 and 0.0 are one share
+    return float(value) + 0.0  # type: ignore[arg-type]  # -0.0 and 0.0 are one share
 
 
 @dataclass(frozen=True)

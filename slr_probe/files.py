@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _META = "__slr_probe__"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _STEP = 1 << 16  # bytes that are read at a time when a file is searched from its end
+_MOST = 1 << 30  # bytes of a file that is read as a whole
 
 
 def digest(data: Any) -> str:
@@ -131,11 +133,30 @@ def read_json(path: Path, error: type[SlrProbeError] = ResultError) -> Any:
         error: What is raised where it cannot be read or is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_regular(path).decode("utf-8"))
     except OSError as fault:
         raise error(f"cannot read {path}: {reason(fault)}") from fault
     except (ValueError, RecursionError) as fault:
         raise error(f"{path} is not valid JSON: {fault}") from fault
+
+
+def read_regular(path: Path, most: int = _MOST) -> bytes:
+    """The bytes of a regular file; a pipe would be waited for and a device might never end.
+
+    Args:
+        path: The file; a link to it will do.
+        most: Bytes that it may have.
+
+    Raises:
+        OSError: It cannot be read, is no regular file, or is larger.
+    """
+    with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        if status.st_size > most:
+            raise OSError(errno.EINVAL, f"it has {status.st_size:,} bytes, and {most:,} are read at most")
+        return file.read()
 
 
 def save_figure(figure: Figure, stem: Path) -> tuple[Path, Path]:

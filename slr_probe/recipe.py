@@ -18,6 +18,7 @@ __all__ = ["BASE", "GROUPS", "TUNED", "BlockWeight", "Recipe", "as_recipe"]
 
 _FORMAT = "slr_probe.recipe/1"
 _OUTSIDE = ("embedding", "final_norm", "head")
+_DEEPEST = 10_000  # blocks; ours: no model has a tenth of it, and a file that claims more must cost nothing
 
 
 class Mask(Protocol):
@@ -250,7 +251,7 @@ class Recipe:
         """
         try:
             data = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise RecipeError(f"a recipe file must hold JSON: {error}") from error
         return cls.from_dict(data)
 
@@ -286,8 +287,7 @@ def _blocks(layers: LayerRange | str | Iterable[int], depth: int) -> frozenset[i
     try:
         chosen = frozenset(index(layer) for layer in layers)
     except TypeError as error:
-        expected = "a range such as '8:14' or a set of block numbers such as {1, 4}"
-        raise RecipeError(f"expected {expected}; got {layers!r}") from error
+        raise RecipeError(f"expected a range such as '8:14' or a set such as {{1, 4}}; got {layers!r}") from error
     bad = sorted(i for i in chosen if not 0 <= i < depth)
     if bad:
         raise RecipeError(f"blocks {bad} are out of bounds: the model has {depth} decoder blocks, 0 to {depth - 1}")
@@ -295,6 +295,6 @@ def _blocks(layers: LayerRange | str | Iterable[int], depth: int) -> frozenset[i
 
 
 def _depth(depth: int) -> int:
-    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
-        raise RecipeError(f"depth must be the number of decoder blocks, at least 1; got {depth!r}")
+    if isinstance(depth, bool) or not isinstance(depth, int) or not 1 <= depth <= _DEEPEST:
+        raise RecipeError(f"depth must be the number of decoder blocks, 1 to {_DEEPEST}; got {depth!r}")
     return depth

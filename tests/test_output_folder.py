@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from slr_probe import Recipe, restore, verify_hybrid
+from slr_probe.checkpoint import Checkpoint
 from slr_probe.errors import OutputError
 from slr_probe.output_folder import output_folder
 from slr_probe.restoration import disk
@@ -122,6 +123,21 @@ def test_a_killed_run_with_changed_sources_is_discarded(own_pair: Callable[..., 
     assert weights(tmp_path / "out") == weights(pair.tuned)
 
 
+def test_a_source_edited_in_the_middle_of_a_tensor_after_a_kill_is_noticed(
+    own_pair: Callable[..., Pair], tmp_path: Path
+) -> None:
+    pair = own_pair("llama_tied")
+    large = max(Checkpoint.open(pair.tuned).tensors.values(), key=lambda info: info.nbytes)
+    assert large.nbytes > 2 * 4096  # the fingerprint looks at both ends
+    with hanging(pair, tmp_path / "out", "before the record"):
+        pass
+    with open(large.path, "r+b") as file:
+        file.seek((large.start + large.stop) // 2)
+        file.write(b"\1")
+    restore(*pair.folders, RECIPE, tmp_path / "out")
+    assert verify_hybrid(tmp_path / "out").ok
+
+
 def test_two_processes_cannot_write_one_folder(llama: Pair, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with hanging(llama, out, "after two shards") as work:
@@ -210,7 +226,7 @@ def test_a_folder_that_fills_up_meanwhile_is_left_alone(
         out.mkdir()
         (out / "theirs").write_text("theirs")
 
-    monkeypatch.setattr(disk, "write_card", interfere)
+    monkeypatch.setattr(disk, "write_record", interfere)
     with pytest.raises(OutputError, match="exists and is not empty"):
         restore(*llama.folders, RECIPE, out)
     assert [p.name for p in tmp_path.rglob("*")] == ["out", "theirs"]

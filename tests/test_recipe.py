@@ -258,3 +258,20 @@ def test_json_that_is_no_recipe_is_refused() -> None:
 def test_a_recipe_is_immutable() -> None:
     with pytest.raises(AttributeError):
         Recipe.tuned(2).head = 0.0  # type: ignore[misc]
+
+
+def test_numbers_that_no_model_has_cost_nothing() -> None:
+    data = Recipe.restore("1:3", depth=4).to_dict()
+    run = {"blocks": "0:1000000000", "tuned_share": 0.0}
+    for change in (
+        {"depth": 10**9, "blocks": [run]},
+        {"depth": 10**9},
+        {"embedding": 10**400},
+        {"blocks": [{**run, "blocks": "0:4", "tuned_share": 10**400}]},
+    ):
+        with pytest.raises(SlrProbeError):
+            Recipe.from_dict({**data, **change})
+    with pytest.raises(RecipeError):
+        Recipe.from_json("[" * 100_000)
+    with pytest.raises(RecipeError):
+        Recipe.from_json("1" * 5000)

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from slr_probe.checkpoint.entries import check_files
 from slr_probe.checkpoint.shard import Shard, TensorInfo, read_tensor
 from slr_probe.errors import CheckpointError
 from slr_probe.files import read_json
@@ -46,6 +47,9 @@ class Checkpoint:
     def open(cls, path: str | os.PathLike[str]) -> Checkpoint:
         """Open a folder with `model.safetensors`, or shards and `model.safetensors.index.json`."""
         folder = Path(path)
+        if not folder.is_dir():
+            raise CheckpointError(f"{folder} is not a folder; expected a checkpoint folder with safetensors weights")
+        check_files(folder)
         index = _read_index(folder)
         files = sorted(set(index.values())) if index is not None else [SINGLE]
         shards = tuple(Shard.open(folder / file) for file in files)
@@ -146,8 +150,6 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def _read_index(folder: Path) -> dict[str, str] | None:
-    if not folder.is_dir():
-        raise CheckpointError(f"{folder} is not a folder; expected a checkpoint folder with safetensors weights")
     if (folder / INDEX).is_file():
         weight_map = read_object(folder / INDEX).get("weight_map")
         if not isinstance(weight_map, dict) or not weight_map:
@@ -155,6 +157,8 @@ def _read_index(folder: Path) -> dict[str, str] | None:
         for file in weight_map.values():
             if not isinstance(file, str) or os.path.basename(file) != file:
                 raise CheckpointError(f"{folder / INDEX} points outside its folder: {file!r}")
+            if not file.endswith(".safetensors"):
+                raise CheckpointError(f"{folder / INDEX} names {file!r}, which is no .safetensors file")
         if (folder / SINGLE).is_file() and SINGLE not in weight_map.values():
             raise CheckpointError(
                 f"{folder} has both {SINGLE} and {INDEX} of other files; transformers would read the first and ignore "

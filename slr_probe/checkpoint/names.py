@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from slr_probe.block_weight import GROUPS
@@ -140,20 +141,23 @@ def block_prefix(names: Iterable[str], depth: int) -> str:
     Raises:
         LayoutError: As for `address_tensors`.
     """
+    if depth < 1:
+        raise LayoutError(f"a model has at least one decoder block; its config says {depth}")
     lists: dict[str, set[int]] = defaultdict(set)
     for name in names:
         match = re.match(r"(.*?)(?<![^.])(\d+)\.", name)
         if match:
             lists[match[1]].add(int(match[2]))
     text = {p: blocks for p, blocks in lists.items() if foreign_part(p) is None}
-    whole = [p for p, blocks in text.items() if set(range(depth)) <= blocks]
+    # Counted first: a config that claims a thousand million blocks must cost nothing.
+    whole = [p for p, blocks in text.items() if len(blocks) >= depth and set(range(depth)) <= blocks]
     if len(whole) > 1:
         whole = [p for p in whole if "language_model" in p or "text" in p] or whole
     if len(whole) == 1:
         return whole[0]
     counts = {p: len(blocks) for p, blocks in text.items()}
     if not whole:
-        missing = {p: sorted(set(range(depth)) - blocks)[:4] for p, blocks in text.items()}
+        missing = {p: list(islice((i for i in range(depth) if i not in blocks), 4)) for p, blocks in text.items()}
         raise LayoutError(
             f"no list of {depth} decoder blocks in the tensor names; numbered lists found: {counts or 'none'}"
             + (f"; first missing blocks: {missing}" if missing else "")

@@ -117,6 +117,7 @@ class Shard:
             raise CheckpointError(f"{path} is corrupt: its safetensors header cannot be read ({error})") from error
         infos.sort(key=lambda info: (info.start, info.stop))
         _check_layout(path, infos, begin, size)
+        _check_by_others(path)
         return cls(path, begin, tuple(infos), metadata)
 
 
@@ -179,7 +180,7 @@ def read_into(fd: int, view: memoryview, info: TensorInfo) -> None:
 
 def _read_header(path: Path) -> tuple[int, bytes]:
     try:
-        with open(path, "rb") as file:
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
             size = os.fstat(file.fileno()).st_size
             length = int.from_bytes(file.read(8), "little")
             if size < 8 or length > min(size - 8, _MAX_HEADER):
@@ -187,8 +188,8 @@ def _read_header(path: Path) -> tuple[int, bytes]:
                     f"{path} is not a whole safetensors file: it has {size} bytes but its header alone claims {length}"
                 )
             return size, file.read(length)
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a name with a null character
+        raise CheckpointError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _read_entry(name: str, entry: Mapping[str, Any], begin: int, path: Path) -> TensorInfo:
@@ -213,3 +214,14 @@ def _check_layout(path: Path, infos: list[TensorInfo], begin: int, size: int) ->
     if position != size:
         word = "truncated" if size < position else "corrupt"
         raise CheckpointError(f"{path} is {word}: its header describes {position} bytes, the file has {size}")
+
+
+def _check_by_others(path: Path) -> None:
+    """What safetensors' own reader refuses, such as metadata that is no text, no other program could load."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy"):
+            pass
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{path} is refused by safetensors itself: {error}") from error

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from slr_probe.checkpoint import open_checkpoint, resolve
@@ -10,6 +13,9 @@ from slr_probe.errors import CheckpointError, IncompatiblePairError
 from slr_probe.pair.compat import compare_configs, compare_files
 from slr_probe.pair.fit import check_fit, looks_unusual
 from slr_probe.pair.side import Side
+
+_COUNTS = re.compile(r"(^|_)(n|num)_\w*(layer|block|expert)|layers$|^depth$")  # modules are made one by one of these
+_MOST_PARTS, _MOST = 4096, 1 << 40  # ours: the deepest models have a few hundred blocks, the longest 10 million tokens
 
 
 def open_sides(
@@ -66,7 +72,17 @@ def _open_side(
             f"{checkpoint.config_path} names other weights (transformers_weights: {other!r}), which only transformers "
             "would read; take that entry out, or save the model again with model.save_pretrained(folder)"
         )
+    _check_counts(checkpoint.config(), len(checkpoint.tensors), checkpoint.config_path)
     return Side(role, os.fspath(source), path, checkpoint, trust_remote_code=trust_remote_code)
+
+
+def _check_counts(config: Mapping[str, Any], tensors: int, path: Path) -> None:
+    """A number of blocks or experts is believed by transformers, which makes lists and modules of that length."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            _check_counts(value, tensors, path)
+        elif isinstance(value, int) and abs(value) > (max(tensors, _MOST_PARTS) if _COUNTS.search(key) else _MOST):
+            raise CheckpointError(f"{path}: {key} is {value}, which no model has; the file is damaged")
 
 
 def _compare_configs(base: Side, tuned: Side) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from slr_probe.checkpoint.entries import stamps
 from slr_probe.checkpoint.shard import Shard
 from slr_probe.errors import CheckpointError, OutputError
 from slr_probe.output_folder import output_folder
@@ -77,15 +78,19 @@ def restore(
     plan = plan_hybrid(base_side, tuned_side, recipe)
     record = {"recipe": recipe.to_dict(), "base": _origin(base_side), "tuned": _origin(tuned_side)}
     size = sum(shard.path.stat().st_size for shard in shards)
-    key = {**record, "slr_probe": __version__, "untouched": untouched, "check_finite": check_finite}
+    state = [_stamps(side) for side in (base_side, tuned_side)]
+    how = {"slr_probe": __version__, "untouched": untouched, "check_finite": check_finite}
+    key = {**record, **how, "stamps": state}
     out = Path(out).expanduser()
     with output_folder(out, key, needed=0 if untouched == "hardlink" else size) as folder:
         with progress_bar(size, "restoring", show=progress, bytes=True) as steps:
             for shard in shards:
                 _place(shard, folder, plan, base_side, tuned_side, untouched, check_finite, steps)
         copy_extras(tuned_side, folder)
+        if state != [_stamps(side) for side in (base_side, tuned_side)]:
+            raise CheckpointError(f"files of {base_side} or {tuned_side} changed while they were read; restore again")
         write_card(folder, recipe, base_side, tuned_side)
-        write_record(folder, record, notes)
+        write_record(folder, record, notes, tuned_side)
     return out
 
 
@@ -117,6 +122,12 @@ def _place(
         raise CheckpointError(f"{done} does not have the size of {shard.path}; the source changed while it was read")
     steps.n = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
     steps.refresh()
+
+
+def _stamps(side: Side) -> dict[str, list[int]]:
+    """What tells that a file of a side was written to between a kill and the next call."""
+    assert side.path is not None
+    return stamps(side.path)
 
 
 def _origin(side: Side) -> dict[str, str]:

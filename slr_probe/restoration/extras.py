@@ -9,50 +9,83 @@ from pathlib import Path
 from typing import Any
 
 from slr_probe.checkpoint import AdapterCheckpoint
+from slr_probe.checkpoint.entries import list_files
+from slr_probe.errors import CheckpointError
+from slr_probe.files import digest, read_regular, reason
 from slr_probe.pair.side import Side
 from slr_probe.recipe import Recipe
 from slr_probe.version import __version__
 
-RECORD = "recipe.json"
-FORMAT = "slr_probe.hybrid/1"
-_KEEP = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".py")
+RECORD, CARD = "recipe.json", "README.md"
+FORMAT = "slr_probe.hybrid/2"
 _SKIP = ("adapter_config.json", RECORD, "trainer_state.json", "pair.json")
 _PROMPTING = ("tokenizer", "chat_template", "special_tokens_map", "added_tokens", "vocab", "merges", "additional_chat")
 
 
-def copy_extras(tuned: Side, out: Path) -> None:
-    """Copy config, tokenizer, chat template, generation config, weight index and licences, all from tuned.
+def extras(tuned: Side) -> dict[str, Path]:
+    """Where config, tokenizer, chat template, generation config, weight index and licences of a hybrid come from.
 
-    For an adapter they come from its base, overlaid with the tokenizer files that the adapter brings.
+    All are tuned's. For an adapter they come from its base, overlaid with the tokenizer files that the adapter brings.
+
+    Returns:
+        For each name in the hybrid, the file it is a copy of.
     """
     assert tuned.path is not None
     if isinstance(tuned.checkpoint, AdapterCheckpoint):
-        _copy(tuned.checkpoint.base.path, out)
-        _copy(tuned.path, out, only=_PROMPTING)
-    else:
-        _copy(tuned.path, out)
+        return {**_listed(tuned.checkpoint.base.path), **_listed(tuned.path, only=_PROMPTING)}
+    return _listed(tuned.path)
 
 
-def _copy(source: Path, out: Path, only: tuple[str, ...] = ("",)) -> None:
-    for entry in sorted(source.iterdir()):
-        if not entry.name.startswith(only) or entry.name in _SKIP or entry.name.endswith(".bin.index.json"):
-            continue
-        if entry.is_file() and (entry.suffix in _KEEP or entry.name.upper().startswith(("LICENSE", "NOTICE"))):
-            shutil.copyfile(entry, out / entry.name)
-        elif entry.is_dir() and entry.name == "additional_chat_templates":
-            shutil.copytree(entry, out / entry.name, dirs_exist_ok=True)
+def _listed(source: Path, only: tuple[str, ...] = ("",)) -> dict[str, Path]:
+    files = {str(path.relative_to(source)): path for path in list_files(source)}
+    return {
+        name: path
+        for name, path in files.items()
+        if name.startswith(only)
+        and name not in _SKIP
+        and path.suffix != ".safetensors"
+        and not name.endswith(".bin.index.json")
+    }
 
 
-def write_record(out: Path, record: dict[str, Any], notes: Sequence[str]) -> None:
-    """Write `recipe.json`: the recipe and both sources, from which `verify_hybrid` can check every tensor."""
-    data = {"format": FORMAT, "slr_probe": __version__, **record, "notes": list(notes)}
-    (out / RECORD).write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+def copy_extras(tuned: Side, out: Path) -> None:
+    """Copy them."""
+    for name, source in extras(tuned).items():
+        (out / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(source, out / name)
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's bytes.
+
+    Raises:
+        CheckpointError: It cannot be read.
+    """
+    try:
+        return digest(read_regular(path))
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {reason(error)}") from error
+
+
+def write_record(out: Path, record: dict[str, Any], notes: Sequence[str], tuned: Side) -> None:
+    """Write `recipe.json`: the recipe, both sources and hashes, from which `verify_hybrid` can check the whole folder.
+
+    Args:
+        out: The folder, in which every other file stands.
+        record: The recipe and where the sides come from.
+        notes: How the sides differ.
+        tuned: Tuned side.
+    """
+    files = {name: hash_file(out / name) for name in sorted([*extras(tuned), CARD])}
+    data = {"format": FORMAT, "slr_probe": __version__, **record, "notes": list(notes), "files": files}
+    text = json.dumps({**data, "digest": digest(data)}, indent=2)
+    (out / RECORD).write_text(text + "\n", encoding="utf-8")
 
 
 def write_card(out: Path, recipe: Recipe, base: Side, tuned: Side) -> None:
     """Write the model card, `README.md`."""
     rows = "\n".join(f"| {span} | {text} |" for span, text in _table(recipe))
-    (out / "README.md").write_text(
+    (out / CARD).write_text(
         f"""---
 library_name: transformers
 tags: [merge, slr_probe, selective-layer-restoration]
@@ -70,8 +103,8 @@ Method: Selective Layer Restoration, arXiv 2602.06665.
 {rows}
 
 Config, tokenizer, chat template and generation config are the tuned model's; inference costs the same.
-`recipe.json` holds the exact recipe and both sources; `slr-probe verify` on this folder compares every tensor
-with the source that it must come from. The licences of both sources apply.
+`recipe.json` holds the exact recipe, both sources and hashes; `slr-probe verify` on this folder compares every tensor
+and every other file with the source that it must come from. The licences of both sources apply.
 """,
         encoding="utf-8",
     )

@@ -1,4 +1,4 @@
-"""`verify_hybrid`: does every tensor of a folder equal the source it must come from, bit for bit?"""
+"""`verify_hybrid`: does all of a folder equal the sources it must come from, bit for bit?"""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ import numpy as np
 from slr_probe.checkpoint import Checkpoint
 from slr_probe.checkpoint.shard import Bytes, read_bytes
 from slr_probe.errors import CheckpointError
-from slr_probe.files import read_json
+from slr_probe.files import digest, read_json
 from slr_probe.pair.open import open_sides
 from slr_probe.pair.side import Side, require_checkpoint
 from slr_probe.progress import progress_bar
 from slr_probe.recipe import Recipe
 from slr_probe.restoration.extras import FORMAT, RECORD
+from slr_probe.restoration.folder import compare_files, compare_shards
 from slr_probe.restoration.plan import Step, plan_hybrid
 from slr_probe.restoration.stream import CHUNK, hybrid_pieces
 
@@ -63,9 +64,10 @@ def verify_hybrid(
     trust_remote_code: bool = False,
     progress: bool | None = None,
 ) -> HybridReport:
-    """Compare every tensor of a hybrid on disk with the source that its recipe names.
+    """Compare every tensor of a hybrid on disk, and every other file, with the source that its recipe names.
 
-    Both sides are streamed; no model is loaded.
+    Files that a loader would pick up and that are not the hybrid's are problems too. Both sides are streamed; no model
+    is loaded.
 
     Args:
         folder: A folder that `restore` wrote.
@@ -90,8 +92,12 @@ def verify_hybrid(
         download=download,
         trust_remote_code=trust_remote_code,
     )
-    problems = [*_changed(record, base_side, tuned_side), *_compare_config(path, tuned_side)]
     hybrid = Checkpoint.open(path)
+    problems = [
+        *_changed(record, base_side, tuned_side),
+        *compare_files(path, record["files"], tuned_side),
+        *compare_shards(hybrid, require_checkpoint(tuned_side).shards),
+    ]
     plan = plan_hybrid(base_side, tuned_side, recipe)
     with progress_bar(hybrid.nbytes, "verifying", show=progress, bytes=True) as steps:
         counts, differing = _compare_tensors(hybrid, base_side, tuned_side, plan, steps)
@@ -127,15 +133,16 @@ def _record(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} has no {RECORD}; expected a folder that slr-probe restore wrote")
     record = read_json(path / RECORD, CheckpointError)
     if not isinstance(record, dict) or record.get("format") != FORMAT or not _is_whole(record):
-        raise CheckpointError(f"{path / RECORD} is not a record of format {FORMAT!r}")
+        raise CheckpointError(f"{path / RECORD} is not a record of format {FORMAT!r}; restore the hybrid once more")
     return record
 
 
 def _is_whole(record: dict[str, Any]) -> bool:
-    sides = [record.get(role) for role in ("base", "tuned")]
-    return "recipe" in record and all(
-        isinstance(side, dict) and {"source", "path", "fingerprint"} <= set(side) for side in sides
-    )
+    texts = [record.get("digest"), record.get("slr_probe")]
+    for role in ("base", "tuned"):
+        side = record.get(role)
+        texts += [side.get(name) if isinstance(side, dict) else None for name in ("source", "path", "fingerprint")]
+    return "recipe" in record and isinstance(record.get("files"), dict) and all(isinstance(text, str) for text in texts)
 
 
 def _source(origin: dict[str, str]) -> str:
@@ -143,16 +150,13 @@ def _source(origin: dict[str, str]) -> str:
 
 
 def _changed(record: dict[str, Any], base: Side, tuned: Side) -> list[str]:
-    return [
+    content = {name: value for name, value in record.items() if name != "digest"}
+    edited = [] if digest(content) == record["digest"] else [f"{RECORD} was edited: its digest does not fit"]
+    return edited + [
         f"{side.role} ({side}) is not the checkpoint that the hybrid was built from: its fingerprint has changed"
         for side in (base, tuned)
         if require_checkpoint(side).fingerprint() != record[side.role]["fingerprint"]
     ]
-
-
-def _compare_config(path: Path, tuned: Side) -> list[str]:
-    same = read_json(path / "config.json", CheckpointError) == require_checkpoint(tuned).config()
-    return [] if same else ["config.json is not tuned's"]
 
 
 def _equal(left_pieces: Iterator[Bytes], right_pieces: Iterator[Bytes]) -> bool:

@@ -104,7 +104,7 @@ def test_a_tensor_in_two_files_is_named(folder: Path) -> None:
 def test_an_index_must_stay_in_its_folder(target: Any, folder: Path) -> None:
     save_file({"x": torch.zeros(1)}, folder.parent / "outside.safetensors")
     write_index(folder, {**index_of(folder), "x": target})
-    with pytest.raises(CheckpointError, match=r"points outside its folder|cannot read"):
+    with pytest.raises(CheckpointError, match=r"points outside its folder|no .safetensors file"):
         Checkpoint.open(folder)
 
 

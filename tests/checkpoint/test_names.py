@@ -221,3 +221,9 @@ def test_tensors_that_cannot_be_told_apart_are_refused() -> None:
 )
 def test_heads_of_other_names(name: str, role: str) -> None:
     assert address_tensors([name, *BLOCK], 4)[name].role == role
+
+
+@pytest.mark.parametrize("depth", [10**9, 10**30, 0, -1])
+def test_a_depth_that_no_model_has_costs_nothing(depth: int) -> None:
+    with pytest.raises(LayoutError):
+        address_tensors(["model.layers.0.mlp.up_proj.weight"], depth)

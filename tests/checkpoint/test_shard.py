@@ -211,3 +211,17 @@ def test_a_file_that_shrinks_after_its_header_was_read_is_noticed(file: Path) ->
         read_tensor(info)
     with pytest.raises(CheckpointError, match=f"ended inside tensor '{info.name}'"):
         list(read_chunks(info))
+
+
+@pytest.mark.parametrize("metadata", [{"format": 1}, {"a": ["b"]}, "text"], ids=str)
+def test_a_header_that_safetensors_refuses_is_refused(metadata: Any, tmp_path: Path) -> None:
+    path = write_raw(tmp_path / "x.safetensors", {"__metadata__": metadata, "x": entry()}, bytes(8))
+    with pytest.raises(CheckpointError):
+        Shard.open(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_a_header_in_another_encoding_is_refused(encoding: str, tmp_path: Path) -> None:
+    path = write_raw(tmp_path / "x.safetensors", json.dumps({"x": entry()}).encode(encoding), bytes(8))
+    with pytest.raises(CheckpointError):
+        Shard.open(path)

@@ -53,7 +53,6 @@ def test_loading_a_pair_reads_no_weights(
         "slr_probe.checkpoint.shard.read_into",
         "slr_probe.checkpoint.folder.read_tensor",
         "slr_probe.checkpoint.adapter.read_tensor",
-        "safetensors.safe_open",
     ):
         monkeypatch.setattr(where, refuse)
     pair = open_pair(shared)

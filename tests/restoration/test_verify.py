@@ -85,6 +85,7 @@ def test_missing_and_extra_tensors_are_found(hybrid: Path) -> None:
     del tensors[KEPT]
     edit_shard(hybrid, shard, {**index, "extra.weight": shard}, {**tensors, "extra.weight": torch.zeros(3)})
     assert verify_hybrid(hybrid).problems == (
+        f"{INDEX} is not tuned's",
         f"tensor '{KEPT}' is missing",
         "tensor 'extra.weight' should not be there",
     )
@@ -173,10 +174,104 @@ def test_another_recipe_in_the_record_is_found(hybrid: Path) -> None:
     record = json.loads((hybrid / "recipe.json").read_text())
     record["recipe"] = Recipe.restore("1:2", DEPTH).to_dict()
     (hybrid / "recipe.json").write_text(json.dumps(record))
-    problems = verify_hybrid(hybrid).problems
+    edited, *problems = verify_hybrid(hybrid).problems
+    assert edited == "recipe.json was edited: its digest does not fit"
     assert {problem.split(".")[2] for problem in problems} == {"0", "2"}
     assert all(problem.endswith("differs from tuned") for problem in problems)
 
 
 def test_a_copied_hybrid_verifies(hybrid: Path, tmp_path: Path) -> None:
     assert verify_hybrid(shutil.copytree(hybrid, tmp_path / "copy")).ok
+
+
+def rewrite(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b" ")
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("change", [rewrite, truncate, Path.unlink])
+def test_every_file_that_was_written_is_looked_at(
+    change: Callable[[Path], None], own_pair: Callable[..., Pair], tmp_path: Path
+) -> None:
+    pair = own_pair()
+    texts = ["tokenizer.json", "chat_template.jinja", "generation_config.json", "LICENSE", "modeling_own.py"]
+    for name in texts:
+        (pair.tuned / name).write_text("{}")
+    (pair.tuned / "additional_chat_templates").mkdir()
+    (pair.tuned / "additional_chat_templates" / "tool.jinja").write_text("t")
+    out = restore(*pair.folders, "1:3", tmp_path / "out")
+    assert verify_hybrid(out).ok
+    for name in [*texts, "additional_chat_templates/tool.jinja", "README.md"]:
+        kept = (out / name).read_bytes()
+        change(out / name)
+        assert [problem.split(" ")[0] for problem in verify_hybrid(out).problems] == [name]
+        (out / name).write_bytes(kept)
+    assert verify_hybrid(out).ok
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "pytorch_model.bin",
+        "modeling_own.py",
+        "model.gguf",
+        "tokenizer.model",
+        "vocab.json",
+        "original/consolidated.00.pth",
+        "consolidated.safetensors",
+    ],
+)
+def test_files_that_a_loader_would_pick_up_should_not_be_there(name: str, hybrid: Path) -> None:
+    (hybrid / name).parent.mkdir(exist_ok=True)
+    (hybrid / name).write_bytes(b"")
+    assert verify_hybrid(hybrid).problems == (f"{name} should not be there",)
+
+
+def test_what_no_loader_reads_may_lie_beside(hybrid: Path) -> None:
+    for name in (".gitattributes", "notes.md", "curve.png", ".cache/x.json"):
+        (hybrid / name).parent.mkdir(exist_ok=True)
+        (hybrid / name).touch()
+    assert verify_hybrid(hybrid).ok
+
+
+@pytest.mark.parametrize("key", ["notes", "slr_probe", "files", "base", "recipe"])
+def test_an_edited_record_is_found(key: str, hybrid: Path) -> None:
+    record = json.loads((hybrid / "recipe.json").read_text())
+    changes = {
+        "notes": [*record["notes"], "all is well"],
+        "slr_probe": "9.9",
+        "files": {**record["files"], "more.json": "0"},
+        "base": {**record["base"], "source": "somebody/else"},
+        "recipe": {**record["recipe"], "name": "the whole of base"},
+    }
+    edit_json(hybrid / "recipe.json", **{key: changes[key]})
+    assert "recipe.json was edited: its digest does not fit" in verify_hybrid(hybrid).problems
+
+
+def test_a_file_of_tuned_that_changed_since_is_reported(own_pair: Callable[..., Pair], tmp_path: Path) -> None:
+    pair = own_pair()
+    (pair.tuned / "tokenizer.json").write_text("{}")
+    out = restore(*pair.folders, "1:3", tmp_path / "out")
+    (pair.tuned / "tokenizer.json").write_text("{} ")
+    assert verify_hybrid(out).problems == ("tokenizer.json is as it was written, but tuned's has changed",)
+
+
+def test_other_metadata_and_tensors_in_another_shard_are_found(hybrid: Path) -> None:
+    shards = sorted(hybrid.glob("*.safetensors"))
+    first, second = (load_file(shard) for shard in shards[:2])
+    name = next(iter(first))
+    save_file({**second, name: first.pop(name)}, shards[1], {"format": "pt"})
+    save_file(first, shards[0], {"format": "tf"})
+    index = json.loads((hybrid / INDEX).read_text())
+    index["weight_map"][name] = shards[1].name
+    (hybrid / INDEX).write_text(json.dumps(index))
+    assert verify_hybrid(hybrid).problems == (
+        f"{INDEX} is not tuned's",
+        f"{shards[0].name} has other metadata than tuned's",
+        f"tensor '{name}' is in {shards[1].name}, not {shards[0].name}",
+    )
