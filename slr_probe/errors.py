@@ -1,10 +1,38 @@
-"""The one family of errors that slr_probe raises on bad input."""
+"""The one family of errors that slr_probe raises on bad input, and how errors of other people's code become such."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_LONGEST = 600  # characters of another library's message that are passed on
+
+
+def printable(text: str) -> str:
+    r"""Text with what a terminal obeys, or cannot print, spelled out; new lines and tabs stay.
+
+    Names, prompts and messages come from files of others, and an escape sequence in one could rewrite the screen.
+
+    Examples:
+        >>> printable("red\x1b[2J"), printable("\ud800")
+        ('red\\x1b[2J', '\\ud800')
+    """
+    return _OBEYED.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def one_line(text: object, longest: int = _LONGEST) -> str:
+    """A text in one line that can be printed, cut where it is too long."""
+    flat = " ".join(printable(str(text)).split())
+    return flat if len(flat) <= longest else f"{flat[:longest]}..."
 
 
 class SlrProbeError(Exception):
     """Base class: the message says what was given, what was expected and what to do."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class LayerRangeError(SlrProbeError, ValueError):
@@ -73,3 +101,27 @@ class JudgeError(SlrProbeError):
 
 class MaskError(SlrProbeError, ValueError):
     """A layer mask that cannot be learned or used: no usable conversation, no change to weigh, a loss that diverged."""
+
+
+@contextmanager
+def foreign(error: type[SlrProbeError], what: str) -> Iterator[None]:
+    """Run other people's code: whatever it raises becomes one clear error of ours.
+
+    Parsers and loaders fail in every way there is, down to a panic of a library in Rust, which is no `Exception`.
+
+    Args:
+        error: What is raised instead.
+        what: What could not be done, and with what.
+
+    Examples:
+        >>> with foreign(ResultError, "that is no number"):
+        ...     int("one")
+        Traceback (most recent call last):
+        slr_probe.errors.ResultError: that is no number (ValueError: invalid literal for int() with base 10: 'one')
+    """
+    try:
+        yield
+    except (SlrProbeError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as fault:
+        raise error(f"{what} ({type(fault).__name__}: {one_line(fault)})") from fault

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from jinja2 import TemplateError
 from numpy import ndarray
 
-from slr_probe.errors import GenerationError
+from slr_probe.errors import GenerationError, PromptError
 from slr_probe.generation.draw import draw, uniforms
 from slr_probe.generation.sampling import Sampling
 from slr_probe.generation.state import State, may_be_padded
-from slr_probe.pair.prompts import apply_template
+from slr_probe.pair.chat import render_chat
 from slr_probe.pair.side import Side
+from slr_probe.pair.template import Template
+from slr_probe.pair.tokens import encode
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
@@ -235,13 +236,14 @@ def _as_ids(value: Any) -> set[int]:
 
 def _end_of_turn(tokenizer: Any) -> set[int]:
     """The special token right after an assistant's message, if the chat template puts one there."""
-    if not getattr(tokenizer, "chat_template", None):
+    template = Template.of(tokenizer)
+    if template is None:
         return set()
     turns = [{"role": "user", "content": "question"}, {"role": "assistant", "content": _REPLY}]
     try:
-        text = apply_template(tokenizer, turns, open_turn=False)
-    except (TemplateError, ValueError, TypeError):
+        text = render_chat(template, turns, open_turn=False)
+    except PromptError:
         return set()
-    after = tokenizer(text.rpartition(_REPLY)[2].lstrip(), add_special_tokens=False)["input_ids"]
+    after = encode(tokenizer, text.rpartition(_REPLY)[2].lstrip())
     special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special} | {*tokenizer.all_special_ids}
-    return {int(after[0])} if _REPLY in text and after and after[0] in special else set()
+    return {after[0]} if _REPLY in text and after and after[0] in special else set()

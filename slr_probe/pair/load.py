@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from slr_probe.checkpoint import AdapterCheckpoint
 from slr_probe.checkpoint.names import address_tensors
-from slr_probe.errors import CheckpointError, IncompatiblePairError
+from slr_probe.errors import CheckpointError, IncompatiblePairError, foreign
 from slr_probe.pair.side import Side, require_checkpoint
 
 if TYPE_CHECKING:
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 # counts as one, and it is merged below. Where transformers is told to look, there are none.
 _NO_ADAPTER = {"subfolder": ".none"}
 _PIECE = 1 << 20
+_TOKENIZER_FILES = (
+    *("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "tokenizer.model", "tekken.json"),
+    *("spiece.model", "sentencepiece.bpe.model"),
+)
 
 
 def is_finite(tensor: torch.Tensor) -> bool:
@@ -117,13 +121,11 @@ def load_tokenizer(side: Side, trust_remote_code: bool) -> PreTrainedTokenizerBa
     if isinstance(side.checkpoint, AdapterCheckpoint):
         folders.append(side.checkpoint.base.path)
     for folder in folders:
-        if any((folder / file).is_file() for file in ("tokenizer.json", "tokenizer_config.json", "vocab.json")):
-            try:
+        if any((folder / file).is_file() for file in _TOKENIZER_FILES):
+            with foreign(CheckpointError, f"the tokenizer in {folder} cannot be loaded"):
                 return AutoTokenizer.from_pretrained(  # type: ignore[no-any-return, no-untyped-call]
                     folder, local_files_only=True, trust_remote_code=trust_remote_code
                 )
-            except Exception as error:  # the tokenizers library raises plain Exception
-                raise CheckpointError(f"the tokenizer in {folder} cannot be loaded: {error}") from error
     return None
 
 

@@ -6,17 +6,20 @@ import math
 import os
 from functools import cached_property
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slr_probe.checkpoint import AdapterCheckpoint
 from slr_probe.checkpoint.names import Decoder, find_decoder
 from slr_probe.checkpoint.shard import FLOATING
-from slr_probe.errors import CheckpointError
+from slr_probe.errors import CheckpointError, PromptError
 from slr_probe.layers import LayerRange
+from slr_probe.pair.chat import opening
 from slr_probe.pair.load import check_finite, find_device, find_dtype, from_disk, load_tokenizer
 from slr_probe.pair.open import open_sides
-from slr_probe.pair.prompts import Format, Prompt, PromptRenderer, compare_tokenizers
+from slr_probe.pair.prompts import Format, Prompt, PromptRenderer
 from slr_probe.pair.side import Side, dtypes
+from slr_probe.pair.template import Template
+from slr_probe.pair.tokens import compare_tokenizers
 from slr_probe.recipe import GROUPS, Recipe, as_recipe
 
 if TYPE_CHECKING:
@@ -203,12 +206,27 @@ class ModelPair:
         tokenizer = self._tokenizer or tuned or base
         if tokenizer is None:
             return (*notes, "no tokenizer found; prompts cannot be rendered until one is given")
+        if tuned is None and self._tokenizer is None and not self.has_adapter:
+            notes += ("tuned brings no tokenizer; base's is used for all prompts",)
         self._tokenizer = tokenizer
-        if not tokenizer.chat_template:
-            notes += ("no chat template; prompts are rendered plain",)
+        notes += self._template_notes(base, tuned)
         if len(tokenizer) > self._rows:
             sizes = f"the tokenizer has {len(tokenizer)} tokens but the tuned embedding only {self._rows} rows"
             notes += (f"{sizes}; prompts with a token beyond them are refused",)
+        return notes
+
+    def _template_notes(self, base: Any, tuned: Any) -> tuple[str, ...]:
+        """What the chat template does, as far as it can be used at all; where not, chat prompts are refused in time."""
+        try:
+            template = Template.of(self.tokenizer)
+            if template is None:
+                return ("no chat template; prompts are rendered plain",)
+            notes = opening(template).notes
+        except PromptError as error:
+            return (f"the chat template cannot be used: {error}",)
+        others = [getattr(one, "chat_template", None) for one in (base, tuned)]
+        if all(others) and others[0] != others[1]:
+            notes += ("base has another chat template; all models read tuned's",)
         return notes
 
     @property

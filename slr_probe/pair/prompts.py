@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Literal, get_args
 
-from jinja2 import TemplateError
-
-from slr_probe.errors import PromptError
+from slr_probe.errors import PromptError, one_line
+from slr_probe.pair.chat import Opening, opening, render_chat
+from slr_probe.pair.template import Template
+from slr_probe.pair.tokens import encode, prefix
 
 Format = Literal["chat", "plain"]
 Prompt = str | Sequence[Mapping[str, str]]
 PLAIN_BASE = "base (plain)"
 """Name of base where it reads plain prompts, while the tuned model reads chat prompts."""
-TODAY = datetime(2024, 7, 26)
-"""The day it is for chat templates that ask (our choice): the one that Llama 3.1's names where it is told none."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,8 @@ class PromptRenderer:
     `"chat"` renders through the tokenizer's chat template and opens the assistant's turn; `"plain"` takes the text as
     it is, which is how a base model expects it. A template that contains BOS and a tokenizer that adds one would
     give two (REFERENCE: that silently changes the first-token distribution), so special tokens are never added
-    by the tokenizer here: the one BOS is put there, or found there, by this class.
+    by the tokenizer here: the one BOS is put there, or found there, by this class. A template may put a BOS before
+    each turn, as that of Llama 2 does.
 
     Attributes:
         tokenizer: A transformers tokenizer.
@@ -46,35 +44,50 @@ class PromptRenderer:
 
     @property
     def bos(self) -> int | None:
-        """Token id that must stand first, once; None for models that use no BOS (Qwen, GPT-2)."""
+        """Token id that must stand first; None for models that use no BOS (Qwen, GPT-2)."""
         bos = self.tokenizer.bos_token_id
-        if bos is None:
-            return None
-        with_special = self.tokenizer("a")["input_ids"]
-        return int(bos) if with_special[:1] == [bos] else None
+        return int(bos) if bos is not None and int(bos) in prefix(self.tokenizer) else None
+
+    @property
+    def opening(self) -> Opening:
+        """How the chat template opens the assistant's turn; nothing to tell without a template.
+
+        Raises:
+            PromptError: The tokenizer's chat template is none that can be used.
+        """
+        template = Template.of(self.tokenizer)
+        return Opening() if template is None else opening(template)
 
     def text(self, prompt: Prompt, format: Format | None = None) -> str:
         """The text that is tokenised, without a BOS that is not part of a chat template.
 
         Raises:
-            PromptError: Unknown format, empty prompt, no chat template, or one that refuses the messages.
+            PromptError: Unknown format, empty prompt, no chat template, or one that refuses the messages, drops their
+                words, or needs too much time or memory.
         """
         format = format or self.default_format
         if format not in get_args(Format):
             raise PromptError(f"unknown prompt format {format!r}; expected one of {', '.join(get_args(Format))}")
-        if not prompt:
-            raise PromptError("a prompt is empty; give text, or a list of {'role', 'content'} messages")
         messages = _messages(prompt)
-        if format == "plain":
-            if len(messages) != 1:
-                raise PromptError(f"the plain format takes one text; got a conversation of {len(messages)} messages")
-            return messages[0]["content"]
-        if not getattr(self.tokenizer, "chat_template", None):
+        if format == "chat":
+            return self.conversation(messages, open_turn=True)
+        if len(messages) != 1:
+            raise PromptError(f"the plain format takes one text; got a conversation of {len(messages)} messages")
+        return messages[0]["content"]
+
+    def conversation(self, messages: Sequence[Mapping[str, str]], *, open_turn: bool) -> str:
+        """The text of a conversation in the chat template, with the assistant's turn open at its end or not.
+
+        Raises:
+            PromptError: As for `text`.
+        """
+        template = Template.of(self.tokenizer)
+        if template is None:
             raise PromptError("the tokenizer has no chat template; use format='plain', or set tokenizer.chat_template")
         try:
-            return apply_template(self.tokenizer, messages, open_turn=True)
-        except TemplateError as error:
-            raise PromptError(f"the chat template refuses the prompt ({error}): {prompt!r}") from error
+            return render_chat(template, messages, open_turn=open_turn)
+        except PromptError as error:
+            raise PromptError(f"{error}: {one_line([dict(one) for one in messages], 200)}") from error
 
     def __call__(self, prompt: Prompt, format: Format | None = None) -> list[int]:
         """Token ids of one prompt.
@@ -87,54 +100,54 @@ class PromptRenderer:
             PromptError: The prompt is empty, tokenises to nothing, holds a BOS of its own, or a token that the
                 embedding has no row for.
         """
-        ids = list(self.tokenizer(self.text(prompt, format), add_special_tokens=False)["input_ids"])
+        ids = encode(self.tokenizer, self.text(prompt, format))
         if not ids:
             raise PromptError(f"the prompt tokenises to nothing: {prompt!r}")
-        if self.rows is not None and max(ids) >= self.rows:
+        chat = (format or self.default_format) == "chat"
+        return self.complete(ids, _messages(prompt) if chat else (), shown=prompt)
+
+    def complete(self, ids: list[int], turns: Sequence[Mapping[str, str]] = (), *, shown: object = "") -> list[int]:
+        """Token ids with what stands in front of every text, checked.
+
+        Args:
+            ids: Token ids of a rendered prompt.
+            turns: The messages, where a chat template rendered them: it may put one BOS before each.
+            shown: What the prompt is called in messages.
+
+        Raises:
+            PromptError: There are more BOS than there may be, or a token that the embedding has no row for.
+        """
+        if self.rows is not None and max(ids, default=0) >= self.rows:
             token = self.tokenizer.convert_ids_to_tokens(max(ids))
             raise PromptError(
                 f"the prompt holds token {token!r} (id {max(ids)}), but the embedding has only {self.rows} rows: "
-                f"{prompt!r}"
+                f"{one_line(repr(shown), 200)}"
             )
+        before = list(prefix(self.tokenizer))
+        if ids[: len(before)] != before:
+            ids = [*before, *ids]
         bos, eos = self.bos, self.tokenizer.eos_token_id
         if bos is None:
             return ids
-        ids = ids if ids[0] == bos else [bos, *ids]
-        if ids[:2] == [bos, bos] or (bos != eos and ids.count(bos) != 1):
+        place, word = ids.index(bos), str(self.tokenizer.bos_token)
+        theirs = any(word in str(turn["content"]) for turn in turns)
+        allowed = len(ids) if bos == eos else 1 if theirs else max(1, len(turns))
+        if ids[place + 1 : place + 2] == [bos] or ids.count(bos) > allowed:
             raise PromptError(
                 f"the rendered prompt holds {ids.count(bos)} BOS tokens (id {bos}) and must hold one; take "
-                f"{self.tokenizer.bos_token!r} out of the prompt or out of one place in the chat template: {prompt!r}"
+                f"{word!r} out of the prompt or out of one place in the chat template: {one_line(repr(shown), 200)}"
             )
         return ids
 
 
-def apply_template(tokenizer: Any, messages: Sequence[Mapping[str, str]], *, open_turn: bool) -> str:
-    """The text of messages in the tokenizer's chat template; the one place where a template is applied.
-
-    transformers gives templates a function `strftime_now`, with which some (Llama 3.2) print today's date, so that
-    results would change from day to day. Here it is always `TODAY`. A template that asks for no date, or takes
-    `date_string` and has a fixed one of its own where it is not given (Llama 3.1), is left as it is.
-
-    Args:
-        tokenizer: A transformers tokenizer with a chat template.
-        messages: The conversation.
-        open_turn: Whether to open the assistant's turn at the end.
-    """
-    options = {}
-    if "strftime_now" in str(tokenizer.chat_template):
-        options["chat_template"] = _dated(tokenizer.get_chat_template())
-    messages = [dict(message) for message in messages]
-    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=open_turn, **options))
-
-
-def _dated(template: str) -> str:
-    """The template behind a macro that stands in for `strftime_now`: transformers takes no functions from callers."""
-    codes = sorted(set(re.findall(r"(?<!{)%-?[A-Za-z]", template)))
-    replaced = "".join(f" | replace('{code}', '{TODAY.strftime(code)}')" for code in codes)
-    return f"{{% macro strftime_now(format) %}}{{{{ format{replaced} }}}}{{% endmacro +%}}{template}"
-
-
 def _messages(prompt: Prompt) -> list[dict[str, str]]:
+    """The messages of a prompt.
+
+    Raises:
+        PromptError: It is empty, or neither text nor a list of messages that are text.
+    """
+    if not prompt:
+        raise PromptError("a prompt is empty; give text, or a list of {'role', 'content'} messages")
     if isinstance(prompt, str):
         return [{"role": "user", "content": prompt}]
     if not isinstance(prompt, Sequence):
@@ -143,28 +156,7 @@ def _messages(prompt: Prompt) -> list[dict[str, str]]:
     for message in prompt:
         if not isinstance(message, Mapping) or not {"role", "content"} <= message.keys():
             raise PromptError(f"a message needs 'role' and 'content'; got {message!r}")
+        if not all(isinstance(message[key], str) for key in ("role", "content")):
+            raise PromptError(f"'role' and 'content' of a message must be text; got {one_line(message, 200)}")
         messages.append(dict(message))
     return messages
-
-
-def compare_tokenizers(base: Any, tuned: Any) -> tuple[str, ...]:
-    """Notes on how two tokenizers differ.
-
-    Raises:
-        PromptError: They give one token different ids, so blocks of one cannot read the other's embeddings.
-    """
-    ids, tuned_ids = base.get_vocab(), tuned.get_vocab()
-    if ids == tuned_ids:
-        return ()
-    moved = next((token for token, i in ids.items() if tuned_ids.get(token, i) != i), None)
-    if moved is not None:
-        raise PromptError(
-            f"base and tuned tokenizers disagree: token {moved!r} is {ids[moved]} in base and {tuned_ids[moved]} in "
-            "tuned"
-        )
-    notes = []
-    for label, extra in (("tuned", tuned_ids.keys() - ids.keys()), ("base", ids.keys() - tuned_ids.keys())):
-        if extra:
-            shown = ", ".join(repr(token) for token in sorted(extra)[:4])
-            notes.append(f"{len(extra)} tokens only in the {label} tokenizer: {shown}")
-    return tuple(notes)

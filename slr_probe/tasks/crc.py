@@ -213,18 +213,20 @@ class CRCTask:
         chosen: Format = format or pair.prompts.default_format
         kept: list[CRCItem] = []
         queries: list[Query] = []
-        notes: list[str] = []
+        notes: list[str] = list(pair.prompts.opening.notes) if chosen == "chat" else []
         partly: list[str] = []
+        dropped: list[str] = []
         for item in self.items:
             query, split = _query(pair, item, chosen)
             if query is None:
-                notes.append(f"dropped {item.prompt!r}: {split}")
+                dropped.append(f"dropped {item.prompt!r}: {split}")
                 continue
             kept.append(item)
             queries.append(query)
             if split:
                 partly.append(f"{split} of {item.prompt!r}")
-        self._check_enough(kept, notes)
+        self._check_enough(kept, dropped)
+        notes += dropped
         if partly:
             notes.append(
                 f"{len(partly)} prompts are scored without answers that are several tokens after the {chosen} prompt, "

@@ -28,7 +28,10 @@ def test_no_tokenizer(pair_of: Callable[[str], Pair], tmp_path: Path) -> None:
 def test_a_tokenizer_of_base_alone_serves_both(pair_of: Callable[[str], Pair], tmp_path: Path) -> None:
     tuned = write_checkpoint(tmp_path / "tuned", "llama", seed=2)
     pair = ModelPair.load(pair_of("llama").base, tuned, device="cpu")
-    assert pair.notes == ("no chat template; prompts are rendered plain",)
+    assert pair.notes == (
+        "tuned brings no tokenizer; base's is used for all prompts",
+        "no chat template; prompts are rendered plain",
+    )
     assert pair.render("Hi")[0] == 1
 
 

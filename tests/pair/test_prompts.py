@@ -4,19 +4,16 @@ import dataclasses
 from typing import Any
 
 import pytest
+from tokenizers import processors
 
 from slr_probe.errors import PromptError, SlrProbeError
-from slr_probe.pair.prompts import PromptRenderer, apply_template, compare_tokenizers
+from slr_probe.pair.prompts import PromptRenderer
 from tests.tiny_tokenizer import SPECIAL, make_tokenizer
 
 PAD, BOS, EOS, UNK, TURN, END = range(len(SPECIAL))
 STRICT = (
-    "{% if messages[0]['role'] != 'user' %}{{ raise_exception('user must speak first') }}{% endif %}{{ bos_token }}x"
-)
-LLAMA_3_1 = "{%- if not date_string is defined %}{%- set date_string = '26 Jul 2024' %}{%- endif %}"
-LLAMA_3_2 = (
-    "{%- if not date_string is defined %}{%- if strftime_now is defined %}"
-    "{%- set date_string = strftime_now('%d %b %Y') %}{%- endif %}{%- endif %}"
+    "{% if messages[0]['role'] != 'user' %}{{ raise_exception('user must speak first') }}{% endif %}{{ bos_token }}"
+    "{{ messages[0]['content'] }}"
 )
 MESSAGES = [
     {"role": "user", "content": "Hi"},
@@ -147,6 +144,10 @@ def test_the_default_format_follows_the_template() -> None:
         (["Hi"], "chat", "'role' and 'content'; got 'Hi'"),
         (7, "chat", "got 7"),
         ({"role": "user", "content": "Hi"}, "chat", "a list of"),
+        ([{"role": "user", "content": None}], "plain", "must be text"),
+        ([{"role": 7, "content": "Hi"}], "chat", "must be text"),
+        ([{"role": "user", "content": [{"type": "text", "text": "Hi"}]}], "chat", "must be text"),
+        ("\ud800", "plain", "cannot encode"),
     ],
 )
 def test_bad_prompts_are_refused(prompt: Any, format: Any, words: str, renderer: PromptRenderer) -> None:
@@ -163,44 +164,9 @@ def test_chat_without_a_template_is_refused() -> None:
 
 def test_a_template_may_refuse_a_conversation() -> None:
     renderer = PromptRenderer.of(make_tokenizer(template=STRICT))
-    assert renderer("Hi") == [BOS, *characters("x")]
+    assert renderer("Hi") == [BOS, *characters("Hi")]
     with pytest.raises(PromptError, match=r"the chat template refuses the prompt .user must speak first"):
         renderer([{"role": "system", "content": "Be brief."}])
-
-
-@pytest.mark.parametrize(
-    ("template", "date"),
-    [
-        (LLAMA_3_1 + "{{ date_string }}", "26 Jul 2024"),
-        (LLAMA_3_2 + "{{ date_string }}", "26 Jul 2024"),
-        ("{{ strftime_now('%Y-%m-%d %H:%M:%S.%f') }}", "2024-07-26 00:00:00.000000"),
-        ("{% macro day(f) %}{{ strftime_now(f) }}{% endmacro %}{{ day('%-d. %B, %A') }}", "26. July, Friday"),
-        ("{% for m in messages %}{{ strftime_now(format='%d')|int + 1 }}{% endfor %}", "27"),
-        ("\n  {%- if messages %}\n{{ strftime_now('%y') }}\n {% endif %}", "24\n"),
-        ("\n{{ strftime_now('%y')[:1] }}", "\n2"),
-    ],
-)
-def test_a_template_that_asks_for_the_date_is_told_one_day(template: str, date: str) -> None:
-    tokenizer = make_tokenizer(template=template)
-    assert apply_template(tokenizer, MESSAGES[:1], open_turn=True) == date
-    assert PromptRenderer.of(tokenizer).text("Hi") == date
-    assert tokenizer.chat_template == template
-
-
-def test_a_template_among_several_is_told_the_day() -> None:
-    tokenizer = make_tokenizer()
-    tokenizer.chat_template = {"default": "{{ strftime_now('%Y') }}", "tool_use": "tools"}
-    assert PromptRenderer.of(tokenizer).text("Hi") == "2024"
-
-
-def test_a_template_without_a_date_is_applied_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    tokenizer = make_tokenizer()
-    plain = tokenizer.apply_chat_template(MESSAGES, tokenize=False, add_generation_prompt=True)
-    assert apply_template(tokenizer, MESSAGES, open_turn=True) == plain
-    asked: list[dict[str, Any]] = []
-    monkeypatch.setattr(type(tokenizer), "apply_chat_template", lambda self, *_, **options: asked.append(options) or "")
-    apply_template(tokenizer, MESSAGES, open_turn=False)
-    assert asked == [{"tokenize": False, "add_generation_prompt": False}]
 
 
 def test_a_token_without_an_embedding_row_is_refused() -> None:
@@ -212,21 +178,36 @@ def test_a_token_without_an_embedding_row_is_refused() -> None:
         renderer("see <image>")
 
 
-def test_equal_tokenizers_give_no_notes() -> None:
-    assert compare_tokenizers(make_tokenizer(), make_tokenizer(template=None)) == ()
+LLAMA_2 = (
+    "{% for m in messages %}{% if m['role'] == 'user' %}{{ bos_token + '[INST] ' + m['content'] + ' [/INST]' }}"
+    "{% else %}{{ ' ' + m['content'] + ' ' + eos_token }}{% endif %}{% endfor %}"
+)
 
 
-def test_extra_tokens_are_notes() -> None:
-    more = make_tokenizer(extra=("<think>", "</think>"))
-    assert compare_tokenizers(make_tokenizer(), more) == (
-        "2 tokens only in the tuned tokenizer: '</think>', '<think>'",
+def test_a_template_may_put_a_bos_before_each_turn() -> None:
+    """Llama 2's; the reference is what transformers renders and encodes."""
+    tokenizer = make_tokenizer(template=LLAMA_2)
+    right = tokenizer.apply_chat_template(MESSAGES, tokenize=True, add_generation_prompt=True, return_dict=False)
+    assert right.count(BOS) == 2
+    assert PromptRenderer.of(tokenizer)(MESSAGES) == right
+
+
+def test_a_bos_in_the_words_is_refused_though_turns_have_one_each() -> None:
+    renderer = PromptRenderer.of(make_tokenizer(template=LLAMA_2))
+    with pytest.raises(PromptError, match="holds 3 BOS tokens"):
+        renderer([*MESSAGES[:2], {"role": "user", "content": "a<bos>b"}])
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_all_tokens_in_front_of_a_text_are_put_there(named: bool) -> None:
+    """GLM's tokenizer opens every text with two; the reference is the tokenizer itself."""
+    tokenizer = make_tokenizer(template=None)
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<bos> <turn> $A <eos>", special_tokens=[("<bos>", BOS), ("<turn>", TURN), ("<eos>", EOS)]
     )
-    assert compare_tokenizers(more, make_tokenizer()) == ("2 tokens only in the base tokenizer: '</think>', '<think>'",)
-    renamed = compare_tokenizers(make_tokenizer(extra=("<reserved>",)), make_tokenizer(extra=("<think>",)))
-    assert len(renamed) == 2
-
-
-def test_tokens_with_other_ids_are_refused() -> None:
-    one, other = make_tokenizer(extra=("<a>", "<b>")), make_tokenizer(extra=("<b>", "<a>"))
-    with pytest.raises(PromptError, match=r"disagree: token '<[ab]>' is (\d+) in base and (\d+) in tuned"):
-        compare_tokenizers(one, other)
+    if not named:
+        tokenizer.bos_token = None
+    renderer = PromptRenderer.of(tokenizer)
+    assert renderer("Hi") == tokenizer("Hi")["input_ids"][:-1] == [BOS, TURN, *characters("Hi")]
+    assert renderer("<bos><turn>Hi") == renderer("Hi")
+    assert renderer.bos == (BOS if named else None)

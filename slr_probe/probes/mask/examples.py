@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import TemplateError
-
 from slr_probe.errors import MaskError, PromptError
 from slr_probe.files import read_jsonl
 from slr_probe.generation.sampling import Sampling
-from slr_probe.pair.prompts import Format, PromptRenderer, apply_template
+from slr_probe.pair.prompts import Format, PromptRenderer
+from slr_probe.pair.tokens import encode
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
@@ -140,36 +139,23 @@ def render(prompts: PromptRenderer, conversation: Conversation, format: Format |
     ids: list[int] = []
     replies: list[bool] = []
     for text, reply in parts:
-        tokens = prompts.tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
+        tokens = encode(prompts.tokenizer, text) if text else []
         ids += tokens
         replies += [reply] * len(tokens)
-    return _checked(prompts, ids, replies, conversation)
-
-
-def _checked(prompts: PromptRenderer, ids: list[int], replies: list[bool], conversation: Conversation) -> Example:
-    bos, eos = prompts.bos, prompts.tokenizer.eos_token_id
-    if bos is not None and ids[:1] != [bos]:
-        ids, replies = [bos, *ids], [False, *replies]
-    if bos is not None and (ids[:2] == [bos, bos] or (bos != eos and ids.count(bos) != 1)):
-        raise PromptError(
-            f"the rendered conversation holds {ids.count(bos)} BOS tokens (id {bos}) and must hold one; take "
-            f"{prompts.tokenizer.bos_token!r} out of its messages: {str(conversation)[:80]}"
-        )
-    if prompts.rows is not None and max(ids, default=0) >= prompts.rows:
-        token = prompts.tokenizer.convert_ids_to_tokens(max(ids))
-        raise PromptError(f"the conversation holds token {token!r}, but the embedding has only {prompts.rows} rows")
-    return Example(tuple(ids), tuple(replies))
+    whole = prompts.complete(ids, conversation if format == "chat" else (), shown=conversation)
+    added = len(whole) - len(ids)
+    return Example(tuple(whole), (False,) * added + tuple(replies))
 
 
 def _chat(prompts: PromptRenderer, conversation: Conversation) -> list[tuple[str, bool]]:
     """The rendered text, cut where the assistant begins and ends to write."""
-    whole = _template(prompts, conversation, False)
+    whole = prompts.conversation(conversation, open_turn=False)
     turns = [i for i, message in enumerate(conversation) if message["role"] == "assistant"]
     for chosen in (turns, turns[-1:]):
         parts, done = [], 0
         for turn in chosen:
-            before = _template(prompts, conversation[:turn], True)
-            after = _template(prompts, conversation[: turn + 1], False)
+            before = prompts.conversation(conversation[:turn], open_turn=True)
+            after = prompts.conversation(conversation[: turn + 1], open_turn=False)
             if not (whole.startswith(after) and after.startswith(before) and len(before) >= done):
                 break
             end = len(after.rstrip())  # what stands after the end marker belongs to the next turn
@@ -181,15 +167,6 @@ def _chat(prompts: PromptRenderer, conversation: Conversation) -> list[tuple[str
         "the chat template does not continue its own generation prompt, so the assistant's tokens cannot be told: "
         f"{str(conversation)[:80]}"
     )
-
-
-def _template(prompts: PromptRenderer, messages: Conversation, open_turn: bool) -> str:
-    if not getattr(prompts.tokenizer, "chat_template", None):
-        raise PromptError("the tokenizer has no chat template; use format='plain', or set tokenizer.chat_template")
-    try:
-        return apply_template(prompts.tokenizer, messages, open_turn=open_turn)
-    except (TemplateError, IndexError) as error:
-        raise PromptError(f"the chat template refuses the conversation ({error}): {str(messages)[:80]}") from error
 
 
 def _plain(prompts: PromptRenderer, conversation: Conversation) -> list[tuple[str, bool]]:

@@ -1,0 +1,135 @@
+"""What a chat template makes of a conversation: are the words in it, is the assistant's turn open, and to what?
+
+Templates are written for servers that check none of this: some drop text that is no list of parts, some ignore the
+wish to open the assistant's turn, some open reasoning. All of it is seen by rendering a conversation or two.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from slr_probe.errors import PromptError, one_line
+from slr_probe.pair.reasoning import Tags, left_open
+from slr_probe.pair.template import Messages, Template
+
+_ASKED, _REPLIED = "Qzjxask", "Qzjxreply"  # words that no template has of its own
+_LIST = re.compile(r"""['"]type['"]: ?['"]text['"]""")
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How a chat template opens the assistant's turn.
+
+    Attributes:
+        header: What the template puts before a reply and, where it is asked to open the turn, leaves out; added here.
+        reasoning: Marks of the reasoning that the opened turn has begun.
+        notes: What a reader should know of it.
+    """
+
+    header: str = ""
+    reasoning: Tags | None = None
+    notes: tuple[str, ...] = ()
+
+
+def render_chat(template: Template, messages: Messages, *, open_turn: bool) -> str:
+    """The text of a conversation, in which its words stand; with the assistant's turn open, if that is wanted.
+
+    Raises:
+        PromptError: The template refuses the conversation, or drops or changes words of it.
+    """
+    text = _with_words(template, messages, open_turn)
+    return text + opening(template).header if open_turn else text
+
+
+@lru_cache(maxsize=256)
+def opening(template: Template) -> Opening:
+    """How the template opens the assistant's turn: what it renders if asked, beside what precedes a reply."""
+    question = {"role": "user", "content": _ASKED}
+    try:
+        closed, opened = (_with_words(template, [question], turn) for turn in (False, True))
+    except PromptError:  # it takes no such conversation; what it is given later it takes or refuses by itself
+        return Opening()
+    ignored = opened == closed
+    try:
+        replied = _with_words(template, [question, {"role": "assistant", "content": _REPLIED}], False)
+    except PromptError:
+        before = None
+    else:
+        before = replied.partition(_REPLIED)[0]
+    header, notes = "", []
+    if before is not None and before.startswith(opened) and before[len(opened) :].strip():
+        rest = before[len(opened) :]
+        header = rest if ignored else ""
+        notes.append(_NOT_OPENED.format(rest) if ignored else _LEFT_TO_MODEL.format(rest))
+    elif ignored and (before is None or before.rstrip() != opened.rstrip()):
+        notes.append("the chat template ignores the wish to open the assistant's turn (add_generation_prompt)")
+    reasoning = left_open((opened + header).rpartition(_ASKED)[2])
+    if reasoning is not None:
+        notes.append(_REASONS.format(*reasoning))
+    return Opening(header, reasoning, tuple(notes))
+
+
+_NOT_OPENED = "the chat template does not open the assistant's turn; {!r}, which it puts before a reply, is added"
+_LEFT_TO_MODEL = (
+    "where the chat template opens the assistant's turn it leaves {!r}, which it puts before a reply, to the model: "
+    "the next token may be the first of that, not of an answer"
+)
+_REASONS = (
+    "the chat template opens reasoning ({!r}) in the prompt: the next token is the first of that, not of an answer, "
+    "and an output that ends before {!r} has no reply"
+)
+
+
+def _with_words(template: Template, messages: Messages, open_turn: bool) -> str:
+    """The rendered text, with content as text or, where the template drops or refuses that, as a list of parts."""
+    fault: PromptError | None = None
+    roles = tuple(str(message["role"]) for message in messages)
+    for parts in (False, True):
+        try:
+            text = template(_in_parts(messages) if parts else messages, open_turn=open_turn)
+        except PromptError as error:
+            fault = fault or error
+            continue
+        if parts and _LIST.search(text) and not any(_LIST.search(message["content"]) for message in messages):
+            continue  # it prints the list itself
+        lost = next((words for words in map(_words, messages) if words not in _flat(text)), None)
+        if lost is None and _keeps_words(template, roles, parts):
+            return text
+        shown = "" if lost is None else f": {one_line(lost, 60)!r} is not in {one_line(text, 200)!r}"
+        fault = fault or PromptError(
+            f"the chat template drops or changes the words of a message{shown}; give another one "
+            "(tokenizer.chat_template = ...), or use format='plain'"
+        )
+    assert fault is not None
+    raise fault
+
+
+def _in_parts(messages: Messages) -> list[dict[str, Any]]:
+    return [{**message, "content": [{"type": "text", "text": message["content"]}]} for message in messages]
+
+
+@lru_cache(maxsize=1024)
+def _keeps_words(template: Template, roles: tuple[str, ...], parts: bool) -> bool:
+    """Whether words that occur nowhere else come through: short ones may stand in the template by chance."""
+    messages = [{"role": role, "content": f"{_ASKED}{i}"} for i, role in enumerate(roles)]
+    try:
+        text = template(_in_parts(messages) if parts else messages, open_turn=False)
+    except PromptError:  # it may want other words; those that it was given are there
+        return True
+    return all(message["content"] in text for message in messages)
+
+
+def _words(message: Mapping[str, Any]) -> str:
+    """What must stand in the text: a message without blanks around it, and of the assistant's without its reasoning."""
+    content = str(message["content"])
+    if message["role"] == "assistant":
+        content = content.rpartition("</think>")[2]
+    return _flat(content)
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())

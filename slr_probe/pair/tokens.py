@@ -1,0 +1,81 @@
+"""A tokenizer's encodings: asked for in one place, and those of base and tuned compared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slr_probe.errors import PromptError, foreign, one_line
+
+_SAMPLES = (
+    "The quick brown fox, 12345 jumps!",
+    " two  spaces\n\nand a NEW line\t.",
+    "Café naïve: 你好, привет, नमस्ते 🙂",
+    "def f(x):\n    return x ** 2  # it's 3.14",
+)
+"""Texts in which normalisers, rules for splitting, and merges show. Ours."""
+
+
+def encode(tokenizer: Any, text: str, *, special: bool = False) -> list[int]:
+    """Token ids of a text.
+
+    Args:
+        tokenizer: A transformers tokenizer.
+        text: The text.
+        special: Let the tokenizer put its special tokens around it.
+
+    Raises:
+        PromptError: The tokenizer cannot encode it, as with half a surrogate pair.
+    """
+    with foreign(PromptError, f"the tokenizer cannot encode {one_line(repr(text), 80)}"):
+        return [int(i) for i in tokenizer(text, add_special_tokens=special)["input_ids"]]
+
+
+def prefix(tokenizer: Any) -> tuple[int, ...]:
+    """Special tokens that a tokenizer puts in front of every text: BOS for most that have one, two for GLM."""
+    bare, whole = encode(tokenizer, "a"), encode(tokenizer, "a", special=True)
+    for place in range(len(whole) - len(bare) + 1):
+        if whole[place : place + len(bare)] == bare:
+            return tuple(whole[:place])
+    bos = tokenizer.bos_token_id
+    return (int(bos),) if bos is not None and whole[:1] == [bos] else ()
+
+
+def compare_tokenizers(base: Any, tuned: Any) -> tuple[str, ...]:
+    """Notes on how two tokenizers differ, in vocabulary, encodings and the tokens in front of a text.
+
+    Raises:
+        PromptError: They give one token different ids, so blocks of one cannot read the other's embeddings; or one of
+            them cannot encode plain text.
+    """
+    ids, tuned_ids = base.get_vocab(), tuned.get_vocab()
+    moved = next((token for token, i in ids.items() if tuned_ids.get(token, i) != i), None)
+    if moved is not None:
+        raise PromptError(
+            f"base and tuned tokenizers disagree: token {moved!r} is {ids[moved]} in base and {tuned_ids[moved]} in "
+            "tuned"
+        )
+    notes = []
+    for label, extra in (("tuned", tuned_ids.keys() - ids.keys()), ("base", ids.keys() - tuned_ids.keys())):
+        if extra:
+            shown = ", ".join(repr(token) for token in sorted(extra)[:4])
+            notes.append(f"{len(extra)} tokens only in the {label} tokenizer: {shown}")
+    return (*notes, *_encodings(base, tuned))
+
+
+def _encodings(base: Any, tuned: Any) -> list[str]:
+    notes = []
+    for text in _SAMPLES:
+        one, other = encode(base, text), encode(tuned, text)
+        if one != other:
+            notes.append(
+                f"the tokenizers encode {text!r} otherwise, base as {len(one)} and tuned as {len(other)} tokens; all "
+                "models read tuned's"
+            )
+            break
+    first, second = (tokenizer.convert_ids_to_tokens(list(prefix(tokenizer))) for tokenizer in (base, tuned))
+    if first != second:
+        notes.append(
+            f"base's tokenizer puts {' '.join(first) or 'nothing'} in front of a text (BOS) and tuned's "
+            f"{' '.join(second) or 'nothing'}; prompts of all models follow tuned's"
+        )
+    return notes
