@@ -50,6 +50,23 @@ def sentences(ranking: RangeRanking, choice: Choice) -> list[str]:
     ]
 
 
+def advice(ranking: RangeRanking, choice: Choice) -> str:
+    """What to restore, or why nothing, in one sentence for a reader who is new to this."""
+    if choice.layers is None:
+        return f"Restore nothing: {choice.why}."
+    found = evidence(ranking, ranking.index(choice.layers))
+    where = "on prompts that played no part in the choice" if found.held_out else "on the prompts of the choice itself"
+    before, after = found.diversity.value - found.gain.value, found.diversity.value
+    change = (
+        f"{where}, answers reach {after:.0%} of the possible diversity in place of {before:.0%}, and tuned's "
+        f"probability of a valid answer is kept to {found.kept.value:.0%}"
+    )
+    blocks = f"{blocks_of(choice.layers)} of {ranking.depth}"
+    if choice.confirmed:
+        return f"Set {blocks} back to base: {change}."
+    return f"It is not confirmed that setting {blocks} back to base makes answers more diverse: {change}."
+
+
 def blocks_of(layers: LayerRange) -> str:
     """A range in words.
 

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from slr_probe.files import write_text
 from slr_probe.rank.compare import Choice
 from slr_probe.show.words.format import model_name, typeset
-from slr_probe.show.words.sentences import sentences
+from slr_probe.show.words.sentences import advice, sentences
 from slr_probe.show.words.validation import in_text
 from slr_probe.study.folder import Findings
 from slr_probe.study.report import depth, generated, ranges
@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 
 _TEMPLATES = ("report.html.j2", "table.html.j2")
 _NOT_RANKED = "The ranges were not ranked, so nothing can be said of what to restore."
+_NO_TEXT = "What this does to generated text was not measured."
 _SECTIONS = {
+    "samples": ("Samples", "samples"),
     "range": ("Range", "scores"),
     "maps": ("All ranges", "maps"),
     "tradeoff": ("Trade-off", "tradeoff"),
     "depth": ("Over depth", "profile"),
     "text": ("Generated text", "validation"),
-    "samples": ("Samples", "samples"),
+    "terms": ("Terms", "terms"),
     "provenance": ("Provenance", "provenance"),
 }
 """Title of each section by its id, and the value without which it is left out."""
@@ -72,6 +74,15 @@ def render(found: Findings, *, prompts: int = 2, samples: int = 4) -> str:
     return environment.get_template("report.html.j2").render(**values, table=table)
 
 
+def plain_verdict(found: Findings) -> list[str]:
+    """What to restore or why not, and what that brings and costs in generated text, for a newcomer."""
+    if found.ranking is None:
+        return [_NOT_RANKED]
+    choice = found.choice()
+    text = in_text(found.validation) if found.validation is not None else _NO_TEXT
+    return [advice(found.ranking, choice), text if choice.layers is not None else ""]
+
+
 def verdict(found: Findings) -> list[str]:
     """The verdict in plain language, sentence by sentence; empty where the ranges were not ranked."""
     if found.ranking is None:
@@ -94,7 +105,9 @@ def _general(found: Findings) -> dict[str, Any]:
         "js": _asset("report.js"),
         "headline": pair.get("headline", ""),
         "date": max(dates)[:10] if dates else "",
-        "verdict": " ".join(verdict(found)) or _NOT_RANKED,
+        "plain": " ".join(plain_verdict(found)),
+        "verdict": " ".join(verdict(found)),
+        "terms": found.ranking is not None or found.validation is not None,
         "number": count(1),
         "level": f"{run['settings']['common']['level']:.0%}",
         "notes": [*pair.get("notes", ()), *(found.ranking.notes if found.ranking is not None else ())],

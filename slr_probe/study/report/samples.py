@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from slr_probe.study.folder import Findings
 
 _LONGEST, _LINES = 700, 12  # characters and lines of a sample that are shown
+
+
+@dataclass(frozen=True)
+class ShownSample:
+    """A sample as far as there is room for it, and the number of the first sample that is the same (0 for none)."""
+
+    text: str
+    same_as: int
 
 
 def side_by_side(found: Findings, prompts: int, samples: int) -> list[dict[str, Any]]:
@@ -21,28 +31,37 @@ def side_by_side(found: Findings, prompts: int, samples: int) -> list[dict[str, 
     report = found.validation
     if report is None:
         return []
+    return [shown for task in report.tasks for shown in _of_task(found, task, report.hybrids[:1], prompts, samples)]
+
+
+def _of_task(
+    found: Findings, task: str, hybrids: tuple[str, ...], prompts: int, samples: int
+) -> Iterator[dict[str, Any]]:
+    outputs = _outputs(found, task)
+    named = [("base", "base (plain)" if "base (plain)" in outputs else "base"), ("tuned", "tuned")]
+    named += [("hybrid", name) for name in hybrids]
+    there = [(style, outputs[name]) for style, name in named if name in outputs]
+    if not there:
+        return
+    last = there[-1][1]
+    count = min(prompts, len(last.ids))
+    for i in range(count):
+        at = int((i + 0.5) * len(last.ids) / count)
+        models = [
+            {"style": style, "name": one.model, "samples": _samples(one, last.ids[at], samples)}
+            for style, one in there
+            if last.ids[at] in one.ids
+        ]
+        yield {"task": task, "prompt": last.prompts[at], "models": models}
+
+
+def _samples(outputs: Any, prompt: str, samples: int) -> list[ShownSample]:
+    texts = outputs.texts[outputs.ids.index(prompt)][:samples]
     shown = []
-    for task in report.tasks:
-        outputs = _outputs(found, task)
-        named = [("base", "base (plain)" if "base (plain)" in outputs else "base"), ("tuned", "tuned")]
-        named += [("hybrid", name) for name in report.hybrids[:1]]
-        there = [(cls, outputs[name]) for cls, name in named if name in outputs]
-        if not there:
-            continue
-        last = there[-1][1]
-        count = min(prompts, len(last.ids))
-        for at in (int((i + 0.5) * len(last.ids) / count) for i in range(count)):
-            models = [
-                {"cls": cls, "name": one.model, "texts": _texts(one, last.ids[at], samples)}
-                for cls, one in there
-                if last.ids[at] in one.ids
-            ]
-            shown.append({"task": task, "prompt": last.prompts[at], "models": models})
+    for i, text in enumerate(texts):
+        first = texts.index(text)
+        shown.append(ShownSample(_cut(text), first + 1 if first < i else 0))
     return shown
-
-
-def _texts(outputs: Any, prompt: str, samples: int) -> list[str]:
-    return [_cut(text) for text in outputs.texts[outputs.ids.index(prompt)][:samples]]
 
 
 def _cut(sample: str) -> str:

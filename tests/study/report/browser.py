@@ -15,9 +15,18 @@ from pathlib import Path
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
-_FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-          "--disable-extensions", "--disable-background-networking", "--host-resolver-rules=MAP * ~NOTFOUND",
-          "--hide-scrollbars", "--remote-debugging-pipe")  # fmt: skip
+_FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-extensions",
+    "--disable-background-networking",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--hide-scrollbars",
+    "--remote-debugging-pipe",
+)
 # The browser reads commands from descriptor 3 and answers on 4.
 _START = "import os, sys; a, b = int(sys.argv[1]), int(sys.argv[2]); os.dup2(a, 3); os.dup2(b, 4); os.execvp(sys.argv[3], sys.argv[3:])"  # noqa: E501
 
@@ -40,11 +49,10 @@ class Browser:
         self._home = tempfile.mkdtemp(prefix="slr_probe-browser-")
         ins, outs = os.pipe(), os.pipe()
         high = [_raise(ins[0]), _raise(outs[1])]
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _START, str(high[0]), str(high[1]), program, *_FLAGS,
-             f"--user-data-dir={self._home}", "about:blank"],
-            pass_fds=high, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        command = [sys.executable, "-c", _START, str(high[0]), str(high[1]), program, *_FLAGS]
+        command += [f"--user-data-dir={self._home}", "about:blank"]
+        silent = {name: subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}
+        self._process = subprocess.Popen(command, pass_fds=high, **silent)
         for fd in (ins[0], outs[1], *high):
             os.close(fd)
         self._write, self._read = ins[1], outs[0]
@@ -77,8 +85,8 @@ class Browser:
         self.errors.clear()
         self.requests.clear()
         self._events.clear()
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=2 if touch else 1,
-                  mobile=touch)  # fmt: skip
+        screen = {"width": width, "height": height, "deviceScaleFactor": 2 if touch else 1, "mobile": touch}
+        self.call("Emulation.setDeviceMetricsOverride", **screen)
         self.call("Emulation.setTouchEmulationEnabled", enabled=touch)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])

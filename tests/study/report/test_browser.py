@@ -10,7 +10,7 @@ from tests.study.report.browser import Browser, find
 
 pytestmark = pytest.mark.skipif(find() is None, reason="no Chromium, Chrome or Edge on this machine")
 
-SECTIONS = ("verdict", "range", "maps", "tradeoff", "depth", "text", "samples", "provenance")
+SECTIONS = ("verdict", "samples", "range", "maps", "tradeoff", "depth", "text", "terms", "provenance")
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +60,21 @@ def test_it_loads_without_complaints_and_without_other_files(page, width, dark):
 def test_nothing_is_wider_than_the_window(page, width):
     browser = page(width, touch=width < 500)
     assert browser.run("document.documentElement.scrollWidth") <= width
-    plots = browser.run("[...document.querySelectorAll('svg.plot')].map(s => { const r = s.getBoundingClientRect(); "
-                        "return [r.left, r.right]; })")  # fmt: skip
+    plots = browser.run(
+        "[...document.querySelectorAll('svg.plot')].map(s => { const r = s.getBoundingClientRect(); "
+        "return [r.left, r.right]; })"
+    )
     assert all(left >= 0 and right <= width for left, right in plots)
+
+
+def test_the_first_column_of_a_table_stays_in_view_on_a_phone(page):
+    browser = page(390, touch=True)
+    moved = browser.run(
+        "(() => { const s = [...document.querySelectorAll('.scroll')].find(s => s.scrollWidth > s.clientWidth + 50); "
+        "s.scrollLeft = 50; return [s.scrollLeft, s.querySelector('tbody th').getBoundingClientRect().left - "
+        "s.getBoundingClientRect().left]; })()"
+    )
+    assert moved == [50, 0]
 
 
 def test_text_in_figures_can_be_read_on_a_phone(page):
@@ -89,8 +101,10 @@ def test_pointing_at_a_cell_shows_its_values_and_lights_the_range_up_elsewhere(p
     blocks = {f"weights-{block}:{block + 1}" for block in range(start, stop)}  # of the range, in the profile
     assert {name for name in lit if name.startswith("weights")} == blocks
     assert {name.rsplit("-", 1)[1] for name in lit} <= {layers, *(name.split("-")[1] for name in blocks)}
-    box = browser.run("(() => { const r = document.getElementById('tip').getBoundingClientRect(); "
-                      "return [r.left, r.right, r.top]; })()")  # fmt: skip
+    box = browser.run(
+        "(() => { const r = document.getElementById('tip').getBoundingClientRect(); "
+        "return [r.left, r.right, r.top]; })()"
+    )
     assert box[0] >= 0
     assert box[1] <= 1400
     assert box[2] >= 0

@@ -56,10 +56,10 @@ def test_samples_are_those_of_the_files(found):
     for file in (found.folder / "validate" / "outputs").rglob("*.jsonl"):
         files |= read_outputs(file)
     for prompt in shown:
-        assert [model["cls"] for model in prompt["models"]] == ["base", "tuned", "hybrid"]
+        assert [model["style"] for model in prompt["models"]] == ["base", "tuned", "hybrid"]
         for model in prompt["models"]:
             outputs = files[model["name"]]
             texts = outputs.texts[outputs.prompts.index(prompt["prompt"])][:2]
-            assert model["texts"] == [
-                "\n".join(line.rstrip() for line in t.splitlines() if line.strip()) for t in texts
-            ]
+            assert [sample.text for sample in model["samples"]] == [compact(text) for text in texts]
+            assert model["samples"][0].same_as == 0
+            assert model["samples"][1].same_as == int(texts[0] == texts[1])
