@@ -20,7 +20,7 @@ from regret import random_regret, regret_curve, roc_auc, spearman_interval
 
 from slr_probe import ModelPair, organism, rank_layers
 from slr_probe.rank import RangeRanking
-from slr_probe.rank.scorers import SCORERS
+from slr_probe.rank.blocks.scorers import SCORERS
 from slr_probe.study.context import Context
 from slr_probe.study.stages.prompts import choose
 

@@ -14,12 +14,12 @@ from numpy import ndarray
 
 from slr_probe.defaults import FLOOR, LEVEL, MEMORY, RESAMPLES
 from slr_probe.pair.prompts import Format
+from slr_probe.rank.blocks.scorers import SCORERS, BlockScores, find_block_scorer
 from slr_probe.rank.candidates import Row, controls, ranges, references
 from slr_probe.rank.check import check_engine, check_floor, check_method, check_numbers, check_tuned
 from slr_probe.rank.measure import Scorer, read_prompts
 from slr_probe.rank.order import order_by
 from slr_probe.rank.ranking import RangeRanking
-from slr_probe.rank.scorers import SCORERS, BlockScores, find_block_scorer
 from slr_probe.rank.scores import VERIFIED, RangeScores
 from slr_probe.rank.weights import changed_blocks
 from slr_probe.recipe import Recipe

@@ -6,8 +6,8 @@ import pytest
 
 from slr_probe import LayerRange
 from slr_probe.errors import LayerRangeError, RankingError
+from slr_probe.rank.blocks.scorers import BlockScores
 from slr_probe.rank.order import front, order_by
-from slr_probe.rank.scorers import BlockScores
 from slr_probe.stats import mean_interval
 
 SCORES = {

@@ -9,9 +9,9 @@ from analyses.regret import roc_auc
 from slr_probe import LayerRange, ModelPair, Recipe, restored
 from slr_probe.errors import RankingError, SweepError, TaskError
 from slr_probe.rank import RangeRanking, rank_layers
-from slr_probe.rank.attribution import first_order_effects
+from slr_probe.rank.blocks.attribution import first_order_effects
+from slr_probe.rank.blocks.collapse import entropy_collapse
 from slr_probe.rank.candidates import controls
-from slr_probe.rank.collapse import entropy_collapse
 from slr_probe.rank.measure import Scorer
 from slr_probe.rank.weights import changed_blocks, relative_deltas
 from tests.rank.conftest import DEPTH, PLANTED

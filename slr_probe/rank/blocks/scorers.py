@@ -15,8 +15,8 @@ from numpy import ndarray
 
 from slr_probe.errors import RankingError
 from slr_probe.layers import LayerRange
-from slr_probe.rank.attribution import first_order_effects
-from slr_probe.rank.collapse import entropy_collapse
+from slr_probe.rank.blocks.attribution import first_order_effects
+from slr_probe.rank.blocks.collapse import entropy_collapse
 from slr_probe.rank.measure import Scorer
 from slr_probe.rank.weights import relative_deltas
 from slr_probe.recipe import Recipe

@@ -1,0 +1,1 @@
+"""Cheap scores of single blocks, whose ranges add up."""
