@@ -92,14 +92,14 @@ def lineage(
     """
     from slr_probe.generation import Sampling
     from slr_probe.lineage import trace_lineage
-    from slr_probe.tasks.thinking import THINK
+    from slr_probe.tasks.thinking import REASONING
 
     check_places(out, json_file)
     trunk, branches = read_stages(stage)
     scoring: dict[str, Any] = {
         "branches": branches,
         "metric": metric,
-        "tags": () if keep_thinking else (THINK,),
+        "tags": () if keep_thinking else REASONING,
         **scoring_models(trunk[0][1], embedder, entailment, fluency, judge, judge_model, download),
     }
     if _saved(trunk, branches):

@@ -22,7 +22,7 @@ EntailmentModel = Annotated[str | None, like(VALIDATE, "entailment", before="NLI
 FluencyModel = Annotated[str | None, like(VALIDATE, "fluency", before="Reference model:", after="'base' takes BASE.")]
 JudgeUrl = Annotated[str | None, typer.Option("--judge", help="OpenAI-compatible endpoint: adds a judge's score.")]
 JudgeModel = Annotated[str | None, typer.Option("--judge-model", help="Name of the model at that endpoint.")]
-KeepThinking = Annotated[bool, typer.Option("--keep-thinking", help="Do not take <think>...</think> out.")]
+KeepThinking = Annotated[bool, typer.Option("--keep-thinking", help="Do not take marked reasoning out of outputs.")]
 
 
 def task_list(tasks: list[str] | None) -> list[str] | None:

@@ -79,7 +79,7 @@ def validate(
     """
     from slr_probe.generation import Sampling
     from slr_probe.pair import ModelPair
-    from slr_probe.tasks.thinking import THINK
+    from slr_probe.tasks.thinking import REASONING
     from slr_probe.validation import validate as compare
 
     check_places(out, json_file)
@@ -91,7 +91,7 @@ def validate(
         preset="quick" if quick else "full",
         sampling=Sampling(temperature=temperature, min_p=min_p, top_p=top_p, seed=options["seed"]),
         baselines=None if baselines is None else [name.strip() for name in baselines.split(",")],
-        tags=() if keep_thinking else (THINK,),
+        tags=() if keep_thinking else REASONING,
         out=out,
         progress=False if quiet else None,
         **options,

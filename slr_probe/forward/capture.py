@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from slr_probe.forward.kv_cache import KVCache
-from slr_probe.forward.surgery import StopForward, block_input, block_output, replaced
+from slr_probe.forward.kv_cache import KVCache, cache_name
+from slr_probe.forward.surgery import StopForward, as_block_output, block_input, block_output, replaced
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from transformers import PreTrainedModel
 
     from slr_probe.checkpoint.names import Decoder
+
+
+_LONGEST_TUPLE = 3
 
 
 class NotReproducible(Exception):
@@ -83,12 +86,15 @@ class Capture:
         model: The model; its embedding must hold weights while anything is captured.
         decoder: Its parts.
         tokens: Some token ids of real prompts.
+
+    Attributes:
+        in_tuple: Length of the tuple in which the model expects hidden states of its blocks; 0 for a tensor alone.
     """
 
     def __init__(self, model: PreTrainedModel, decoder: Decoder, tokens: Int[torch.Tensor, " token"]) -> None:
         self.model, self.decoder, self._tokens = model, decoder, tokens
         self._calls: dict[Geometry, list[Call]] = {}
-        self.returns_tuple = False
+        self.in_tuple = 0
 
     def calls(self, geometry: Geometry) -> list[Call]:
         """The call of every block, for a shape.
@@ -115,7 +121,13 @@ class Capture:
     def run(self, block: int, hidden: torch.Tensor, geometry: Geometry, cache: KVCache | None = None) -> torch.Tensor:
         """Run one block as the model would call it."""
         positional, named = self.calls(geometry)[block].arguments(len(hidden), cache)
-        out = self.decoder.blocks[block](hidden, *positional, **named)
+        try:
+            out = self.decoder.blocks[block](hidden, *positional, **named)
+        except (IndexError, KeyError, AttributeError, TypeError, ValueError) as error:
+            if cache is None:
+                raise
+            kind = type(self.decoder.blocks[block]).__name__  # such as one that keeps a state and no keys
+            raise NotReproducible(f"block {block} ({kind}) takes no cache of keys and values alone") from error
         left: torch.Tensor = block_output(out)
         return left
 
@@ -125,14 +137,11 @@ class Capture:
             two = self._record(geometry, 2, moved=True)
         except NotReproducible:
             # A model that expects tuples of its blocks takes the first row of a tensor for the hidden states.
-            if self.returns_tuple:
+            if self.in_tuple == _LONGEST_TUPLE:
+                self.in_tuple = 0
                 raise
-            self.returns_tuple = True
-            try:
-                return self._capture(geometry)
-            except NotReproducible:
-                self.returns_tuple = False
-                raise
+            self.in_tuple += 1
+            return self._capture(geometry)
         return [
             Call(
                 tuple(_merged(a, b, block) for a, b in zip(ours[0], theirs[0], strict=True)),
@@ -165,7 +174,7 @@ class Capture:
             return self._result(hidden + 1 if moved else hidden)
 
         with replaced(list(self.decoder.blocks), [stub] * len(self.decoder.blocks)):
-            self._run(ids, past_key_values=cache, use_cache=geometry.cached)
+            self._run(ids, **{cache_name(self.model): cache}, use_cache=geometry.cached)
         if len(seen) != len(self.decoder.blocks):
             raise NotReproducible(f"the model called {len(seen)} of its {len(self.decoder.blocks)} blocks")
         return seen
@@ -175,10 +184,12 @@ class Capture:
             self.model(input_ids=ids, **kwargs)
         except StopForward:
             return
+        except (ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+            raise NotReproducible(f"the model needs more of its blocks than hidden states ({error})") from error
         raise NotReproducible("the model's forward did not call its last block")
 
     def _result(self, hidden: torch.Tensor) -> Any:
-        return (hidden,) if self.returns_tuple else hidden
+        return as_block_output(hidden, self.in_tuple)
 
 
 def _checked(leaf: Any, cache: KVCache | None, block: int) -> Any:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import DynamicCache
 
 from slr_probe.forward.surgery import StopForward
+
+CACHE_NAMES = ("past_key_values", "cache_params", "cache", "kv_cache")
+"""Names under which models of transformers take and return a cache, now or soon."""
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -63,6 +67,12 @@ class KVCache(DynamicCache):
     def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:
         """Number of keys that the new tokens may look at, and the position of the first."""
         return self.past + query_length, 0
+
+
+def cache_name(model: Any) -> str:
+    """What a model calls the cache that it takes: not the same in all of transformers' families and versions."""
+    names = inspect.signature(model.forward).parameters
+    return next((name for name in CACHE_NAMES if name in names), CACHE_NAMES[0])
 
 
 def before_last(keys: KeyValue) -> KeyValue:

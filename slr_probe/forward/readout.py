@@ -15,7 +15,7 @@ from slr_probe.checkpoint.names import find_decoder
 from slr_probe.errors import LayoutError
 from slr_probe.forward.hooks import recording, watching
 from slr_probe.forward.points import Point
-from slr_probe.forward.surgery import block_input, replaced
+from slr_probe.forward.surgery import as_block_output, block_input, replaced, tuple_length
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -34,7 +34,7 @@ class Readout:
 
     Args:
         model: A transformers causal language model.
-        in_tuple: Whether the model expects its blocks to return tuples; `checked` finds out.
+        in_tuple: Length of the tuple that the model expects of its blocks, 0 for a tensor; `checked` finds out.
 
     Attributes:
         own: The model's own last logits, in float32, on the prompt that it was checked with.
@@ -43,7 +43,7 @@ class Readout:
         >>> logits = Readout(model)(hidden)  # doctest: +SKIP
     """
 
-    def __init__(self, model: PreTrainedModel, *, in_tuple: bool = False) -> None:
+    def __init__(self, model: PreTrainedModel, *, in_tuple: int = 0) -> None:
         self.model = model
         self.in_tuple = in_tuple
         self.own: Float[Tensor, " vocab"] = torch.empty(0)
@@ -81,16 +81,16 @@ class Readout:
             LayoutError: It does not, so that a lens through this readout would be wrong.
         """
         model, depth = self.model, len(self._blocks)
-        kinds: list[type] = []
+        lengths: list[int] = []
         ids = torch.tensor([list(token_ids)], device=model.device)
         last = Point(depth - 1, "resid_post", self._blocks[-1], "output")
         with (
             torch.inference_mode(),
-            watching(self._blocks[-1:], lambda _block, _args, _kwargs, output: kinds.append(type(output))),
+            watching(self._blocks[-1:], lambda _block, _args, _kwargs, output: lengths.append(tuple_length(output))),
             recording([last], at=torch.tensor([[len(token_ids) - 1]])) as recorded,
         ):
             self.own = own = model(input_ids=ids, use_cache=False).logits[0, -1].float()
-        self.in_tuple = kinds[-1] is tuple
+        self.in_tuple = lengths[-1]
         replayed = self(recorded[last.key][:, 0])[0].float()
         gap, spread = float((replayed - own).abs().max()), float(own.std())
         if bool(own.isfinite().all()) and not gap <= _TOLERANCE.get(model.dtype, 1e-4) * max(spread, 1e-6):
@@ -103,7 +103,7 @@ class Readout:
         return self
 
     def _returned(self, hidden: Tensor) -> Any:
-        return (hidden,) if self.in_tuple else hidden
+        return as_block_output(hidden, self.in_tuple)
 
 
 @dataclass(frozen=True)

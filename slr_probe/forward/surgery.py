@@ -64,6 +64,16 @@ def block_output(output: Any) -> Any:
     return output[0] if isinstance(output, (tuple, list)) else output
 
 
+def tuple_length(output: Any) -> int:
+    """Length of the tuple that a block returns; 0 where it returns hidden states alone."""
+    return len(output) if isinstance(output, tuple) else 0
+
+
+def as_block_output(hidden: torch.Tensor, in_tuple: int) -> Any:
+    """Hidden states as a model expects them of its blocks: alone, or first in a tuple of this length."""
+    return (hidden, *[None] * (in_tuple - 1)) if in_tuple else hidden
+
+
 def empty_model(config: Any, dtype: torch.dtype, device: torch.device, *, trust_remote_code: bool) -> PreTrainedModel:
     """A causal language model with every parameter on the meta device, which takes no memory, and real buffers."""
     from transformers import AutoModelForCausalLM

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +16,9 @@ from slr_probe.generation.journal import Journal, hash_ids, held
 from slr_probe.generation.outputs import Outputs
 from slr_probe.generation.sampling import Sampling
 from slr_probe.generation.sources import Model, Source, read_sources
+from slr_probe.generation.text import Writing
 from slr_probe.pair.prompts import Format
+from slr_probe.pair.template import Template
 from slr_probe.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -125,17 +128,15 @@ class _Call:
     batch_tokens: int | None
     backend: str
 
-    def stopped(self, tokens: list[int]) -> bool:
-        """Whether the tokens so far hold a string that ends the output."""
-        text = str(self.pair.tokenizer.decode(tokens, skip_special_tokens=True))
-        return any(stop in text for stop in self.sampling.stop)
+    @cached_property
+    def writing(self) -> Writing:
+        """How tokens become texts."""
+        return Writing(self.pair.tokenizer, self.sampling.stop)
 
-    def text(self, tokens: Sequence[int]) -> str:
-        """Tokens as text, cut before the first string that ends an output."""
-        decode = self.pair.tokenizer.decode
-        whole = str(decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False))
-        cuts = [whole.find(stop) for stop in self.sampling.stop if stop in whole]
-        return whole[: min(cuts, default=len(whole))]
+    def opened(self, format: Format) -> str:
+        """The mark of reasoning that prompts of this format end with; empty for none."""
+        reasoning = self.pair.prompts.opening.reasoning if format == "chat" else None
+        return reasoning[0] if reasoning else ""
 
 
 def _lines(call: _Call, source: Source, requests: list[Request]) -> Iterator[list[dict[str, Any]]]:
@@ -144,6 +145,7 @@ def _lines(call: _Call, source: Source, requests: list[Request]) -> Iterator[lis
         return
     hashes = {request.id: hash_ids(request.ids) for request in requests}
     copies = {request.id: request.samples for request in requests}
+    opened = call.opened(source.format)
     if call.sampling.greedy:
         requests = [replace(request, samples=request.samples[:1]) for request in requests]
     for finished in _write(call, source, requests):
@@ -154,7 +156,7 @@ def _lines(call: _Call, source: Source, requests: list[Request]) -> Iterator[lis
                 "id": sample.id,
                 "prompt": call.prompts[sample.id],
                 "sample": sample.number,
-                "text": call.text(sample.tokens),
+                "text": call.writing.text(sample.tokens, opened),
                 "finished": sample.finished,
                 "tokens": len(sample.tokens),
                 "rendered": hashes[sample.id],
@@ -174,7 +176,7 @@ def _write(call: _Call, source: Source, requests: list[Request]) -> Iterator[lis
         return
     from slr_probe.generation.decode import write
 
-    stops = call.stopped if call.sampling.stop else None
+    stops = call.writing.stopped if call.sampling.stop else None
     with source.model(call.pair) as model:
         yield from write(model, requests, call.sampling, ends=call.ends, stops=stops, batch_tokens=call.batch_tokens)
 
@@ -245,14 +247,16 @@ def _journal(call: _Call, source: Source, out: Any) -> Journal | None:
     from slr_probe.pair.side import fingerprint
 
     pair = call.pair
-    template = str(getattr(pair.tokenizer, "chat_template", None) or "") if source.format == "chat" else ""
+    template = Template.of(pair.tokenizer) if source.format == "chat" else None
+    opened = call.opened(source.format)
     folder = source.what if isinstance(source.what, Path) else None
     made = {
         "model": "folder" if folder else source.describe(),
         "base": fingerprint(pair.base_side) if folder is None else None,
         "tuned": fingerprint(pair.tuned_side) if folder is None else identity(open_checkpoint(folder)),
         "format": source.format,
-        "chat_template": digest(template.encode())[:16] if template else None,
+        "chat_template": digest(template.text.encode("utf-8", "surrogatepass"))[:16] if template else None,
+        **({"reasoning": opened} if opened else {}),
         "sampling": call.sampling.to_dict(),
         "ends": list(call.ends),
         "dtype": _dtype(pair, "as stored"),

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from slr_probe.forward.kv_cache import CACHE_NAMES
+
+_STEPS, _ROWS = 2, 2  # with a cache, of which the logits are compared: a wrong one may show in the second step only
+_ALLOWED = {torch.float64: 1e-3, torch.float32: 1e-3}  # share of the logits' spread; more for narrower dtypes
+_ALLOWED_NARROW = 0.2
+_TRUSTED: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+
+
+def writes_without_cache(model: Any) -> bool:
+    """Whether a model was found to forget or mix up the text in its cache, so that it is written with without one."""
+    return _TRUSTED.get(model) is False
 
 
 class State:
@@ -15,7 +29,9 @@ class State:
 
     Rows are padded on the left, where the attention mask hides the padding, and positions count from each row's first
     real token. With a cache (any of transformers' that can reorder its rows) a step costs one token; models without one
-    are run on the whole rows again, which is slow and right.
+    are run on the whole rows again, which is slow and right. The first two steps that a model takes with its cache are
+    compared with a forward of the whole rows: caches are called otherwise by some families, and what a model does not
+    know it may ignore in silence.
 
     Attributes:
         logits: For the next token of each row.
@@ -29,36 +45,60 @@ class State:
         parameters = inspect.signature(model.forward).parameters
         self._positions = "position_ids" in parameters
         self._options = {"logits_to_keep": 1} if "logits_to_keep" in parameters else {}
-        self._ids, self._mask = ids, mask
-        self._cache: Any = None
-        out = self._forward(ids, use_cache=True)
-        cache = getattr(out, "past_key_values", None)
-        if hasattr(cache, "reorder_cache"):
-            self._cache = cache
+        self._ids, self._mask, self._steps = ids, mask, 0
+        self._padded = may_be_padded(model)
+        self._cache: dict[str, Any] = {}
+        trusted = not writes_without_cache(model)
+        out = self._forward(ids, use_cache=trusted)
+        found = {name: getattr(out, name, None) for name in CACHE_NAMES if name in parameters and trusted}
+        self._cache = {name: cache for name, cache in found.items() if hasattr(cache, "reorder_cache")}
 
     @torch.inference_mode()
     def select(self, rows: Int[Tensor, " kept"]) -> None:
         """Keep some rows, in this order; a row may be kept several times."""
         rows = rows.to(self._ids.device)
         self._ids, self._mask, self.logits = self._ids[rows], self._mask[rows], self.logits[rows]
-        if self._cache is not None:
-            self._cache.reorder_cache(rows)
+        for cache in self._cache.values():
+            cache.reorder_cache(rows)
 
     @torch.inference_mode()
     def step(self, tokens: Int[Tensor, " row"]) -> None:
         """Append one token to each row."""
         tokens = tokens[:, None]
         self._mask = torch.cat([self._mask, torch.ones_like(tokens)], dim=1)
-        if self._cache is None:
-            self._ids = torch.cat([self._ids, tokens], dim=1)
-            self._forward(self._ids, use_cache=False)
-        else:
-            self._forward(tokens, use_cache=True, past_key_values=self._cache)
+        self._ids = torch.cat([self._ids, tokens], dim=1)
+        if self._cache:
+            self._forward(tokens, use_cache=True, **self._cache)
+            self._steps += 1
+            if self._model in _TRUSTED or self._remembers():
+                return
+            self._cache = {}
+        self._forward(self._ids, use_cache=False)
+
+    def _remembers(self) -> bool:
+        """Whether the step with the cache gave the logits that a forward of the whole rows gives; kept in mind."""
+        written, own = self.logits, self.logits[:_ROWS].float()
+        self._forward(self._ids[:_ROWS], use_cache=False)
+        whole, self.logits = self.logits.float(), written
+        if not bool(whole.isfinite().all()):
+            return True  # the fault is another one, and is told where tokens are drawn
+        allowed = _ALLOWED.get(self._model.dtype, _ALLOWED_NARROW)
+        spread = (whole - whole.mean(dim=-1, keepdim=True)).norm(dim=-1)
+        same = bool(((own - whole).norm(dim=-1) <= allowed * spread.clamp_min(1e-6)).all())
+        if self._steps == _STEPS or not same:
+            _TRUSTED[self._model] = same
+        if not same:
+            kind = type(self._model).__name__
+            warnings.warn(f"{kind} does not go on from its cache as from the text; it is run without", stacklevel=2)
+        return same
 
     def _forward(self, ids: Int[Tensor, "row token"], **options: Any) -> Any:
+        mask = self._mask[: len(ids)]
         if self._positions:
-            options["position_ids"] = (self._mask.cumsum(dim=1) - 1).clamp_(min=0)[:, -ids.shape[1] :]
-        out = self._model(input_ids=ids, attention_mask=self._mask, **options, **self._options)
+            options["position_ids"] = (mask.cumsum(dim=1) - 1).clamp_(min=0)[:, -ids.shape[1] :]
+        if self._padded:  # recurrent blocks multiply what they read by the mask, whatever its length
+            options["attention_mask"] = mask
+        out = self._model(input_ids=ids, **options, **self._options)
         self.logits = out.logits[:, -1]
         return out
 

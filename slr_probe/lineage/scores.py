@@ -20,7 +20,7 @@ from slr_probe.scoring.metrics import METRICS, SPREAD, ordered
 from slr_probe.scoring.metrics import metric as describe
 from slr_probe.scoring.scoring import Scorers
 from slr_probe.tasks.text import TextTask
-from slr_probe.tasks.thinking import THINK
+from slr_probe.tasks.thinking import REASONING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,7 +87,7 @@ def lineage_from_outputs(
     entailment: Any = None,
     fluency: Any = None,
     judge: Any = None,
-    tags: Tags = (THINK,),
+    tags: Tags = REASONING,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
     seed: int = 0,

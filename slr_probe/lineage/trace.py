@@ -19,7 +19,7 @@ from slr_probe.scoring.measures import Scores
 from slr_probe.scoring.record import record_scorers, record_tasks, versions
 from slr_probe.scoring.scoring import Scorers
 from slr_probe.scoring.tasks import read_size, read_tasks, resize
-from slr_probe.tasks.thinking import THINK
+from slr_probe.tasks.thinking import REASONING
 
 if TYPE_CHECKING:
     from slr_probe.generation import Outputs, Sampling
@@ -49,7 +49,7 @@ def trace_lineage(
     entailment: Any = None,
     fluency: Any = None,
     judge: Any = None,
-    tags: Tags = (THINK,),
+    tags: Tags = REASONING,
     out: str | os.PathLike[str] | None = None,
     dtype: Any = None,
     device: Any = None,

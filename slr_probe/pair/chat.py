@@ -63,8 +63,8 @@ def opening(template: Template) -> Opening:
     header, notes = "", []
     if before is not None and before.startswith(opened) and before[len(opened) :].strip():
         rest = before[len(opened) :]
-        header = rest if ignored else ""
-        notes.append(_NOT_OPENED.format(rest) if ignored else _LEFT_TO_MODEL.format(rest))
+        header = rest.rstrip(" ") if ignored else ""  # a last space is the beginning of the reply
+        notes.append(_NOT_OPENED.format(header) if ignored else _LEFT_TO_MODEL.format(rest))
     elif ignored and (before is None or before.rstrip() != opened.rstrip()):
         notes.append("the chat template ignores the wish to open the assistant's turn (add_generation_prompt)")
     reasoning = left_open((opened + header).rpartition(_ASKED)[2])

@@ -42,3 +42,8 @@ def left_open(text: str) -> Tags | None:
         if place >= 0 and closing not in text[place + len(opening) :]:
             return opening, closing
     return None
+
+
+def spelled_by(text: str) -> bool:
+    """Whether a special token is a mark of reasoning or part of one, and so must stay in a text."""
+    return bool(text) and any(text in mark for pair in REASONING for mark in pair)

@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from slr_probe.errors import ValidationError
 from slr_probe.tasks.text import Item, TextTask
-from slr_probe.tasks.thinking import THINK, strip_thinking
+from slr_probe.tasks.thinking import REASONING, strip_thinking
 
 if TYPE_CHECKING:
     from slr_probe.generation import Outputs
@@ -39,7 +39,7 @@ class ScoringInputs:
     task: TextTask | None
 
     @classmethod
-    def of(cls, task: TextTask | None, outputs: Outputs, tags: Tags = (THINK,)) -> ScoringInputs:
+    def of(cls, task: TextTask | None, outputs: Outputs, tags: Tags = REASONING) -> ScoringInputs:
         """Match outputs with the items of a task.
 
         Raises:

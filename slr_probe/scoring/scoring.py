@@ -15,7 +15,7 @@ from slr_probe.scoring import measures
 from slr_probe.scoring.inputs import ScoringInputs, Tags
 from slr_probe.scoring.measures import Scores
 from slr_probe.tasks.text import TextTask
-from slr_probe.tasks.thinking import THINK
+from slr_probe.tasks.thinking import REASONING
 
 if TYPE_CHECKING:
     from slr_probe.generation import Outputs
@@ -43,7 +43,7 @@ class Scorers:
     entailment: Any = None
     fluency: Any = None
     judge: Any = None
-    tags: Tags = (THINK,)
+    tags: Tags = REASONING
 
     @property
     def groups(self) -> dict[str, Callable[[ScoringInputs], Scores]]:
@@ -97,7 +97,7 @@ def score_outputs(
     entailment: Any = None,
     fluency: Any = None,
     judge: Any = None,
-    tags: Tags = (THINK,),
+    tags: Tags = REASONING,
 ) -> Scores:
     """Score what one model wrote, prompt by prompt; means over prompts are up to the caller.
 
@@ -128,7 +128,7 @@ def score_outputs(
 
 
 def distinct_curve(
-    task: TextTask, outputs: Outputs, at: Sequence[int], tags: Tags = (THINK,)
+    task: TextTask, outputs: Outputs, at: Sequence[int], tags: Tags = REASONING
 ) -> Float[ndarray, "k prompt"]:
     """Expected distinct accepted answers among k outputs, for each k and prompt; NaN without accepted answers."""
     return measures.answer_curve(ScoringInputs.of(task, outputs, tags), at)

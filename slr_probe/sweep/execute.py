@@ -104,7 +104,7 @@ class BlockRunner:
     @property
     def readout(self) -> Readout:
         """The model's own final norm and head."""
-        return Readout(self.capture.model, in_tuple=self.capture.returns_tuple)
+        return Readout(self.capture.model, in_tuple=self.capture.in_tuple)
 
     @property
     def _binary(self) -> bool:

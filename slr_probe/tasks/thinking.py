@@ -6,8 +6,10 @@ import re
 from collections.abc import Callable
 
 from slr_probe.errors import TaskError
+from slr_probe.pair.reasoning import REASONING, THINK
 
-THINK = ("<think>", "</think>")
+__all__ = ["REASONING", "THINK", "is_lead_in", "own_part", "strip_thinking"]
+
 _NEXT_TURN = re.compile(
     r"(?:[#*_>-]+ ?)*(?:(?:next |new )?(?:question|problem|exercise|task|instruction|q)(?: ?\d{1,4})?[*_]*[:.)]"
     r"|(?:user|human)[*_]*:)"

@@ -14,7 +14,7 @@ from slr_probe.scoring.folder import HYBRIDS, SWEEPS, Folder
 from slr_probe.scoring.inputs import Tags
 from slr_probe.scoring.scoring import Scorers, distinct_curve
 from slr_probe.scoring.tasks import check_seed, check_unit, read_format, read_sampling, read_size, read_tasks, resize
-from slr_probe.tasks.thinking import THINK
+from slr_probe.tasks.thinking import REASONING
 from slr_probe.validation.assemble import Inputs, Scored, assemble, settings_of
 from slr_probe.validation.crc import CRC
 from slr_probe.validation.methods import BASELINES, QUICK, Method, check_baselines, read_recipes
@@ -53,7 +53,7 @@ def validate(
     crc: CRCTask | bool | None = None,
     crc_temperature: float = 1.0,
     crc_min_p: float = 0.0,
-    tags: Tags = (THINK,),
+    tags: Tags = REASONING,
     out: str | os.PathLike[str] | None = None,
     batch_tokens: int | None = None,
     backend: str = "hf",

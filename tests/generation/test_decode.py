@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import chisquare
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from slr_probe import ModelPair
 from slr_probe.errors import GenerationError
 from slr_probe.generation import Sampling, generate
 from slr_probe.generation.decode import Request, batches, write
 from slr_probe.generation.draw import uniforms
-from slr_probe.generation.state import State, may_be_padded
+from slr_probe.generation.state import State, may_be_padded, writes_without_cache
 from tests.tiny import VOCAB, make_model
 
 GREEDY = Sampling(temperature=0, max_tokens=12)
@@ -100,6 +101,60 @@ def test_without_a_cache(monkeypatch):
 
     monkeypatch.setattr(type(model), "forward", forgetful)
     assert texts_of(model, prompts(3), Sampling(max_tokens=6), samples=2) == usual
+
+
+RECURRENT = {
+    "mamba": {"state_size": 4},
+    "mamba2": {"state_size": 4, "num_heads": 8, "head_dim": 8, "expand": 2, "n_groups": 2, "chunk_size": 4},
+    "falcon_mamba": {"state_size": 4},
+    "rwkv": {"attention_hidden_size": 32, "context_length": 64},
+    "bamba": {
+        **{"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8, "mamba_n_groups": 1, "attn_layer_indices": [1]},
+        **{"num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 48},
+    },
+}
+
+
+def recurrent_model(kind):
+    torch.manual_seed(1)
+    sizes = {"vocab_size": VOCAB, "hidden_size": 32, "num_hidden_layers": 2, "eos_token_id": 3}
+    config = AutoConfig.for_model(kind, **sizes, **RECURRENT[kind])
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape) * 0.2)
+    return model
+
+
+@pytest.mark.parametrize("kind", RECURRENT)
+@pytest.mark.parametrize("samples", [1, 3])
+def test_models_with_a_state_remember_their_text(kind, samples):
+    """They call their cache otherwise, and multiply by a mask of any length; the reference runs the whole text anew."""
+    model, sampling = recurrent_model(kind), Sampling(max_tokens=8, seed=5)
+    found = texts_of(model, prompts(), sampling, samples=samples)
+    for i, ids in enumerate(prompts()):
+        for k in range(samples):
+            expected = reference(model, ids, uniforms(5, str(i), k, 8), sampling)
+            assert (found[str(i), k].tokens, found[str(i), k].finished) == expected
+
+
+@pytest.mark.parametrize("fault", ["ignored", "later"])
+def test_a_cache_that_forgets_is_done_without(fault, monkeypatch):
+    """The step is compared with a forward of the whole rows, and the next one too."""
+    model = make_model("llama", seed=3)
+    right = texts_of(make_model("llama", seed=3), prompts(), GREEDY)
+    forward, calls = model.forward, []
+
+    def forgets(past_key_values=None, **options):
+        calls.append(past_key_values is not None)
+        dropped = past_key_values is not None and (fault == "ignored" or sum(calls) > 1)
+        return forward(past_key_values=None if dropped else past_key_values, **options)
+
+    monkeypatch.setattr(model, "forward", forgets)
+    with pytest.warns(UserWarning, match="does not go on from its cache"):
+        found = texts_of(model, prompts(), GREEDY)
+    assert found == right
+    assert writes_without_cache(model)
 
 
 def test_left_padding_hides_what_it_pads_with():
