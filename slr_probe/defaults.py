@@ -12,6 +12,12 @@ RESAMPLES = 2000
 FLOOR = 0.9
 """Share of tuned's validity that a range must keep (arXiv 2602.06665)."""
 
+ENDING = (0.9, 1.1)
+"""Least and most that a range may end turns where tuned does, as a share of tuned's probability (ours)."""
+
+SURPRISE = 1.1
+"""Most that a range may be surprised by tuned's replies, as a share of tuned's own surprise (ours)."""
+
 MEMORY = "4GB"
 """What a sweep may use (ours)."""
 

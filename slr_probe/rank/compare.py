@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from slr_probe.layers import LayerRange
+from slr_probe.rank.guards.bounds import Guard
 from slr_probe.rank.order import EQUAL
 from slr_probe.rank.scores import MEASURES, VERIFIED, RangeScores, What
 from slr_probe.stats import difference_interval
@@ -97,12 +98,16 @@ class Choice:
     Attributes:
         layers: The range; None for nothing to restore.
         why: The reason, as a clause.
+        excluded: What the floor on validity alone would choose, where guards exclude it; else None.
+        excluded_by: The guards that do.
         gain: Its diversity above tuned's; None for nothing to restore.
     """
 
     layers: LayerRange | None
     why: str
     gain: Gap | None = field(default=None, compare=False)
+    excluded: LayerRange | None = None
+    excluded_by: tuple[Guard, ...] = ()
 
     @property
     def confirmed(self) -> bool:
@@ -154,16 +159,28 @@ def own_controls(scores: RangeScores, row: int) -> Sequence[str]:
 
 
 def choose(scores: RangeScores) -> Choice:
-    """The best range of a ranking, where it keeps the floor and gains anything.
+    """The best range of a ranking, where it keeps the floor, passes all guards and gains anything.
 
-    Both are judged on the selection prompts alone, so that held-out prompts play no part in any choice.
+    All are judged on the selection prompts alone, so that held-out prompts play no part in any choice. There may be no
+    such range.
     """
     best = int(scores.order[0])
+    excluded = _excluded(scores)
+    lost = (None, ()) if excluded is None else (scores.ranges[excluded], scores.excluded_by(excluded))
     if not scores.feasible[best]:
-        return Choice(None, _reason(scores, "unmet"))
-    if not scores.mean_diversity[best] > scores.mean_diversity[scores.tuned] + EQUAL:
-        return Choice(None, _reason(scores, "no gain"))
-    return Choice(scores.ranges[best], _reason(scores, "best"), gaps(scores, best)[0])
+        return Choice(None, _reason(scores, "unmet"), None, *lost)
+    if not scores.value[best] > scores.value[scores.tuned] + EQUAL:
+        return Choice(None, _reason(scores, "no gain"), None, *lost)
+    return Choice(scores.ranges[best], _reason(scores, "best"), gaps(scores, best)[0], *lost)
+
+
+def _excluded(scores: RangeScores) -> int | None:
+    """Row of the range that is best by the floor on validity alone, where guards exclude it."""
+    rows = np.array([row for row in scores.order if scores.keeps_floor[row]], dtype=int)
+    if not scores.judge.asked or not len(rows):
+        return None
+    best = int(rows[scores.value[rows].argmax()])
+    return best if scores.excluded_by(best) else None
 
 
 def stability(share: float) -> Stability:
@@ -173,21 +190,44 @@ def stability(share: float) -> Stability:
     return "stable" if share >= _STABLE else "moderately stable" if share >= _MODERATE else "not stable"
 
 
+_AIMS = {
+    "crc": ("the most diverse", "more diverse"),
+    "spread": ("the one of most spread", "of more spread"),
+    "both": ("the best in diversity and spread together", "better in diversity and spread together"),
+}
+"""What the best range is and what it must be beside tuned, by objective."""
+
+
 def _reason(scores: RangeScores, outcome: Literal["unmet", "no gain", "best"]) -> str:
-    first, floor = scores.ranges[int(scores.order[0])], f"at least {scores.floor:g} of tuned's validity"
+    first, kept = scores.ranges[int(scores.order[0])], _conditions(scores)
+    most, more = _AIMS[scores.objective]
     if scores.method in VERIFIED:
         allowed = int(scores.feasible[: len(scores.ranges)].sum())
         return {
-            "unmet": f"no range keeps {floor}; {first} comes nearest",
-            "no gain": f"no range that keeps {floor} is more diverse than tuned",
-            "best": f"the most diverse of the {allowed} ranges that keep {floor}",
+            "unmet": f"no range keeps {kept}; {first} comes nearest",
+            "no gain": f"no range that keeps {kept} is {more} than tuned",
+            "best": f"{most} of the {allowed} ranges that keep {kept}",
         }[outcome]
     only = f"{first} is the only range that '{scores.method}' measures"
     return {
-        "unmet": f"{only}, and it does not keep {floor}",
-        "no gain": f"{only}; it keeps {floor} and is not more diverse than tuned",
-        "best": f"the first by '{scores.method}', and it keeps {floor}",
+        "unmet": f"{only}, and it does not keep {kept}",
+        "no gain": f"{only}; it keeps {kept} and is not {more} than tuned",
+        "best": f"the first by '{scores.method}', and it keeps {kept}",
     }[outcome]
+
+
+def _conditions(scores: RangeScores) -> str:
+    """What a range must keep, as the end of a sentence."""
+    said = [f"at least {scores.floor:g} of tuned's validity"]
+    for guard in scores.judge.asked:
+        low, high = scores.judge.bounds(guard)
+        if guard == "ending":
+            said.append(f"{low:g} to {high:g} of its ending")
+        elif guard == "surprise":
+            said.append(f"at most {high:g} of its surprise")
+        else:
+            said.append(f"at most {high:g} nats from it")
+    return said[0] if len(said) == 1 else ", ".join(said[:-1]) + " and " + said[-1]
 
 
 def _gap(scores: RangeScores, row: int, kind: str, other: int, adjusted: float) -> Gap:

@@ -1,9 +1,9 @@
-"""`RangeScores`: what was measured of every range, and the order that follows from the numbers."""
+"""`RangeScores`: the order of the ranges that follows from what was measured, and how sure it is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
@@ -11,12 +11,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-from slr_probe.defaults import LEVEL, RESAMPLES
-from slr_probe.layers import LayerRange
-from slr_probe.rank.order import EQUAL, best_allowed, front, order_by
-from slr_probe.recipe import Recipe
-from slr_probe.result import Result
+from slr_probe.rank.guards.bounds import Guard
+from slr_probe.rank.guards.judge import other_draws
+from slr_probe.rank.order import EQUAL, front, order_by
+from slr_probe.rank.rows import RankedRows
 from slr_probe.stats import Interval, difference_interval, mean_interval, ratio_interval, winner_share
+from slr_probe.stats.bootstrap import resample_counts, resampled_means
 
 VERIFIED = ("sweep", "guided")
 """Methods whose order is by measured validity and diversity; the others order by the sum of block scores."""
@@ -27,83 +27,8 @@ MEASURES: tuple[What, ...] = ("validity", "diversity", "gain", "kept")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RangeScores(Result):
-    """Every contiguous range with its scores, and what ranges are compared with.
-
-    A row is a range (`kinds == "range"`) or what ranges are compared with: `"tuned"`, `"base"`, `"full"` (all blocks
-    restored), `"soup"` (21 uniform interpolations), and restorations of as many blocks as the best range has:
-    `"early"`, `"late"` and `"random"` sets. Rows that a method did not measure hold NaN.
-
-    Attributes:
-        kinds: What each row is.
-        validity: Probability mass on the valid answers, on the selection prompts.
-        diversity: Entropy over the valid answers as a fraction of log |V|, on the selection prompts.
-        held_validity: The same on the held-out prompts, which no choice was made on.
-        held_diversity: The same on the held-out prompts.
-        score: What the method's block scores add up to; NaN for `"sweep"`.
-        block_gain: The method's score of each block; NaN for `"sweep"`.
-        changed: Blocks that differ between base and tuned; ranges that differ elsewhere only are equal.
-        recipe_data: The recipe of each row as plain data; read `recipes`.
-        method: How ranges were proposed.
-        floor: Share of tuned's validity that must be kept.
-        categories: Category of each selection prompt, within which the bootstrap draws; empty for none.
-        held_categories: Category of each held-out prompt.
-        level: Nominal coverage of the intervals.
-        resamples: Bootstrap resamples.
-        seed: Seed of the bootstrap and of the random controls.
-        settings: Task, prompt format and engine settings.
-        notes: What a reader should know, such as dropped prompts.
-    """
-
-    kinds: ndarray
-    validity: Float[ndarray, "row prompt"]
-    diversity: Float[ndarray, "row prompt"]
-    held_validity: Float[ndarray, "row held"]
-    held_diversity: Float[ndarray, "row held"]
-    score: Float[ndarray, " row"]
-    block_gain: Float[ndarray, " block"]
-    changed: Bool[ndarray, " block"]
-    recipe_data: tuple[Mapping[str, Any], ...]
-    method: str
-    floor: float
-    categories: tuple[str, ...] = ()
-    held_categories: tuple[str, ...] = ()
-    level: float = LEVEL
-    resamples: int = RESAMPLES
-    seed: int = 0
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-    # -- rows ----------------------------------------------------------------------------------------------------
-
-    @property
-    def depth(self) -> int:
-        """Number of decoder blocks."""
-        return len(self.changed)
-
-    @cached_property
-    def ranges(self) -> tuple[LayerRange, ...]:
-        """All ranges: the first rows."""
-        return tuple(LayerRange.all(self.depth))
-
-    @cached_property
-    def recipes(self) -> tuple[Recipe, ...]:
-        """Recipe of each row."""
-        return tuple(Recipe.from_dict(data) for data in self.recipe_data)
-
-    @cached_property
-    def tuned(self) -> int:
-        """Row of tuned."""
-        return int(self.rows("tuned")[0])
-
-    def rows(self, kind: str) -> Int[ndarray, " found"]:
-        """Indices of the rows of one kind."""
-        return np.flatnonzero(self.kinds == kind)
-
-    @cached_property
-    def measured(self) -> Bool[ndarray, " row"]:
-        """Rows with measured scores."""
-        return np.asarray(np.isfinite(self.validity).all(axis=1))
+class RangeScores(RankedRows):
+    """Every contiguous range with its scores, the guards that it passes, and its place in the order."""
 
     # -- the order -----------------------------------------------------------------------------------------------
 
@@ -123,25 +48,67 @@ class RangeScores(Result):
         return float(self.floor * self.mean_validity[self.tuned])
 
     @cached_property
-    def feasible(self) -> Bool[ndarray, " row"]:
+    def keeps_floor(self) -> Bool[ndarray, " row"]:
         """Rows that meet the floor; none where tuned has no validity of which to keep a share."""
         enough = self.mean_validity >= self.required_validity - EQUAL
         return np.asarray(self.measured & (self.required_validity > 0) & enough)
 
     @cached_property
+    def feasible(self) -> Bool[ndarray, " row"]:
+        """Rows that meet the floor and pass every guard."""
+        passed = self.keeps_floor.copy()
+        for guard in self.judge.asked:
+            passed &= self.judge.passes(guard)
+        return passed
+
+    def excluded_by(self, row: int) -> tuple[Guard, ...]:
+        """Guards that exclude a row, the floor on validity first; none for a row that was not measured."""
+        if not self.measured[row]:
+            return ()
+        failed: list[Guard] = [] if self.keeps_floor[row] else ["validity"]
+        return (*failed, *(guard for guard in self.judge.asked if not self.judge.passes(guard)[row]))
+
+    @cached_property
+    def mean_spread(self) -> Float[ndarray, " row"]:
+        """Mean entropy of the first tokens of replies to open prompts, in nats; NaN where none were read."""
+        spread = self.judge.table.spread
+        return np.asarray(spread.mean(axis=1)) if spread.shape[1] else np.full(len(self.kinds), np.nan)
+
+    @cached_property
+    def value(self) -> Float[ndarray, " row"]:
+        """What is maximised: diversity, spread, or the sum of both gains over tuned (ours).
+
+        For the sum each gain is a share of the largest among the ranges that are allowed, so the best of them lies on
+        the Pareto front of both.
+        """
+        if self.objective != "both":
+            return self.mean_diversity if self.objective == "crc" else self.mean_spread
+        scale = self._scales
+        return np.asarray(self._gain(self.mean_diversity) / scale[0] + self._gain(self.mean_spread) / scale[1])
+
+    @cached_property
+    def standing(self) -> Float[ndarray, " row"]:
+        """One number for each measured row: those that are allowed lead, by `value`; then whatever comes nearest.
+
+        Without guards the nearest to the floor has the most validity. With guards it is the one whose shares miss their
+        bounds by the least in all (ours).
+        """
+        nearest = 1 / (1 + self._missed) if self.judge.asked else self.mean_validity
+        return np.where(self.feasible, 2 + self.value - np.nanmin(self.value, initial=0.0), nearest)
+
+    @cached_property
     def key(self) -> Float[ndarray, " range"]:
         """One number for each range whose falling order is the ranking (ties aside).
 
-        Ranges that meet the floor lead, by diversity; then those that do not, by validity; then what was only scored.
+        Measured ranges lead, by their standing; then what was only scored.
         """
         n = len(self.ranges)
         score = self.score[:n]
         if self.method not in VERIFIED:
             unchanged = np.array([not self.changed[r.start : r.stop].any() for r in self.ranges])
             return np.where(unchanged, np.min(score) - 1, score)  # what restores nothing comes last
-        measured = np.where(self.feasible, 2 + self.mean_diversity, self.mean_validity)[:n]
         span = np.nanmax(np.abs(score), initial=1.0)
-        return np.where(self.measured[:n], measured, -2 + np.nan_to_num(score) / span)
+        return np.where(self.measured[:n], self.standing[:n], -2 + np.nan_to_num(score) / span)
 
     @cached_property
     def order(self) -> Int[ndarray, " range"]:
@@ -155,12 +122,20 @@ class RangeScores(Result):
         return np.asarray(rows[front(self.mean_validity[rows], self.mean_diversity[rows])])
 
     @cached_property
+    def spread_front(self) -> Int[ndarray, " member"]:
+        """Rows of allowed ranges that no other beats in diversity and in spread, by falling diversity."""
+        rows = np.array([i for i in self.order if self.feasible[i]], dtype=int)
+        if not self.has_replies or not len(rows):
+            return np.zeros(0, dtype=int)
+        return np.asarray(rows[front(self.mean_diversity[rows], self.mean_spread[rows])])
+
+    @cached_property
     def best_soup(self) -> int | None:
-        """Row of the soup that the same rule chooses: most diverse under the floor, else nearest to it."""
+        """Row of the soup that the same rule chooses; the first of equal ones."""
         soups = np.array([i for i in self.rows("soup") if self.measured[i]], dtype=int)
         if not len(soups):
             return None
-        return int(soups[best_allowed(self.mean_diversity[soups], self.mean_validity[soups], self.required_validity)])
+        return int(soups[self.standing[soups].argmax()])
 
     @property
     def _widths(self) -> Int[ndarray, " range"]:
@@ -169,6 +144,26 @@ class RangeScores(Result):
     @property
     def _starts(self) -> Int[ndarray, " range"]:
         return np.array([r.start for r in self.ranges])
+
+    def _gain(self, means: Float[ndarray, " row"]) -> Float[ndarray, " row"]:
+        return means - means[self.tuned]
+
+    @cached_property
+    def _scales(self) -> tuple[float, float]:
+        """The largest gains in diversity and in spread among the ranges that are allowed; 1 where there is none."""
+        allowed = self.feasible[: len(self.ranges)]
+        gains = (self._gain(means)[: len(allowed)][allowed] for means in (self.mean_diversity, self.mean_spread))
+        largest = [float(np.nanmax(gain, initial=0.0)) for gain in gains]
+        return largest[0] or 1.0, largest[1] or 1.0
+
+    @cached_property
+    def _missed(self) -> Float[ndarray, " row"]:
+        """By how much the shares of tuned's miss their bounds, all guards together."""
+        missed = np.maximum(self.floor - self.means("kept"), 0.0)
+        for guard in self.judge.asked:
+            share, (low, high) = self.judge.share(guard), self.judge.bounds(guard)
+            missed = missed + np.maximum(np.maximum(low - share, share - high), 0.0)
+        return np.asarray(missed)
 
     # -- how sure it is ------------------------------------------------------------------------------------------
 
@@ -185,11 +180,27 @@ class RangeScores(Result):
             self.validity[self.tuned],
             self.floor,
             priority=priority[rows].astype(float),
+            gains=self._drawn_values(rows),
+            allowed=self.judge.drawn(rows.tolist(), self.resamples, self.seed) if self.judge.asked else None,
             resamples=self.resamples,
             seed=self.seed,
             strata=self.categories or None,
         )
         return share, none
+
+    def _drawn_values(self, rows: Int[ndarray, " found"]) -> Float[ndarray, "found resample"] | None:
+        """What is maximised in each resample; None where that is diversity alone."""
+        if self.objective == "crc":
+            return None
+        spread = self.judge.table.spread
+        counts = resample_counts(spread.shape[1], self.resamples, other_draws(self.seed))
+        spreads = resampled_means(spread[[*rows, self.tuned]], counts)
+        if self.objective == "spread":
+            return spreads[:-1]
+        counts = resample_counts(self.validity.shape[1], self.resamples, self.seed, self.categories or None)
+        diversity = resampled_means(self.diversity[[*rows, self.tuned]], counts)
+        gains = diversity[:-1] - diversity[-1], spreads[:-1] - spreads[-1]
+        return np.asarray(gains[0] / self._scales[0] + gains[1] / self._scales[1])
 
     @property
     def p_best(self) -> Float[ndarray, " range"]:

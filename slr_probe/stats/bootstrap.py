@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from slr_probe.defaults import RESAMPLES
@@ -62,6 +62,8 @@ def winner_share(
     floor: float,
     *,
     priority: Float[ndarray, " candidate"] | None = None,
+    gains: Float[ndarray, "candidate resample"] | None = None,
+    allowed: Bool[ndarray, "candidate resample"] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
     strata: Any = None,
@@ -78,6 +80,8 @@ def winner_share(
         reference: The condition that the floor refers to, on the same prompts.
         floor: Share of the reference that must be kept.
         priority: Among candidates that tie, the smallest priority wins; by default the first.
+        gains: What is maximised in each resample, where that is not the mean `objective`.
+        allowed: Which candidates meet other conditions in each resample; default: all.
         resamples: Bootstrap resamples.
         seed: The same seed gives the same shares.
         strata: Labels of the prompts; see `resample_counts`.
@@ -95,10 +99,12 @@ def winner_share(
     wins, none = np.zeros(len(objective)), 0
     for rows in slices(resamples, len(objective)):
         drawn = counts[rows]
-        gain = resampled_means(objective[order], drawn)
+        gain = resampled_means(objective[order], drawn) if gains is None else gains[order, rows].copy()
         required = floor * resampled_means(reference[None], drawn)[0]
         kept = resampled_means(constrained[order], drawn)
         gain[(kept < required - tolerance) | (required <= 0)] = -np.inf
+        if allowed is not None:
+            gain[~allowed[order, rows]] = -np.inf
         best = gain.max(axis=0, initial=-np.inf)
         met = np.isfinite(best)
         none += int((~met).sum())

@@ -47,23 +47,29 @@ def with_bias(logs: Float[ndarray, "*read"], bias: float) -> Float[ndarray, "*re
     return np.asarray(expit(log_odds(logs) + bias))
 
 
-def bias_to_reach(logs: Float[ndarray, " read"], target: float) -> float:
+def bias_to_reach(
+    logs: Float[ndarray, " read"], target: float, weights: Float[ndarray, " read"] | None = None
+) -> float:
     """The bias at which the mean probability of ending is `target`, found by bisection; NaN where none is.
 
     Args:
         logs: Log of the probability of all end tokens at each read, in nats.
         target: Mean probability that is wanted.
+        weights: Share of each read in the mean; default: all alike.
 
     Examples:
         >>> round(bias_to_reach(np.log(np.array([0.2, 0.2])), 0.5), 6)  # log 4
         1.386294
     """
+    if not len(logs):
+        return float("nan")
+    mean = lambda bias: float(np.average(with_bias(logs, bias), weights=weights))  # noqa: E731
     low, high = -LARGEST_BIAS, LARGEST_BIAS
-    if not len(logs) or not _mean(logs, low) < target < _mean(logs, high):
+    if not mean(low) < target < mean(high):
         return float("nan")
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        low, high = (middle, high) if _mean(logs, middle) < target else (low, middle)
+        low, high = (middle, high) if mean(middle) < target else (low, middle)
     return (low + high) / 2
 
 
@@ -97,7 +103,3 @@ def separation(true: Float[ndarray, " read"], other: Float[ndarray, " read"]) ->
         return float("nan")
     ranks = rankdata(np.concatenate([true, other]))
     return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))
-
-
-def _mean(logs: Float[ndarray, " read"], bias: float) -> float:
-    return float(with_bias(logs, bias).mean())

@@ -58,4 +58,5 @@ def test_separation_is_the_area_under_the_curve():
     true, other = rng.integers(0, 8, 30) + 2.0, rng.integers(0, 8, 50) + 0.0
     pairs = np.sign(true[:, None] - other) / 2 + 0.5  # every true place against every other one
     assert separation(true, other) == pytest.approx(pairs.mean())
-    assert separation(np.array([2.0]), np.array([1.0])) == 1 and np.isnan(separation(true, np.array([])))
+    assert separation(np.array([2.0]), np.array([1.0])) == 1
+    assert np.isnan(separation(true, np.array([])))
