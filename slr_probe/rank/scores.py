@@ -146,7 +146,7 @@ class RangeScores(RankedRows):
         return np.array([r.start for r in self.ranges])
 
     def _gain(self, means: Float[ndarray, " row"]) -> Float[ndarray, " row"]:
-        return means - means[self.tuned]
+        return np.asarray(means - means[self.tuned])
 
     @cached_property
     def _scales(self) -> tuple[float, float]:

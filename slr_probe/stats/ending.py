@@ -63,7 +63,10 @@ def bias_to_reach(
     """
     if not len(logs):
         return float("nan")
-    mean = lambda bias: float(np.average(with_bias(logs, bias), weights=weights))  # noqa: E731
+
+    def mean(bias: float) -> float:
+        return float(np.average(with_bias(logs, bias), weights=weights))
+
     low, high = -LARGEST_BIAS, LARGEST_BIAS
     if not mean(low) < target < mean(high):
         return float("nan")

@@ -104,7 +104,7 @@ class ReplyTable:
     def weights(self, place: Place) -> Float[ndarray, " read"]:
         """Share of each read of one sort in the mean over prompts."""
         shares = self._shares(place)
-        return shares.sum(axis=1) / shares.shape[1]
+        return np.asarray(shares.sum(axis=1) / shares.shape[1])
 
     def _means(self, place: Place, values: Callable[[], Float[ndarray, "row read"]]) -> Float[ndarray, "row prompt"]:
         """Mean of each prompt's reads of one sort."""
