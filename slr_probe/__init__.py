@@ -10,6 +10,7 @@ The flow, from left to right; nothing on the left imports anything on its right:
                                         '-> hybrid -> verify_hybrid -> generate, validate -> report
 
     checkpoints of several stages -> trace_lineage: when diversity was lost, and where
+    outputs saved by whomever -> compare: paired by prompt, every metric with its interval
 
 `run_study` does all of it in one go; the sweep alone is `slr_probe.sweep.sweep`. Names load on first use, so
 `import slr_probe` is light.
@@ -21,6 +22,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from slr_probe.comparison import compare
     from slr_probe.errors import SlrProbeError
     from slr_probe.generation import generate
     from slr_probe.layers import LayerRange
@@ -53,6 +55,7 @@ _HOMES = {
     "learn_layer_mask": "slr_probe.probes.mask.learn",
     "CRCTask": "slr_probe.tasks.crc",
     "generate": "slr_probe.generation",
+    "compare": "slr_probe.comparison",
     "validate": "slr_probe.validation",
     "trace_lineage": "slr_probe.lineage",
     "lineage_from_scores": "slr_probe.lineage",
@@ -68,6 +71,7 @@ __all__ = [
     "ModelPair",
     "Recipe",
     "SlrProbeError",
+    "compare",
     "generate",
     "learn_layer_mask",
     "lineage_from_scores",

@@ -9,7 +9,21 @@ from typer.core import TyperGroup
 
 from slr_probe.version import __version__
 
-VERBS = ("run", "demo", "inspect", "delta", "lens", "patch", "mask", "rank", "restore", "verify", "validate", "lineage")
+VERBS = (
+    "run",
+    "demo",
+    "inspect",
+    "delta",
+    "lens",
+    "patch",
+    "mask",
+    "rank",
+    "restore",
+    "verify",
+    "validate",
+    "compare",
+    "lineage",
+)
 """In the order in which they are used: all in one go first, then step by step."""
 
 

@@ -61,8 +61,14 @@ SPREAD = ("embedding_distance", "ead", "distinct_2", "bleu_distance")
 """Metrics of how different any texts are. The first that was measured speaks for all (ours)."""
 
 
+SCORE = "score: "
+"""What stands before the name of a score that a log of others brought along; more counts as better."""
+
+
 def metric(name: str) -> Metric:
     """A metric by name; an unknown one counts as diversity under its own name (tables from elsewhere)."""
+    if name.startswith(SCORE):
+        return Metric(name, name.removeprefix(SCORE), "quality", printed=True)
     return METRICS.get(name, Metric(name, name, "diversity"))
 
 
@@ -84,3 +90,14 @@ def primary_metrics(task: TextTask, names: Collection[str]) -> tuple[str, str]:
     diversity = next((name for name in wanted if name in names), "distinct_2")
     best: Sequence[str] = ("correct",) if task.verifiable else ("judge",)
     return diversity, next((name for name in best if name in names), "follows")
+
+
+def first_metrics(names: Collection[str]) -> tuple[str, ...]:
+    """The same for texts without a task, where there are such metrics.
+
+    Quality is the judge's score, else the first score of the log, else how often outputs end.
+    """
+    diversity = [name for name in SPREAD if name in names]
+    scores = [name for name in ordered(names) if name.startswith(SCORE)]
+    quality = [name for name in ("judge", *scores, "ended") if name in names]
+    return (*diversity[:1], *quality[:1])

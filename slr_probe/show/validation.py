@@ -9,9 +9,9 @@ import numpy as np
 
 from slr_probe.scoring.metrics import metric
 from slr_probe.show.charts.style import COLOURS, error_bars, new_figure, open_frame
-from slr_probe.show.words.format import aligned, number, short, with_limits
+from slr_probe.show.comparison import heading, lines
+from slr_probe.show.words.format import aligned, short
 from slr_probe.show.words.validation import carry_over, correct_only, endings, verdicts
-from slr_probe.stats.compare import is_confirmed
 from slr_probe.validation.result import METHOD
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from slr_probe.validation.result import ValidationReport
 
-__all__ = ["carry_over", "correct_only", "endings", "figure", "html", "lines", "text", "verdicts"]
+__all__ = ["carry_over", "correct_only", "endings", "figure", "html", "text", "verdicts"]
 
 _LOOK = {
     "tuned": ("s", COLOURS["tuned"], 7),
@@ -52,9 +52,7 @@ _NAMES = {
 
 def text(report: ValidationReport) -> str:
     """A compact table a task, and the verdicts."""
-    sizes = zip(report.tasks, report.prompt_ids, report.samples, strict=True)
-    tasks = ", ".join(f"{task} ({len(ids)} prompts x {samples})" for task, ids, samples in sizes)
-    parts = [f"ValidationReport: {len(report.models)} models, {tasks}"]
+    parts = [heading(report)]
     for task in report.tasks:
         columns, rows = lines(report, task)
         parts.append(f"\n{task}\n" + aligned([columns, *rows], left=(1,)))
@@ -73,38 +71,9 @@ def html(report: ValidationReport) -> str:
     return "".join([*parts, f"<small>{escape(METHOD)}</small>"])
 
 
-def lines(report: ValidationReport, task: str) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows of the table that is printed for one task: the two primary metrics, and more of diversity."""
-    counts, t = report.comparisons.count, report.task(task)
-    both = report.primary[t]
-    more = [name for name in report.metrics if metric(name).printed and name not in both]
-    shown = [name for name in (*both, *more) if counts[t, :, report.metrics.index(name)].any()]
-    columns = ["", "model"]
-    for name in shown:
-        columns += [metric(name).label, *(["against tuned"] if name in both else [])]
-    rows = []
-    for model, kind in zip(report.models, report.kinds, strict=True):
-        row = ["*" if kind == "hybrid" else "", model]
-        for name in shown:
-            at = report.at(task, model, name)
-            row += [number(report.comparisons.mean.estimate[at]), *([_difference(report, at)] if name in both else [])]
-        rows.append(row)
-    return columns, rows
-
-
 def _sentences(report: ValidationReport) -> tuple[str, ...]:
     """All that is said about the chosen hybrids."""
     return (*report.verdicts, *report.endings, *report.carry_over, *report.correct_only)
-
-
-def _difference(report: ValidationReport, at: tuple[int, int, int]) -> str:
-    found = report.comparisons
-    if not np.isfinite(found.difference.low[at]):
-        return ""
-    ends = (found.difference.estimate[at], found.difference.low[at], found.difference.high[at])
-    value, low, high = (0.0 if abs(end) < 1e-12 else end for end in ends)  # rounding of a mean is no difference
-    star = "*" if is_confirmed(float(found.adjusted[at]), report.level) else ""
-    return with_limits(value, low, high, "+.3g", ".2g") + star
 
 
 # -- figure ----------------------------------------------------------------------------------------------------------

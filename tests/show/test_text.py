@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from slr_probe import Recipe, lineage_from_scores
+from slr_probe import Recipe, compare, lineage_from_scores
 from slr_probe.probes.activations.result import ActivationComparison
 from slr_probe.probes.lens.result import LayerTrace
 from slr_probe.probes.patching.result import PatchingResult
@@ -20,6 +20,7 @@ from slr_probe.rank.ranking import RangeRanking
 from slr_probe.sweep import SweepResult
 from slr_probe.validation import ValidationReport
 from tests.golden.study import GOLDEN, text_differences
+from tests.lineage.stages import STAGES
 from tests.lineage.test_scores import PAPER
 from tests.probes.mask.test_result import MASK
 
@@ -41,6 +42,7 @@ def _sweep():
 
 RESULTS = {
     "activations": _comparison,
+    "comparison": lambda: compare([outputs for _, outputs in STAGES]),
     "lens": lambda: LayerTrace.load(GOLDEN / "lens/lens.npz"),
     "lineage": lambda: lineage_from_scores(PAPER),
     "mask": lambda: MASK,

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from slr_probe import LayerRange, Recipe, lineage_from_scores
+from slr_probe import LayerRange, Recipe, compare, lineage_from_scores
+from slr_probe.comparison import OutputComparison
+from slr_probe.generation import Outputs
 from slr_probe.lineage import Lineage
 from slr_probe.probes.activations.result import ActivationComparison
 from slr_probe.probes.lens.result import LayerTrace
@@ -45,6 +47,12 @@ def some_mask() -> LayerMask:
     return LayerMask(size=np.full(8, 10), parameters=tuple((f"p{i}",) for i in range(8)), **unit, **learned, **rest)
 
 
+def some_outputs() -> OutputComparison:
+    ids, ended = tuple("abcd"), ((True, False),) * 4
+    models = {"tuned": (("red", "red"),) * 4, "new": (("red", "blue"),) * 4, "half": (("red", "red"), ("a", "b")) * 2}
+    return compare([Outputs(name, ids, ids, texts, ended) for name, texts in models.items()])
+
+
 def some_comparison() -> ActivationComparison:
     rows = RNG.random((2, 4, 6))
     points, blocks = ("resid_post", "mlp_out"), np.arange(4)
@@ -58,6 +66,7 @@ RESULTS = {
     "ranking": lambda: RangeRanking.load(GOLDEN / "rank" / "ranking.npz"),
     "validation": lambda: ValidationReport.load(GOLDEN / "validate" / "report.npz"),
     "activations": some_comparison,
+    "comparison": some_outputs,
     "lineage": some_lineage,
     "mask": some_mask,
     "sweep": some_sweep,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.scoring.metrics import metric
-from slr_probe.show.validation import lines
+from slr_probe.show.comparison import lines
 from slr_probe.show.words.format import short
 from slr_probe.study.report.figures import forest
 from slr_probe.study.report.tables import Table, TableRow

@@ -40,7 +40,7 @@ class Comparisons:
     tests: Int[ndarray, "task model metric"]
 
 
-def compare(
+def compare_scores(
     values: Float[ndarray, "task model metric prompt"],
     reference: int,
     primary: Bool[ndarray, "task model metric"],

@@ -1,6 +1,6 @@
 import numpy as np
 
-from slr_probe.scoring.comparison import compare
+from slr_probe.comparison.paired import compare_scores
 
 
 def _runs(gain, runs=1000, prompts=12, samples=16):
@@ -14,7 +14,7 @@ def _runs(gain, runs=1000, prompts=12, samples=16):
 def _compare(values, **options):
     runs, models, metrics, prompts = values.shape
     primary = np.zeros((runs, models, metrics), dtype=bool)
-    return compare(values, 0, primary, [("",) * prompts] * runs, resamples=400, **options)
+    return compare_scores(values, 0, primary, [("",) * prompts] * runs, resamples=400, **options)
 
 
 def test_intervals_cover_the_true_difference():
@@ -44,6 +44,6 @@ def test_kinds_are_strata_where_they_are_large_enough():
     values += np.random.default_rng(0).normal(0, 0.1, values.shape)
     primary = np.zeros((1, 2, 1), dtype=bool)
     kinds = [("a",) * 10 + ("b",) * 10]
-    within, without = (compare(values, 0, primary, one).mean for one in (kinds, [("",) * 20]))
+    within, without = (compare_scores(values, 0, primary, one).mean for one in (kinds, [("",) * 20]))
     widths = [found.high[0, 1, 0] - found.low[0, 1, 0] for found in (within, without)]
     assert widths[0] < 0.1 * widths[1]

@@ -1,0 +1,133 @@
+"""Logs of the UK AI Security Institute's Inspect: `.eval` (a zip with one JSON a sample), or the whole log as `.json`.
+
+A sample is one epoch of a question; the epochs, and several choices of one call, are its outputs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from slr_probe.errors import ResultError
+from slr_probe.files import read_json
+from slr_probe.generation.logs.log import Log
+from slr_probe.generation.outputs import Outputs
+
+_CUT = ("max_tokens", "model_length", "length")
+"""Reasons to stop that are not the model's own."""
+_GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
+"""Inspect's correct, partial, incorrect, no answer, in its own values."""
+_ATTACHED = "attachment://"
+
+
+def is_inspect(data: Any) -> bool:
+    """Whether JSON is a log of Inspect."""
+    return isinstance(data, Mapping) and isinstance(data.get("eval"), Mapping) and "task" in data["eval"]
+
+
+def read_inspect(file: Path) -> Log:
+    """The log of one model on one task.
+
+    Raises:
+        ResultError: The file is damaged, no log of Inspect, or packed in a way that this Python cannot unpack.
+    """
+    header, samples = _open_zip(file) if file.suffix == ".eval" else _open_json(file)
+    if not is_inspect(header):
+        raise ResultError(f"{file} is not a log of Inspect: it has no 'eval' that names a task")
+    try:
+        return _log(header["eval"], list(samples))
+    except (KeyError, IndexError, TypeError, AttributeError) as fault:
+        raise ResultError(f"{file}: a sample is not as Inspect writes it ({type(fault).__name__}: {fault})") from fault
+
+
+def _log(spec: Mapping[str, Any], samples: list[Mapping[str, Any]]) -> Log:
+    kept = [sample for sample in samples if _choices(sample) and not sample.get("error")]
+    kept.sort(key=lambda sample: int(sample.get("epoch", 1)))
+    prompts: dict[str, str] = {}
+    texts: dict[str, list[str]] = {}
+    ended: dict[str, list[bool]] = {}
+    scores: dict[str, dict[str, list[float]]] = {}
+    for sample in kept:
+        name = str(sample["id"])
+        prompts.setdefault(name, _input(sample))
+        for choice in _choices(sample):
+            texts.setdefault(name, []).append(_text(choice["message"]["content"], sample))
+            ended.setdefault(name, []).append(choice.get("stop_reason") not in _CUT)
+        for scorer, score in (sample.get("scores") or {}).items():
+            scores.setdefault(scorer, {}).setdefault(name, []).append(_grade(score["value"]))
+    outputs = Outputs(
+        str(spec.get("model", "model")),
+        tuple(prompts),
+        tuple(prompts.values()),
+        tuple(tuple(texts[name]) for name in prompts),
+        tuple(tuple(ended[name]) for name in prompts),
+    )
+    means = {scorer: tuple(_mean(by.get(name, [])) for name in prompts) for scorer, by in scores.items()}
+    known = {scorer: values for scorer, values in means.items() if any(map(math.isfinite, values))}
+    lost = len(samples) - len(kept)
+    notes = (f"{outputs.model}: {lost} of {len(samples)} samples have no output and were left out",) if lost else ()
+    return Log(outputs, str(spec["task"]), known, notes=notes)
+
+
+def _choices(sample: Mapping[str, Any]) -> list[Any]:
+    return list((sample.get("output") or {}).get("choices") or ())
+
+
+def _input(sample: Mapping[str, Any]) -> str:
+    """The question: a text, or the last message of the user."""
+    given = sample["input"]
+    if isinstance(given, str):
+        return _attached(given, sample)
+    asked = [message for message in given if message.get("role") == "user"] or list(given)
+    return _text(asked[-1]["content"], sample)
+
+
+def _text(content: Any, sample: Mapping[str, Any]) -> str:
+    """The text of a message; reasoning, which is a part of its own, is left out."""
+    if isinstance(content, str):
+        return _attached(content, sample)
+    return "\n".join(_attached(part["text"], sample) for part in content if part.get("type") == "text")
+
+
+def _attached(text: str, sample: Mapping[str, Any]) -> str:
+    """A long text stands elsewhere in the sample, under its hash."""
+    return str((sample.get("attachments") or {}).get(text.removeprefix(_ATTACHED), text))
+
+
+def _grade(value: Any) -> float:
+    if isinstance(value, str):
+        return _GRADES.get(value, math.nan)
+    return float(value) if isinstance(value, (bool, int, float)) else math.nan
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
+
+
+def _open_json(file: Path) -> tuple[Any, list[Any]]:
+    data = read_json(file)
+    return data, list(data.get("samples") or ()) if isinstance(data, Mapping) else []
+
+
+def _open_zip(file: Path) -> tuple[Any, Iterator[Any]]:
+    with suppress(ImportError):  # before Python 3.14, Inspect itself brings what unpacks its logs
+        import zipfile_zstd  # type: ignore[import-not-found]  # noqa: F401
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = [name for name in archive.namelist() if name.startswith("samples/") and name.endswith(".json")]
+            head = "header.json" if "header.json" in archive.namelist() else "_journal/start.json"
+            return json.loads(archive.read(head)), iter([json.loads(archive.read(name)) for name in names])
+    except NotImplementedError as fault:
+        raise ResultError(
+            f"{file} is packed with zstandard, which this Python cannot unpack: `pip install zipfile-zstd`, or write "
+            "it as JSON with `inspect log convert --to json`"
+        ) from fault
+    except OSError as fault:
+        raise ResultError(f"cannot read {file}: {fault.strerror or fault}") from fault
+    except (zipfile.BadZipFile, ValueError, KeyError, RecursionError) as fault:
+        raise ResultError(f"{file} is not a log of Inspect, or is damaged: {fault}") from fault

@@ -1,0 +1,106 @@
+"""An `OutputComparison` as text, table and figure; and what a `ValidationReport` shows alike."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from slr_probe.scoring.metrics import metric
+from slr_probe.show.charts.forest import plot_differences
+from slr_probe.show.words.format import aligned, html_text, number, p_value, with_limits
+from slr_probe.show.words.samples import side_by_side
+from slr_probe.stats.compare import is_confirmed
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from slr_probe.comparison import OutputComparison, ScoreReport
+
+_METHOD = (
+    "Means and differences have {level:.0%} bootstrap intervals over prompts, paired. p is adjusted by\n"
+    "Holm's method: for all comparisons of the first metrics (*), and apart from them for all others."
+)
+
+
+def text(report: OutputComparison) -> str:
+    """A table of all metrics for each task, and samples side by side."""
+    parts = [heading(report)]
+    for task in report.tasks:
+        columns, rows = every_line(report, task)
+        parts.append(f"\n{task}\n" + aligned([columns, *rows], left=(0, 1)))
+    parts += ["", _METHOD.format(level=report.level), *(f"note: {note}" for note in report.notes)]
+    for example in report.examples:
+        samples = dict(zip(report.models, zip(example.texts, example.finished, strict=True), strict=True))
+        parts.append("\n" + side_by_side(example.prompt, samples))
+    return "\n".join(parts)
+
+
+def html(report: OutputComparison) -> str:
+    """For Jupyter: a table a task."""
+    parts = [html_text(heading(report))]
+    for task in report.tasks:
+        columns, rows = every_line(report, task)
+        head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+        parts.append(f"<b>{escape(task)}</b><table><tr>{head}</tr>{body}</table>")
+    return "".join([*parts, f"<small>{escape(_METHOD.format(level=report.level))}</small>"])
+
+
+def figure(report: OutputComparison, **options: Any) -> Figure:
+    """Differences to the reference on the first metrics of each task, with intervals."""
+    return plot_differences(report, **options)
+
+
+def heading(report: ScoreReport) -> str:
+    """How many models and how much text."""
+    sizes = zip(report.tasks, report.prompt_ids, report.samples, strict=True)
+    tasks = ", ".join(f"{task} ({len(ids)} prompts x {samples})" for task, ids, samples in sizes)
+    return f"{type(report).__name__}: {len(report.models)} models, {tasks}"
+
+
+def every_line(report: ScoreReport, task: str) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows of the table of one task: every metric, and under it every model."""
+    found, t = report.comparisons, report.task(task)
+    rows = []
+    for i, name in enumerate(report.metrics):
+        label = metric(name).label + (" *" if name in report.primary[t] else "")
+        for m in np.flatnonzero(found.count[t, :, i]):
+            at = (t, int(m), i)
+            mean = with_limits(found.mean.estimate[at], found.mean.low[at], found.mean.high[at], ".3g", ".2g")
+            p = p_value(found.adjusted[at]) if np.isfinite(found.adjusted[at]) else ""
+            rows.append([label, report.models[m], mean, _difference(report, at), p, str(found.count[at])])
+            label = ""
+    return ["metric", "model", "mean", f"against {report.reference}", "adjusted p", "prompts"], rows
+
+
+def lines(report: ScoreReport, task: str) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows of a table with a line a model: the primary metrics, and more of diversity."""
+    counts, t = report.comparisons.count, report.task(task)
+    primary = report.primary[t]
+    more = [name for name in report.metrics if metric(name).printed and name not in primary]
+    shown = [name for name in (*primary, *more) if counts[t, :, report.metrics.index(name)].any()]
+    columns = ["", "model"]
+    for name in shown:
+        columns += [metric(name).label, *([f"against {report.reference}"] if name in primary else [])]
+    rows = []
+    for model in report.models:
+        row = ["*" if model in report.chosen else "", model]
+        for name in shown:
+            at = report.at(task, model, name)
+            row.append(number(report.comparisons.mean.estimate[at]))
+            if name in primary:
+                star = "*" if is_confirmed(float(report.comparisons.adjusted[at]), report.level) else ""
+                row.append(_difference(report, at) + star)
+        rows.append(row)
+    return columns, rows
+
+
+def _difference(report: ScoreReport, at: tuple[int, int, int]) -> str:
+    found = report.comparisons.difference
+    if not np.isfinite(found.low[at]):
+        return ""
+    ends = (found.estimate[at], found.low[at], found.high[at])
+    value, low, high = (0.0 if abs(end) < 1e-12 else end for end in ends)  # rounding of a mean is no difference
+    return with_limits(value, low, high, "+.3g", ".2g")

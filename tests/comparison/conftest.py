@@ -1,0 +1,3 @@
+from tests.validation.conftest import qa
+
+__all__ = ["qa"]
