@@ -1,16 +1,28 @@
 """Checkpoints on disk: safetensors folders read tensor by tensor, without loading a model."""
 
-from slr_probe.checkpoint.adapter import AdapterCheckpoint
+from slr_probe.checkpoint.adapter import AdapterCheckpoint, is_adapter
 from slr_probe.checkpoint.folder import Checkpoint
-from slr_probe.checkpoint.open import AnyCheckpoint, combined_hash, identity, model_hash, open_checkpoint, resolve
+from slr_probe.checkpoint.open import (
+    AnyCheckpoint,
+    at_revision,
+    combined_hash,
+    identity,
+    model_hash,
+    open_checkpoint,
+    resolve,
+    split_revision,
+)
 
 __all__ = [
     "AdapterCheckpoint",
     "AnyCheckpoint",
     "Checkpoint",
+    "at_revision",
     "combined_hash",
     "identity",
+    "is_adapter",
     "model_hash",
     "open_checkpoint",
     "resolve",
+    "split_revision",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import re
 from collections.abc import Mapping
@@ -11,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slr_probe.checkpoint.folder import Checkpoint, read_object
+from slr_probe.checkpoint.adapter_settings import MERGE, AdapterSettings
+from slr_probe.checkpoint.entries import check_files
+from slr_probe.checkpoint.folder import INDEX, SINGLE, Checkpoint, read_object
 from slr_probe.checkpoint.names import foreign_part, is_head
 from slr_probe.checkpoint.shard import Shard, TensorInfo, read_tensor
 from slr_probe.errors import CheckpointError, IncompatiblePairError
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
-_MERGE_HINT = "merge it first with PEFT: PeftModel.from_pretrained(...).merge_and_unload().save_pretrained(folder)"
-_SAFE_INITS = (True, False, None, "gaussian", "eva", "orthogonal")  # the others change the base weights at start
-_HARMLESS_USES = ("use_rslora",)
-_REFUSED = ("layer_replication", "target_parameters", "trainable_token_indices", "lora_bias", "alora_invocation_tokens")
 
 
 @dataclass(frozen=True)
@@ -69,12 +66,14 @@ class AdapterCheckpoint:
         base: The checkpoint that the adapter was trained on.
         low_rank: LoRA deltas, by the name of the base tensor that they add to.
         replaced: Whole tensors that the adapter carries (biases, `modules_to_save`), by base tensor name.
+        made_over: The base that the adapter names; empty where it names none.
     """
 
     path: Path
     base: Checkpoint
     low_rank: Mapping[str, LowRank]
     replaced: Mapping[str, TensorInfo]
+    made_over: str = ""
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], base: Checkpoint) -> AdapterCheckpoint:
@@ -85,31 +84,29 @@ class AdapterCheckpoint:
             IncompatiblePairError: The adapter was made for another base: names or shapes do not fit.
         """
         folder = Path(path)
-        config = read_object(folder / CONFIG)
-        _check_kind(folder, config)
+        check_files(folder)
+        settings = AdapterSettings(folder, read_object(folder / CONFIG))
+        settings.check_kind()
         if not (folder / WEIGHTS).is_file():
             raise CheckpointError(f"{folder} has {CONFIG} but no {WEIGHTS}; pickled adapters (.bin) are refused")
-        entries = {_strip(info.name): info for info in Shard.open(folder / WEIGHTS).tensors}
-        tails = _tails(base)
+        entries = _entries(folder / WEIGHTS)
+        find = _Finder(folder, base)
         low_rank: dict[str, LowRank] = {}
         replaced: dict[str, TensorInfo] = {}
         for name, info in entries.items():
             if name.endswith((".lora_A.weight", ".lora_B.weight")):
                 module = name.rpartition(".lora_")[0]
                 a, b = _halves(module, entries, folder)
-                target = _find(module + ".weight", tails, folder, base)
-                low_rank[target] = LowRank(
-                    a, b, _scaling(config, module, a.shape[0]), bool(config.get("fan_in_fan_out"))
-                )
-                _check_shape(target, low_rank[target].shape, base, folder)
+                change = LowRank(a, b, settings.scaling(module, a.shape[0]), settings.transposed)
+                low_rank[find(module + ".weight", change.shape)] = change
             elif "lora_" in name:
-                raise CheckpointError(f"{folder / WEIGHTS}: '{info.name}' is not a linear LoRA tensor; {_MERGE_HINT}")
-            else:
-                target = _find(name, tails, folder, base)
-                _check_shape(target, info.shape, base, folder)
-                replaced[target] = info
-        _check_tied({*low_rank, *replaced}, base, folder)
-        return cls(folder, base, low_rank, replaced)
+                raise CheckpointError(f"{folder / WEIGHTS}: '{info.name}' is not a linear LoRA tensor; {MERGE}")
+            elif not _is_copy(name, entries, base):
+                replaced[find(name, info.shape)] = info
+        if not any(_is_copy(name, entries, base) for name in entries):
+            _check_tied({*low_rank, *replaced}, base, folder)
+        _check_whole(settings, {*low_rank, *replaced}, base)
+        return cls(folder, base, low_rank, replaced, settings.base)
 
     @property
     def shards(self) -> tuple[Shard, ...]:
@@ -134,6 +131,11 @@ class AdapterCheckpoint:
     def require_numbers(self) -> None:
         """As for `Checkpoint`, of the base."""
         self.base.require_numbers()
+
+    @property
+    def index_notes(self) -> tuple[str, ...]:
+        """None of its own: the base's are said with the base."""
+        return ()
 
     def is_stored(self, name: str) -> bool:
         """Whether the tensor's bytes lie in the base's file as they are (the adapter does not touch it)."""
@@ -170,39 +172,47 @@ class AdapterCheckpoint:
 
 
 def is_adapter(folder: Path) -> bool:
-    """Whether a folder holds a PEFT adapter and not a model."""
-    return (folder / CONFIG).is_file() and not (folder / "config.json").is_file()
+    """Whether a folder holds a PEFT adapter and not a model, whose config may lie beside it."""
+    weights = any((folder / name).is_file() for name in (SINGLE, INDEX))
+    return (folder / CONFIG).is_file() and not weights
 
 
-def _check_kind(folder: Path, config: Mapping[str, Any]) -> None:
-    kind = config.get("peft_type")
-    if kind != "LORA":
-        raise CheckpointError(f"{folder} is a PEFT adapter of type {kind!r}; only LORA is merged here; {_MERGE_HINT}")
-    uses = [k for k, v in config.items() if k.startswith("use_") and v and k not in _HARMLESS_USES]
-    unsupported = uses + [k for k in _REFUSED if config.get(k)]
-    if config.get("init_lora_weights", True) not in _SAFE_INITS:
-        unsupported.append(f"init_lora_weights={config['init_lora_weights']!r}")
-    if unsupported:
-        raise CheckpointError(f"{folder} is a LoRA adapter with {', '.join(unsupported)}; {_MERGE_HINT}")
+def _entries(file: Path) -> dict[str, TensorInfo]:
+    """The adapter's tensors by the name of what they change; PEFT may write one twice, as it is and as it was.
 
-
-def _scaling(config: Mapping[str, Any], module: str, rank: int) -> float:
-    expected = _pattern(config.get("rank_pattern"), module, config.get("r", rank))
-    if expected != rank:
-        raise CheckpointError(f"adapter rank of {module} is {rank} in the weights but {expected} in {CONFIG}")
-    alpha = float(_pattern(config.get("alpha_pattern"), module, config.get("lora_alpha", rank)))
-    return alpha / math.sqrt(rank) if config.get("use_rslora") else alpha / rank
-
-
-def _pattern(patterns: Mapping[str, Any] | None, module: str, default: Any) -> Any:
-    for pattern, value in (patterns or {}).items():
-        if re.match(rf"(.*\.)?({pattern})$", module):
-            return value
-    return default
+    Raises:
+        CheckpointError: Two that differ have one name.
+    """
+    entries: dict[str, TensorInfo] = {}
+    for info in Shard.open(file).tensors:
+        if ".original_module." in info.name:  # what `modules_to_save` replaced
+            continue
+        name = _strip(info.name)
+        if name in entries and not _same(info, entries[name]):
+            raise CheckpointError(f"{file} has two values for '{name}': '{entries[name].name}' and '{info.name}'")
+        entries[name] = info
+    if not entries:
+        raise CheckpointError(f"{file} holds no tensors; the adapter is empty")
+    return entries
 
 
 def _strip(name: str) -> str:
-    return name.removeprefix("base_model.model.").replace(".base_layer.", ".")
+    name = name.removeprefix("base_model.model.").replace(".base_layer.", ".")
+    return re.sub(r"\.modules_to_save\.(default\.)?", ".", name)
+
+
+def _same(one: TensorInfo, other: TensorInfo) -> bool:
+    import torch
+
+    return (one.dtype, one.shape) == (other.dtype, other.shape) and torch.equal(read_tensor(one), read_tensor(other))
+
+
+def _is_copy(name: str, entries: Mapping[str, TensorInfo], base: Checkpoint) -> bool:
+    """Whether this is the head of a base that shares it with the embedding, and the adapter says the same of both."""
+    if not is_head(name) or any(is_head(stored) for stored in base.tensors):
+        return False
+    alike = [info for other, info in entries.items() if not is_head(other) and info.shape == entries[name].shape]
+    return any(_same(info, entries[name]) for info in alike)
 
 
 def _halves(module: str, entries: Mapping[str, TensorInfo], folder: Path) -> tuple[TensorInfo, TensorInfo]:
@@ -212,7 +222,7 @@ def _halves(module: str, entries: Mapping[str, TensorInfo], folder: Path) -> tup
     if len(a.shape) != 2 or len(b.shape) != 2 or a.shape[0] != b.shape[1]:
         raise CheckpointError(
             f"{folder / WEIGHTS}: lora_A {list(a.shape)} and lora_B {list(b.shape)} of '{module}' are not the two "
-            f"factors of a matrix; {_MERGE_HINT}"
+            f"factors of a matrix; {MERGE}"
         )
     return a, b
 
@@ -222,7 +232,22 @@ def _check_tied(targets: set[str], base: Checkpoint, folder: Path) -> None:
     outside = [name for name in targets if len(base.tensors[name].shape) == 2 and not re.search(r"\.\d+\.", name)]
     if outside and not any(is_head(name) for name in base.tensors):
         raise CheckpointError(
-            f"{folder} changes '{outside[0]}', which {base.path} shares between embedding and head; {_MERGE_HINT}"
+            f"{folder} changes '{outside[0]}', which {base.path} shares between embedding and head; {MERGE}"
+        )
+
+
+def _check_whole(settings: AdapterSettings, changed: set[str], base: Checkpoint) -> None:
+    """An adapter must change every module that its settings name: PEFT would leave the others at their first values."""
+    modules = {
+        name.removesuffix(".weight"): name
+        for name, info in base.tensors.items()
+        if name.endswith(".weight") and len(info.shape) == 2 and foreign_part(name) is None
+    }
+    missing = [name for name in settings.targets(modules) if modules[name] not in changed]
+    if missing:
+        raise CheckpointError(
+            f"{settings.path / WEIGHTS} is incomplete: nothing in it changes '{missing[0]}' ({len(missing)} in all), "
+            f"which target_modules in {CONFIG} names"
         )
 
 
@@ -235,23 +260,38 @@ def _tail(name: str) -> str:
     return match[0] if match else ".".join(name.split(".")[-2:])
 
 
-def _tails(base: Checkpoint) -> dict[str, str]:
-    return {**{_tail(name): name for name in base.tensors}, **{name: name for name in base.tensors}}
+class _Finder:
+    """Finds the base's tensor that an adapter changes, however deep either nests the decoder."""
 
+    def __init__(self, folder: Path, base: Checkpoint) -> None:
+        self._folder, self._base = folder, base
+        self._tails = {**{_tail(name): name for name in base.tensors}, **{name: name for name in base.tensors}}
 
-def _find(name: str, tails: Mapping[str, str], folder: Path, base: Checkpoint) -> str:
-    target = tails.get(name) or tails.get(_tail(name))
-    if target is None:
-        raise IncompatiblePairError(
-            f"adapter {folder} is for another base: it changes '{name}', which {base.path} does not have"
-        )
-    return target
+    def __call__(self, name: str, shape: tuple[int, ...]) -> str:
+        """The tensor of that name, which must have that shape.
 
-
-def _check_shape(name: str, shape: tuple[int, ...], base: Checkpoint, folder: Path) -> None:
-    expected = base.tensors[name].shape
-    if shape != expected:
-        raise IncompatiblePairError(
-            f"adapter {folder} is for another base: its change to '{name}' has shape {list(shape)}, the tensor in "
-            f"{base.path} has {list(expected)}"
-        )
+        Raises:
+            CheckpointError: It is one that the base shares, or has resized.
+            IncompatiblePairError: There is none, or it has another shape.
+        """
+        base = self._base
+        target = self._tails.get(name) or self._tails.get(_tail(name))
+        if target is None and is_head(name):
+            raise CheckpointError(
+                f"{self._folder} changes '{name}', which {base.path} shares between embedding and head; {MERGE}"
+            )
+        other = f"adapter {self._folder} is for another base: "
+        if target is None:
+            raise IncompatiblePairError(f"{other}it changes '{name}', which {base.path} does not have")
+        expected = base.tensors[target].shape
+        if shape != expected and not re.search(r"\.\d+\.", target) and shape[1:] == expected[1:]:
+            raise CheckpointError(
+                f"{self._folder} has {shape[0]} rows for '{name}' and {base.path} {expected[0]}: the vocabulary was "
+                f"resized before the adapter was made; {MERGE}"
+            )
+        if shape != expected:
+            raise IncompatiblePairError(
+                f"{other}its change to '{target}' has shape {list(shape)}, the tensor in {base.path} has "
+                f"{list(expected)}"
+            )
+        return target

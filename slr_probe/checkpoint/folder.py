@@ -34,6 +34,7 @@ class Checkpoint:
         path: The folder.
         shards: Its safetensors files, headers checked.
         tensors: Every tensor by its name in the files.
+        index_notes: Where the index and the files do not list the same tensors; files count, as for transformers.
 
     Raises:
         CheckpointError: (from `open`) The folder is absent, incomplete, corrupt, or holds pickled weights.
@@ -42,6 +43,7 @@ class Checkpoint:
     path: Path
     shards: tuple[Shard, ...]
     tensors: Mapping[str, TensorInfo]
+    index_notes: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Checkpoint:
@@ -62,9 +64,7 @@ class Checkpoint:
                         f"{shard.path.name}"
                     )
                 tensors[info.name] = info
-        if index is not None:
-            _check_index(folder, index, tensors)
-        return cls(folder, shards, tensors)
+        return cls(folder, shards, tensors, () if index is None else _index_notes(index, tensors))
 
     @cached_property
     def quantised(self) -> bool:
@@ -179,13 +179,12 @@ def _read_index(folder: Path) -> dict[str, str] | None:
     raise CheckpointError(f"{folder} has no weights; expected {SINGLE}, or shards with {INDEX}")
 
 
-def _check_index(folder: Path, index: dict[str, str], tensors: dict[str, TensorInfo]) -> None:
-    for name, file in index.items():
-        if name not in tensors or tensors[name].path.name != file:
-            raise CheckpointError(f"{folder / INDEX} lists '{name}' in {file}, but that file does not hold it")
-    missing = [name for name in tensors if name not in index]
-    if missing:
-        raise CheckpointError(
-            f"{folder / INDEX} does not list {len(missing)} tensor(s) that its files hold, first '{missing[0]}' in "
-            f"{tensors[missing[0]].path.name}; transformers would leave them at random values"
-        )
+def _index_notes(index: dict[str, str], tensors: dict[str, TensorInfo]) -> tuple[str, ...]:
+    """What index and files say differently. transformers reads all of every file that the index names."""
+    placed = {name: info.path.name for name, info in tensors.items()}
+    kinds = {
+        "does not list {} tensor(s) that its files hold": [name for name in placed if name not in index],
+        "lists {} tensor(s) that no file holds": [name for name in index if name not in placed],
+        "lists {} tensor(s) in another file": [name for name, file in index.items() if placed.get(name, file) != file],
+    }
+    return tuple(f"{INDEX} {kind.format(len(names))}, first '{names[0]}'" for kind, names in kinds.items() if names)

@@ -16,19 +16,47 @@ from slr_probe.errors import CheckpointError
 
 AnyCheckpoint: TypeAlias = Checkpoint | AdapterCheckpoint
 EMBEDDED = "organism:"
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_PART = r"(?!\.+(?:/|@|$))[\w.-]+"  # of a path, but not "." or ".."
+_HUB_ID = re.compile(rf"([A-Za-z0-9][\w.-]*/{_PART})((?:/{_PART})*)(?:@([\w./-]+))?")  # name, subfolder, revision
 _HARMLESS = frozenset({"_name_or_path", "_model_name_or_path", "_commit_hash", "transformers_version"})
-_WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.tiktoken", "LICENSE*", "NOTICE*"]
+_WANTED = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.tiktoken", "LICENSE*", "NOTICE*")
+_CODE = "*.py"
+_DOUBLE = ("consolidated*", "original/*", "onnx/*", "openvino/*")  # the same weights once more, for other programs
 
 
-def resolve(source: str | os.PathLike[str], *, download: bool = False, revision: str | None = None) -> Path:
+def at_revision(source: str | os.PathLike[str], revision: str | None) -> str:
+    """The name of a hub id at a branch, tag or commit: `"org/name@revision"`.
+
+    Raises:
+        CheckpointError: A folder or an embedded checkpoint, which has no revisions, or an id that names one already.
+    """
+    text = os.fspath(source)
+    if revision is None:
+        return text
+    match = _HUB_ID.fullmatch(text)
+    if match is None or match[3] or Path(text).expanduser().is_dir():
+        raise CheckpointError(f"revision {revision!r} was given for {text!r}; only a hub id (org/name) has revisions")
+    return f"{text}@{revision}"
+
+
+def split_revision(source: str) -> tuple[str, str | None]:
+    """A name without its revision, and the revision of a hub id that names one."""
+    match = None if Path(source).expanduser().is_dir() else _HUB_ID.fullmatch(source)
+    return (source, None) if match is None or match[3] is None else (match[1] + match[2], match[3])
+
+
+def resolve(
+    source: str | os.PathLike[str], *, download: bool = False, code: bool = False, nested: bool = False
+) -> Path:
     """Find the folder of a checkpoint.
 
     Args:
-        source: A local folder; a hub id such as `"allenai/OLMo-2-0425-1B"`, looked up in the local Hugging Face
+        source: A local folder; a hub id such as `"allenai/OLMo-2-0425-1B"`, with a subfolder (`"org/name/step100"`)
+            or a branch, tag or commit (`"org/name@step100"`) where it has some, looked up in the local Hugging Face
             cache; or an embedded checkpoint, `"organism:base"`, `"organism:sft"`, `"organism:dpo"`.
         download: Let a hub id be fetched over the network when the cache lacks it.
-        revision: Branch, tag or commit of a hub id.
+        code: Let Python files be fetched as well.
+        nested: Let files in subfolders be fetched as well, as sentence encoders have them.
 
     Raises:
         CheckpointError: Nothing is there.
@@ -46,11 +74,16 @@ def resolve(source: str | os.PathLike[str], *, download: bool = False, revision:
         return folder.resolve()
     if text and folder.exists():
         raise CheckpointError(f"{text} is a file; expected a checkpoint folder")
-    if not _HUB_ID.fullmatch(text):
+    match = _HUB_ID.fullmatch(text)
+    if match is None:
         raise CheckpointError(
             f"{text!r} does not exist; expected a folder, a hub id such as org/name, or organism:NAME"
         )
-    return _from_hub(text, download, revision)
+    name, below, revision = match.groups()
+    folder = _from_hub(name, download, revision, _patterns(below.strip("/"), code, nested)) / below.strip("/")
+    if not folder.is_dir():
+        raise CheckpointError(f"{name} has no folder {below.strip('/')!r}" + (f" at {revision}" if revision else ""))
+    return folder
 
 
 def open_checkpoint(path: Path, base: AnyCheckpoint | None = None) -> AnyCheckpoint:
@@ -85,12 +118,20 @@ def identity(checkpoint: AnyCheckpoint) -> str:
     return model_hash(checkpoint.fingerprint(), checkpoint.config())
 
 
-def _from_hub(name: str, download: bool, revision: str | None) -> Path:
+def _patterns(below: str, code: bool, nested: bool) -> dict[str, Any]:
+    """What is fetched of a repository, and what is not: nothing twice, no code that is not trusted."""
+    start = f"{below}/" if below else ""
+    wanted = [start + pattern for pattern in (*_WANTED, *((_CODE,) if code else ()))]
+    deeper = [] if nested else [f"{start}*/{pattern}" for pattern in (*_WANTED, _CODE) if pattern != "*.jinja"]
+    return {"allow_patterns": wanted, "ignore_patterns": [*(start + pattern for pattern in _DOUBLE), *deeper]}
+
+
+def _from_hub(name: str, download: bool, revision: str | None, patterns: dict[str, Any]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=_WANTED, local_files_only=not download))
+        return Path(snapshot_download(name, revision=revision, local_files_only=not download, **patterns))
     except LocalEntryNotFoundError as error:
         advice = (
             "the download failed; check the network and the name"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from slr_probe.cli.app import app
-from slr_probe.cli.options import RESTORE, VERIFY, Base, Download, JsonFile, Quiet, Trust, Tuned, like, takes
+from slr_probe.cli.options import RESTORE, VERIFY, Base, Download, JsonFile, Quiet, Trust, Tuned, like, revisions, takes
 from slr_probe.cli.output import check_places, print_table, write_data
 from slr_probe.errors import RecipeError
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 @app.command()
+@revisions
 def inspect(
     base: Base, tuned: Tuned, json_file: JsonFile = None, download: Download = False, trust: Trust = False
 ) -> None:
@@ -42,6 +43,7 @@ def inspect(
 
 
 @app.command()
+@revisions
 @takes(RESTORE, "untouched check_finite")
 def restore(
     base: Base,
@@ -89,6 +91,8 @@ def verify(
     folder: Annotated[Path, typer.Argument(help="A folder that slr-probe restore wrote.", show_default=False)],
     base: Annotated[str | None, like(VERIFY, "base")] = None,
     tuned: Annotated[str | None, like(VERIFY, "tuned")] = None,
+    base_revision: Annotated[str | None, like(VERIFY, "base_revision")] = None,
+    tuned_revision: Annotated[str | None, like(VERIFY, "tuned_revision")] = None,
     download: Download = False,
     trust: Trust = False,
     quiet: Quiet = False,
@@ -101,7 +105,14 @@ def verify(
 
     progress = False if quiet else None
     report = verify_hybrid(
-        folder, base=base, tuned=tuned, download=download, trust_remote_code=trust, progress=progress
+        folder,
+        base=base,
+        tuned=tuned,
+        download=download,
+        trust_remote_code=trust,
+        base_revision=base_revision,
+        tuned_revision=tuned_revision,
+        progress=progress,
     )
     print(report)
     raise typer.Exit(0 if report.ok else 1)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from slr_probe.cli.app import app
-from slr_probe.cli.options import MASK, Base, Device, Download, Dtype, Quiet, Trust, Tuned, takes
+from slr_probe.cli.options import MASK, Base, Device, Download, Dtype, Quiet, Trust, Tuned, revisions, takes
 from slr_probe.cli.output import check_places, print_table, write_data, write_result
 from slr_probe.errors import MaskError
 
@@ -20,6 +20,7 @@ _TAKEN = (
 
 
 @app.command()
+@revisions
 @takes(MASK, _TAKEN)
 def mask(
     base: Base,

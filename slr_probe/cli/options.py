@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import typer
 
@@ -71,6 +71,24 @@ def takes(place: str, names: str, **flags: str) -> Callable[[Verb], Verb]:
         return verb
 
     return decorate
+
+
+def revisions(verb: Verb) -> Verb:
+    """Let a verb that takes a pair take a revision of each side, which becomes part of the side's name."""
+    roles = ("base", "tuned")
+
+    def at(**options: Any) -> None:
+        from slr_probe.checkpoint import at_revision
+
+        for role in roles:
+            options[role] = at_revision(options[role], options.pop(f"{role}_revision"))
+        verb(**options)
+
+    own = inspect.signature(verb, eval_str=True)
+    taken = [_taken(PAIR, f"{role}_revision", f"--{role}-revision") for role in roles]
+    at.__signature__ = own.replace(parameters=[*own.parameters.values(), *taken])  # type: ignore[attr-defined]
+    at.__name__, at.__doc__ = verb.__name__, verb.__doc__
+    return cast("Verb", at)
 
 
 def _taken(place: str, name: str, flags: str) -> inspect.Parameter:

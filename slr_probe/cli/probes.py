@@ -22,6 +22,7 @@ from slr_probe.cli.options import (
     TaskFile,
     Trust,
     Tuned,
+    revisions,
     takes,
 )
 from slr_probe.cli.output import check_places, print_table, write_data, write_result
@@ -29,6 +30,7 @@ from slr_probe.errors import PromptError
 
 
 @app.command()
+@revisions
 def delta(
     base: Base,
     tuned: Tuned,
@@ -64,6 +66,7 @@ def delta(
 
 
 @app.command()
+@revisions
 @takes(LENS, "seed")
 def lens(
     base: Base,
@@ -101,6 +104,7 @@ def lens(
 
 
 @app.command()
+@revisions
 @takes(PATCH, "direction components blocks window positions controls seed", components="--component")
 def patch(
     base: Base,

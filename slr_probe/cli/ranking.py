@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from slr_probe.cli.app import app
-from slr_probe.cli.options import RANK, Base, Device, Download, Dtype, JsonFile, Quiet, Trust, Tuned, takes
+from slr_probe.cli.options import RANK, Base, Device, Download, Dtype, JsonFile, Quiet, Trust, Tuned, revisions, takes
 from slr_probe.cli.output import check_places, print_table, write_data, write_result
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ _TAKEN = "method floor scorer proposals soups temperature min_p memory stream se
 
 
 @app.command()
+@revisions
 @takes(RANK, _TAKEN)
 def rank(
     base: Base,

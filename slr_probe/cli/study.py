@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from slr_probe.cli.app import app
-from slr_probe.cli.options import STUDY, Base, Device, Download, Quiet, Trust, Tuned, takes
+from slr_probe.cli.options import STUDY, Base, Device, Download, Quiet, Trust, Tuned, revisions, takes
 from slr_probe.errors import StudyError
 
 Folder = Annotated[Path, typer.Option("--out", "-o", help="Folder of the study.")]
@@ -31,6 +31,7 @@ _STAGES = (
     "settings: --set rank.floor=0.8, or a TOML file with --settings; DIR/settings.toml shows them all.\n\n"
     "Example: slr-probe run google/gemma-3-270m google/gemma-3-270m-it --quick --out study",
 )
+@revisions
 @takes(STUDY, "only start force", start="--from", force="--force")
 def run(
     base: Base,

@@ -20,6 +20,7 @@ from slr_probe.cli.options import (
     Trust,
     Tuned,
     like,
+    revisions,
     takes,
 )
 from slr_probe.cli.output import check_places, write_data
@@ -41,6 +42,7 @@ from slr_probe.defaults import MIN_P
 
 
 @app.command()
+@revisions
 @takes(VALIDATE, OPTIONS, **FLAGS)
 def validate(
     base: Base,

@@ -76,7 +76,7 @@ def find_folder(name: str | os.PathLike[str], what: str, download: bool) -> Path
         JudgeError: It is absent; the message says what to do.
     """
     try:
-        return resolve(name, download=download)
+        return resolve(name, download=download, nested=True)
     except CheckpointError as error:
         raise JudgeError(f"the {what} {os.fspath(name)!r} cannot be found: {error}") from error
 

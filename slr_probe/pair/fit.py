@@ -81,6 +81,8 @@ def looks_unusual(side: Side) -> bool:
     """Whether names alone leave a doubt that the files fill the model; asking transformers takes seconds to import."""
     if side.checkpoint is None:
         return False
+    if side.checkpoint.index_notes:
+        return True
     roles = {address.role for address in side.addresses.values()}
     raw = side.checkpoint.config()
     text = raw.get("text_config")

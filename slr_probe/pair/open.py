@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from slr_probe.checkpoint import open_checkpoint, resolve
+from slr_probe.checkpoint import AdapterCheckpoint, at_revision, open_checkpoint, resolve
 from slr_probe.errors import CheckpointError, IncompatiblePairError
 from slr_probe.pair.compat import compare_configs, compare_files
 from slr_probe.pair.fit import check_fit, looks_unusual
@@ -50,6 +50,10 @@ def open_sides(
     tuned_side = _open_side("tuned", tuned, base_side, download, trust_remote_code, tuned_revision)
     notes = _compare_configs(base_side, tuned_side) + _compare_tensors(base_side, tuned_side)
     for side in (base_side, tuned_side):
+        if side.checkpoint is not None:
+            notes += tuple(f"{side.role}: {note}" for note in side.checkpoint.index_notes)
+    notes += _adapter_notes(base_side, tuned_side)
+    for side in (base_side, tuned_side):
         if thorough or looks_unusual(side):
             notes += check_fit(side)
     return base_side, tuned_side, notes
@@ -63,8 +67,10 @@ def _open_side(
             raise IncompatiblePairError(
                 f"{role} must be a folder, a hub id or a loaded transformers model; got {type(source).__name__}"
             )
+        _check_in_memory(role, source)
         return Side(role, f"{type(source).__name__} in memory", model=source)
-    path = resolve(source, download=download, revision=revision)
+    source = at_revision(source, revision)
+    path = resolve(source, download=download, code=trust_remote_code)
     checkpoint = open_checkpoint(path, base.checkpoint if base else None)
     other = checkpoint.config().get("transformers_weights")
     if other:
@@ -73,7 +79,34 @@ def _open_side(
             "would read; take that entry out, or save the model again with model.save_pretrained(folder)"
         )
     _check_counts(checkpoint.config(), len(checkpoint.tensors), checkpoint.config_path)
-    return Side(role, os.fspath(source), path, checkpoint, trust_remote_code=trust_remote_code)
+    return Side(role, source, path, checkpoint, trust_remote_code=trust_remote_code)
+
+
+def _check_in_memory(role: str, model: Any) -> None:
+    """A model whose tensors are those of its checkpoint: no adapter beside them, no wrapper, no codes."""
+    names = model.state_dict()
+    kind = type(model).__name__
+    if hasattr(model, "peft_config") or any(".base_layer." in name or ".lora_" in name for name in names):
+        raise IncompatiblePairError(
+            f"{role} is a model with an adapter ({kind}); give model.merge_and_unload(), or the folder of the adapter"
+        )
+    if any(name.startswith(("_orig_mod.", "module.")) for name in names):
+        raise IncompatiblePairError(f"{role} is wrapped ({kind}); give the model inside: its _orig_mod or module")
+    codes = [name for name, tensor in names.items() if name.endswith("weight") and tensor.itemsize == 1]
+    if codes or getattr(model, "hf_quantizer", None) is not None:
+        raise IncompatiblePairError(f"{role} is quantised ({kind}); give model.dequantize(), whose tensors are weights")
+
+
+def _adapter_notes(base: Side, tuned: Side) -> tuple[str, ...]:
+    """Whether the adapter names another base than the one it is merged over; folders move, last names stay."""
+    checkpoint = tuned.checkpoint
+    if not isinstance(checkpoint, AdapterCheckpoint) or not checkpoint.made_over or base.path is None:
+        return ()
+    named = checkpoint.made_over.rstrip("/").lower()
+    known = {base.label.partition("@")[0].rstrip("/").lower(), str(base.path).lower()}
+    if named in known or named.rpartition("/")[2] in {name.rpartition("/")[2] for name in known}:
+        return ()
+    return (f"the adapter was made over {checkpoint.made_over!r}, and is merged over {base.label}",)
 
 
 def _check_counts(config: Mapping[str, Any], tensors: int, path: Path) -> None:

@@ -36,6 +36,8 @@ def restore(
     check_finite: bool = True,
     download: bool = False,
     trust_remote_code: bool = False,
+    base_revision: str | None = None,
+    tuned_revision: str | None = None,
     progress: bool | None = None,
 ) -> Path:
     """Write the hybrid of two checkpoints as a complete transformers folder (config, weights, tokenizer, card).
@@ -58,6 +60,8 @@ def restore(
         check_finite: Check all weights that enter the hybrid for NaN and infinity on the way.
         download: Let hub ids be fetched over the network.
         trust_remote_code: Let transformers run Python code that comes with a checkpoint (its config).
+        base_revision: Branch, tag or commit of base, where that is a hub id.
+        tuned_revision: The same for tuned.
         progress: Show a progress bar; default: on a terminal and in Jupyter.
 
     Returns:
@@ -72,7 +76,14 @@ def restore(
     """
     if untouched not in get_args(Untouched):
         raise OutputError(f"untouched={untouched!r} is unknown; expected one of {', '.join(get_args(Untouched))}")
-    base_side, tuned_side, notes = open_sides(base, tuned, download=download, trust_remote_code=trust_remote_code)
+    base_side, tuned_side, notes = open_sides(
+        base,
+        tuned,
+        download=download,
+        trust_remote_code=trust_remote_code,
+        base_revision=base_revision,
+        tuned_revision=tuned_revision,
+    )
     recipe = as_recipe(recipe, tuned_side.depth)
     shards = require_checkpoint(tuned_side).shards
     plan = plan_hybrid(base_side, tuned_side, recipe)

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from slr_probe.errors import RecipeError
+from slr_probe.checkpoint import at_revision, is_adapter, resolve, split_revision
+from slr_probe.errors import CheckpointError, RecipeError
 from slr_probe.pair.open import open_sides
 from slr_probe.pair.side import Side
 from slr_probe.recipe import BlockWeight, Recipe
@@ -23,6 +24,8 @@ def to_mergekit(
     *,
     infer_architecture: bool = False,
     download: bool = False,
+    base_revision: str | None = None,
+    tuned_revision: str | None = None,
 ) -> str:
     """YAML with which mergekit (0.1.5 or later) builds exactly the hybrid of `recipe`.
 
@@ -40,6 +43,8 @@ def to_mergekit(
         infer_architecture: Let mergekit take the list of tensors from the files instead of its own table for the
             architecture, which leaves out, for example, Llama's optional biases.
         download: Let hub ids be fetched when tensor names are needed.
+        base_revision: Branch, tag or commit of base, where that is a hub id; or name it as `org/name@revision`.
+        tuned_revision: The same for tuned.
 
     Returns:
         YAML text.
@@ -60,22 +65,23 @@ def to_mergekit(
     """
     import yaml
 
-    names = [os.fspath(base), os.fspath(tuned)]
+    names = [at_revision(base, base_revision), at_revision(tuned, tuned_revision)]
+    models = [_model(names[0], infer=infer_architecture), _tuned_model(names, infer=infer_architecture)]
     whole = all(block.is_tuned or block.is_base for block in recipe.blocks)
     ends = {recipe.embedding, recipe.final_norm, recipe.head}
     method = "passthrough" if whole and len(ends) == 1 and ends <= {0.0, 1.0} else "linear"
     side = None
     if len(ends) > 1 or any(block.overrides for block in recipe.blocks):
-        side = open_sides(base, tuned, download=download)[1]
+        side = open_sides(*names, download=download)[1]
         check_names(recipe, side)
     end = _end_rules(recipe, side)
-    slices = [_slice(end, 0, 0, names, method, infer_architecture)]
+    slices = [_slice(end, 0, 0, models, method)]
     for weight, run in groupby(range(recipe.depth), key=lambda i: recipe.blocks[i]):
         blocks = list(run)
         rules = _block_rules(weight, side)
-        slices.append(_slice(rules, blocks[0], blocks[-1] + 1, names, method, infer_architecture))
-    slices.append(_slice(end, 0, 0, names, method, infer_architecture))
-    config: dict[str, Any] = {"merge_method": method, "base_model": _model(names[1], False), "slices": slices}
+        slices.append(_slice(rules, blocks[0], blocks[-1] + 1, models, method))
+    slices.append(_slice(end, 0, 0, models, method))
+    config: dict[str, Any] = {"merge_method": method, "base_model": _tuned_model(names), "slices": slices}
     if method == "linear":
         config["parameters"] = {"normalize": False}
     return str(yaml.dump(config, Dumper=_dumper(), sort_keys=False, default_flow_style=False))
@@ -131,13 +137,13 @@ def _module(name: str) -> str:
     return name.rpartition(".")[0] + "."
 
 
-def _slice(rules: Rules, start: int, stop: int, names: Sequence[str], method: str, infer: bool) -> dict[str, Any]:
+def _slice(rules: Rules, start: int, stop: int, models: Sequence[Any], method: str) -> dict[str, Any]:
     shares = {share for _, share in rules}
     sources = []
-    for name, of_tuned in ((names[0], False), (names[1], True)):
+    for model, of_tuned in zip(models, (False, True), strict=True):
         if shares == {0.0 if of_tuned else 1.0}:
             continue  # nothing is taken from this model here, so it is not read
-        source: dict[str, Any] = {"model": _model(name, infer), "layer_range": _Inline([start, stop])}
+        source: dict[str, Any] = {"model": model, "layer_range": _Inline([start, stop])}
         if method == "linear":
             weights = [(part, share if of_tuned else 1.0 - share) for part, share in rules]
             source["parameters"] = {"weight": weights[0][1] if len(weights) == 1 else [_entry(*w) for w in weights]}
@@ -149,11 +155,29 @@ def _entry(part: str | None, value: float) -> dict[str, Any]:
     return {"value": value} if part is None else {"filter": part, "value": value}
 
 
-def _model(name: str, infer: bool) -> Any:
-    """A model as mergekit reads it; in plain text `+` would mean an adapter and `@` a revision."""
-    if infer:
-        return {"model": {"path": name}, "override_architecture": "Inferred"}
-    return {"model": {"path": name}} if "+" in name or "@" in name else name
+def _tuned_model(names: Sequence[str], *, infer: bool = False) -> Any:
+    """The tuned side: an adapter is named together with the base that it is merged into."""
+    base, tuned = names
+    try:
+        adapter = is_adapter(resolve(tuned))
+    except CheckpointError:  # it is where mergekit will run
+        adapter = False
+    return _model(base, tuned, infer=infer) if adapter else _model(tuned, infer=infer)
+
+
+def _model(name: str, lora: str | None = None, *, infer: bool = False) -> Any:
+    """A model as mergekit reads it; in plain text `+` means an adapter and `@` a revision."""
+    written = name if lora is None else f"{name}+{lora}"
+    plain = written.count("+") == (lora is not None) and "@" not in written
+    if plain and not infer:
+        return written
+    model = {"model": _path(name)} | ({} if lora is None else {"lora": _path(lora)})
+    return model | ({"override_architecture": "Inferred"} if infer else {})
+
+
+def _path(name: str) -> dict[str, str]:
+    name, revision = split_revision(name)
+    return {"path": name} | ({} if revision is None else {"revision": revision})
 
 
 class _Inline(list[int]):

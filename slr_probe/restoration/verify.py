@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from slr_probe.checkpoint import Checkpoint
+from slr_probe.checkpoint import Checkpoint, at_revision, split_revision
 from slr_probe.checkpoint.shard import Bytes, read_bytes
 from slr_probe.errors import CheckpointError
 from slr_probe.files import digest, read_json
@@ -62,6 +62,8 @@ def verify_hybrid(
     tuned: str | os.PathLike[str] | None = None,
     download: bool = False,
     trust_remote_code: bool = False,
+    base_revision: str | None = None,
+    tuned_revision: str | None = None,
     progress: bool | None = None,
 ) -> HybridReport:
     """Compare every tensor of a hybrid on disk, and every other file, with the source that its recipe names.
@@ -75,6 +77,8 @@ def verify_hybrid(
         tuned: The same of the tuned checkpoint; default: likewise.
         download: Let hub ids be fetched over the network.
         trust_remote_code: Let transformers run Python code that comes with a checkpoint (its config).
+        base_revision: Branch, tag or commit of `base`, or of the hub id in `recipe.json`; default: likewise.
+        tuned_revision: The same for tuned.
         progress: Show a progress bar; default: on a terminal and in Jupyter.
 
     Returns:
@@ -87,8 +91,10 @@ def verify_hybrid(
     record = _record(path)
     recipe = Recipe.from_dict(record["recipe"])
     base_side, tuned_side, _ = open_sides(
-        base or _source(record["base"]),
-        tuned or _source(record["tuned"]),
+        base or _source(record["base"], base_revision),
+        tuned or _source(record["tuned"], tuned_revision),
+        base_revision=base_revision if base else None,
+        tuned_revision=tuned_revision if tuned else None,
         download=download,
         trust_remote_code=trust_remote_code,
     )
@@ -145,7 +151,9 @@ def _is_whole(record: dict[str, Any]) -> bool:
     return "recipe" in record and isinstance(record.get("files"), dict) and all(isinstance(text, str) for text in texts)
 
 
-def _source(origin: dict[str, str]) -> str:
+def _source(origin: dict[str, str], revision: str | None) -> str:
+    if revision is not None:
+        return at_revision(split_revision(origin["source"])[0], revision)
     return origin["path"] if Path(origin["path"]).is_dir() else origin["source"]
 
 

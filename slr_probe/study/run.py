@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from slr_probe.checkpoint import at_revision
 from slr_probe.errors import SlrProbeError, StudyError
 from slr_probe.files import digest, write_json, write_text
 from slr_probe.study.context import Context
@@ -37,6 +38,8 @@ def run_study(
     device: str | None = None,
     download: bool = False,
     trust_remote_code: bool = False,
+    base_revision: str | None = None,
+    tuned_revision: str | None = None,
     progress: bool | None = None,
     say: Say | None = None,
 ) -> Findings:
@@ -53,6 +56,8 @@ def run_study(
         device: Where models run; default: CUDA where there is one, else CPU.
         download: Let hub ids be fetched over the network.
         trust_remote_code: Let a checkpoint's own Python code run.
+        base_revision: Branch, tag or commit of base, where that is a hub id.
+        tuned_revision: The same for tuned.
         progress: Show progress bars; None shows them on a terminal and in Jupyter.
         say: Called with a line as each stage ends.
 
@@ -71,6 +76,7 @@ def run_study(
         LayerRange('3:9')
     """
     folder, settings = Path(out).expanduser(), settings or Settings()
+    base, tuned = at_revision(base, base_revision), at_revision(tuned, tuned_revision)
     context = Context(base, tuned, folder, settings, device, download, trust_remote_code, progress)
     stages = tuple(stage for stage in STAGES if stage.asked(context.settings))
     _check_names(stages, only, start)

@@ -20,15 +20,24 @@ LINEAR = ["q_proj", "v_proj", "down_proj"]
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 
-def train_adapter(base: Path, out: Path, *, dtype: torch.dtype = torch.float32, **options: Any) -> Any:
-    """Write an adapter with random weights; returns the model that PEFT merges it into."""
+def peft_model(base: Path, *, rows: int | None = None, dtype: torch.dtype = torch.float32, **options: Any) -> Any:
+    """A model with an adapter of random weights."""
     options = {"target_modules": LINEAR, "r": 4, "lora_alpha": 6, **options}
-    model = peft.get_peft_model(load(base, dtype), peft.LoraConfig(task_type="CAUSAL_LM", **options))
+    plain = load(base, dtype)
+    if rows is not None:
+        plain.resize_token_embeddings(rows)
+    model = peft.get_peft_model(plain, peft.LoraConfig(task_type="CAUSAL_LM", **options))
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
+    return model
+
+
+def train_adapter(base: Path, out: Path, *, dtype: torch.dtype = torch.float32, **options: Any) -> Any:
+    """Write an adapter with random weights; returns the model that PEFT merges it into."""
+    model = peft_model(base, dtype=dtype, **options)
     model.save_pretrained(out)
     return model.merge_and_unload()
 
@@ -243,3 +252,73 @@ def test_an_adapter_needs_a_plain_base_folder(pair_of: Callable[[str], Pair], tm
         ModelPair.load(load(base), tmp_path / "adapter")
     with pytest.raises(CheckpointError, match="can only be the tuned side"):
         open_checkpoint(tmp_path / "adapter")
+
+
+EMBEDDINGS: dict[str, tuple[str, dict[str, Any], Any]] = {
+    "saved as it is and as it was": ("llama", {"modules_to_save": ["embed_tokens", "lm_head"]}, True),
+    "whole": ("llama", {"modules_to_save": ["embed_tokens", "lm_head"]}, "auto"),
+    "a tied head beside it": ("llama_tied", {}, True),
+    "tied and trained together": (
+        "llama_tied",
+        {"modules_to_save": ["embed_tokens"], "ensure_weight_tying": True},
+        "auto",
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("case", EMBEDDINGS)
+def test_adapters_with_embeddings(case: str, pair_of: Callable[[str], Pair], tmp_path: Path) -> None:
+    family, options, save = EMBEDDINGS[case]
+    base = pair_of(family).base
+    wrapped = peft_model(base, **options)
+    wrapped.save_pretrained(tmp_path / "adapter", save_embedding_layers=save)
+    merged = wrapped.merge_and_unload()
+    found = ModelPair.load(base, tmp_path / "adapter", device="cpu").tuned
+    for name, tensor in merged.state_dict().items():
+        assert torch.equal(found.state_dict()[name], tensor), name
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_adapter_of_a_resized_vocabulary_says_so(pair_of: Callable[[str], Pair], tmp_path: Path) -> None:
+    base = pair_of("llama").base
+    peft_model(base, rows=136).save_pretrained(tmp_path / "adapter")
+    with pytest.raises(CheckpointError, match=r"has 136 rows .* 128: the vocabulary was resized"):
+        ModelPair.load(base, tmp_path / "adapter")
+
+
+def test_a_config_beside_an_adapter_makes_it_no_model(pair_of: Callable[[str], Pair], tmp_path: Path) -> None:
+    base = pair_of("llama").base
+    train_adapter(base, tmp_path / "adapter")
+    (tmp_path / "adapter" / "config.json").write_bytes((base / "config.json").read_bytes())
+    assert ModelPair.load(base, tmp_path / "adapter").has_adapter
+
+
+@pytest.mark.parametrize(
+    ("named", "noted"),
+    [("org/other-7B", True), ("org/base", False), ("somewhere/else/base", False), (None, False), ("", False)],
+)
+def test_the_base_that_an_adapter_names(
+    named: str | None, noted: bool, own_pair: Callable[..., Pair], tmp_path: Path
+) -> None:
+    pair = own_pair()
+    assert pair.base.name == "base"
+    train_adapter(pair.base, tmp_path / "adapter")
+    edit_json(tmp_path / "adapter" / CONFIG, base_model_name_or_path=named)
+    notes = ModelPair.load(pair.base, tmp_path / "adapter").notes
+    assert any("was made over 'org/other-7B'" in note for note in notes) == noted
+
+
+def test_an_empty_and_a_partial_adapter_are_refused(pair_of: Callable[[str], Pair], tmp_path: Path) -> None:
+    base = pair_of("llama").base
+    train_adapter(base, tmp_path / "adapter")
+    weights = load_file(tmp_path / "adapter" / WEIGHTS)
+    save_file({}, tmp_path / "adapter" / WEIGHTS)
+    with pytest.raises(CheckpointError, match="the adapter is empty"):
+        ModelPair.load(base, tmp_path / "adapter")
+    some = {name: tensor for name, tensor in weights.items() if "layers.2." not in name}
+    save_file(some, tmp_path / "adapter" / WEIGHTS)
+    with pytest.raises(CheckpointError, match=r"incomplete: nothing in it changes 'model.layers.2"):
+        ModelPair.load(base, tmp_path / "adapter")
+    edit_json(tmp_path / "adapter" / CONFIG, layers_to_transform=[0, 1, 3])
+    assert ModelPair.load(base, tmp_path / "adapter").has_adapter

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from huggingface_hub import constants
+from huggingface_hub.utils import filter_repo_objects
 
-from slr_probe import ModelPair, restore, verify_hybrid
-from slr_probe.checkpoint import AdapterCheckpoint, Checkpoint, identity, resolve
+from slr_probe import ModelPair, restore, verify_hybrid, weight_delta
+from slr_probe.checkpoint import AdapterCheckpoint, Checkpoint, at_revision, identity, resolve
 from slr_probe.errors import CheckpointError
 from tests.checkpoint.test_adapter import train_adapter
 from tests.tiny import Pair, edit_json, read_all, rewrite_tensor, snapshot
@@ -32,7 +36,7 @@ def put_into_cache(cache: Path, name: str, folder: Path, commit: str = COMMIT, r
     snapshot.mkdir(parents=True)
     (repo / "blobs").mkdir(exist_ok=True)
     for i, file in enumerate(sorted(folder.iterdir())):
-        blob = repo / "blobs" / f"{i:040x}"
+        blob = repo / "blobs" / f"{commit[:8]}{i:032x}"
         shutil.copyfile(file, blob)
         (snapshot / file.name).symlink_to(os.path.relpath(blob, snapshot))
     if ref:
@@ -44,16 +48,16 @@ def put_into_cache(cache: Path, name: str, folder: Path, commit: str = COMMIT, r
 def test_a_hub_id_is_found_in_the_cache(cache: Path, pair_of: Callable[[str], Pair]) -> None:
     snapshot = put_into_cache(cache, "org/base", pair_of("llama").base)
     assert resolve("org/base") == snapshot
-    assert resolve("org/base", revision=COMMIT) == snapshot
+    assert resolve(f"org/base@{COMMIT}") == snapshot
 
 
 def test_a_revision_is_a_branch_or_a_commit(cache: Path, pair_of: Callable[[str], Pair]) -> None:
     main = put_into_cache(cache, "org/base", pair_of("llama").base)
     step = put_into_cache(cache, "org/base", pair_of("llama").tuned, commit="f" * 40, ref="step1000")
     assert resolve("org/base") == main
-    assert resolve("org/base", revision="step1000") == resolve("org/base", revision="f" * 40) == step
+    assert resolve("org/base@step1000") == resolve("org/base@" + "f" * 40) == step
     with pytest.raises(CheckpointError, match=r"org/base.*not in the local Hugging Face cache"):
-        resolve("org/base", revision="step2000")
+        resolve("org/base@step2000")
 
 
 def test_a_pair_from_the_cache(cache: Path, pair_of: Callable[[str], Pair], tmp_path: Path) -> None:
@@ -93,7 +97,7 @@ def test_an_incomplete_snapshot_is_named(cache: Path, pair_of: Callable[[str], P
         ModelPair.load("org/base", pair_of("llama").tuned)
 
 
-@pytest.mark.parametrize("text", ["gpt2", "no such folder", "/no/such/folder", "./none", "a/b/c", "org/na me", "org/"])
+@pytest.mark.parametrize("text", ["gpt2", "no such folder", "/no/such/folder", "./none", "a/../c", "org/na me", "org/"])
 def test_text_that_is_neither_folder_nor_hub_id(text: str, cache: Path) -> None:
     with pytest.raises(CheckpointError, match="does not exist; expected a folder, a hub id such as org/name"):
         resolve(text)
@@ -144,3 +148,94 @@ def test_an_adapter_has_the_config_of_its_base(own_pair: Callable[..., Pair], tm
     first = identity(AdapterCheckpoint.open(tmp_path / "adapter", Checkpoint.open(base)))
     edit_json(base / "config.json", rms_norm_eps=0.5)
     assert identity(AdapterCheckpoint.open(tmp_path / "adapter", Checkpoint.open(base))) != first
+
+
+def test_a_subfolder_of_a_revision(cache: Path, pair_of: Callable[[str], Pair], tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    snapshot = put_into_cache(cache, "org/steps", tmp_path / "empty", ref="v1")
+    for name in ("step1", "step2"):
+        shutil.copytree(pair_of("llama").tuned, snapshot / "checkpoints" / name)
+    assert resolve("org/steps/checkpoints/step2@v1") == snapshot / "checkpoints" / "step2"
+    assert Checkpoint.open(resolve("org/steps/checkpoints/step1@v1")).tensors
+    with pytest.raises(CheckpointError, match="has no folder 'step3' at v1"):
+        resolve("org/steps/step3@v1")
+
+
+def test_only_a_hub_id_has_revisions(tmp_path: Path) -> None:
+    assert at_revision("org/name", None) == "org/name"
+    assert at_revision("org/name/sub", "main") == "org/name/sub@main"
+    for source in (tmp_path, "organism:base", "org/name@main", "./folder"):
+        with pytest.raises(CheckpointError, match="has revisions"):
+            at_revision(source, "main")
+
+
+@pytest.mark.parametrize(
+    ("options", "extra"),
+    [
+        ({}, []),
+        ({"code": True}, ["modeling.py"]),
+        ({"nested": True}, ["1_Pooling/x.json", "sub/model.safetensors"]),
+    ],
+    ids=str,
+)
+def test_what_is_fetched(options: dict[str, bool], extra: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def record(name: str, **given: Any) -> None:
+        asked.update(given)
+        raise OSError("no network")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", record)
+    with pytest.raises(CheckpointError):
+        resolve("org/name@v1", download=True, **options)
+    usual = ["config.json", "model-00001-of-00002.safetensors", "LICENSE.md", "additional_chat_templates/tool.jinja"]
+    others = ["modeling.py", "1_Pooling/x.json", "sub/model.safetensors", "consolidated.00.safetensors"]
+    others += [
+        "original/model.safetensors",
+        "onnx/model.json",
+        "pytorch_model.bin",
+        "model.gguf",
+        "consolidated.safetensors",
+    ]
+    patterns = {name: asked[name] for name in ("allow_patterns", "ignore_patterns")}
+    assert sorted(filter_repo_objects([*usual, *others], **patterns)) == sorted([*usual, *extra])
+    assert asked["revision"] == "v1"
+    assert asked["local_files_only"] is False
+
+
+def test_a_subfolder_is_fetched_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, **given: asked.update(given) or ".")
+    with pytest.raises(CheckpointError, match="has no folder 'no-such'"):
+        resolve("org/name/no-such", download=True)
+    files = ["config.json", "no-such/config.json", "no-such/deeper/config.json", "no-such/consolidated.safetensors"]
+    patterns = {name: asked[name] for name in ("allow_patterns", "ignore_patterns")}
+    assert list(filter_repo_objects(files, **patterns)) == ["no-such/config.json"]
+
+
+def test_revisions_reach_restore_verify_and_delta(cache: Path, pair_of: Callable[[str], Pair], tmp_path: Path) -> None:
+    put_into_cache(cache, "org/m", pair_of("llama").tuned)
+    put_into_cache(cache, "org/m", pair_of("llama").base, commit="f" * 40, ref="step1")
+    out = restore("org/m", "org/m", "1:3", tmp_path / "out", base_revision="step1", tuned_revision="main")
+    name = "model.layers.1.mlp.up_proj.weight"
+    assert torch.equal(read_all(out)[name], read_all(pair_of("llama").base)[name])
+    record = json.loads((out / "recipe.json").read_text())
+    assert [record[role]["source"] for role in ("base", "tuned")] == ["org/m@step1", "org/m@main"]
+    assert verify_hybrid(out).ok
+    assert verify_hybrid(out, base="org/m", base_revision="step1").ok
+    assert not verify_hybrid(out, base_revision="main").ok
+    changed = weight_delta("org/m", "org/m", base_revision="step1").to_dataframe()
+    assert (changed["relative"] > 0).any()
+    assert not (weight_delta("org/m", "org/m").to_dataframe()["relative"] > 0).any()
+
+
+def test_revisions_on_the_command_line(
+    cache: Path, pair_of: Callable[[str], Pair], run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    put_into_cache(cache, "org/m", pair_of("llama").base, ref="step1")
+    sides = ["org/m", pair_of("llama").tuned, "--base-revision", "step1"]
+    assert "org/m@step1" in run("inspect", *sides)[1]
+    assert run("restore", *sides, "--layers", "1:3", "--out", tmp_path / "out")[0] == 0
+    assert run("verify", tmp_path / "out")[0] == 0
+    assert run("verify", tmp_path / "out", "--base-revision", "step2")[0] == 2
+    assert run("inspect", *sides, "--tuned-revision", "x")[0] == 2

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
-from slr_probe import ModelPair
-from slr_probe.errors import CheckpointError, SlrProbeError
-from tests.tiny import Pair, edit_json
+from slr_probe import ModelPair, restore
+from slr_probe.errors import CheckpointError, IncompatiblePairError, SlrProbeError
+from tests.checkpoint.test_adapter import peft_model
+from tests.tiny import Pair, edit_json, load
 
 
 @pytest.mark.parametrize(
@@ -38,3 +43,50 @@ def test_a_depth_of_another_kind_is_one_error(depth: Any, own_pair: Callable[...
         edit_json(folder / "config.json", num_hidden_layers=depth)
     with pytest.raises(SlrProbeError):
         ModelPair.load(*pair.folders)
+
+
+@pytest.mark.parametrize("beside", ["folder", "model"])
+def test_a_model_with_an_adapter_in_memory_is_one_error_that_says_what_to_do(
+    beside: str, pair_of: Callable[[str], Pair]
+) -> None:
+    folder = pair_of("llama").base
+    base: Any = folder if beside == "folder" else load(folder)
+    wrapped = peft_model(folder)
+    for model in (wrapped, wrapped.get_base_model()):
+        with pytest.raises(IncompatiblePairError, match="merge_and_unload"):
+            ModelPair.load(base, model)
+    assert ModelPair.load(base, wrapped.merge_and_unload()).depth == 4
+
+
+def test_a_compiled_and_a_quantised_model_in_memory_are_refused(pair_of: Callable[[str], Pair]) -> None:
+    folder = pair_of("llama").base
+    model: Any = torch.compile(load(folder))
+    with pytest.raises(IncompatiblePairError, match="_orig_mod"):
+        ModelPair.load(folder, model)
+    model = load(folder)
+    model.lm_head.weight.data = model.lm_head.weight.data.to(torch.float8_e4m3fn)
+    with pytest.raises(IncompatiblePairError, match="dequantize"):
+        ModelPair.load(folder, model)
+
+
+def test_index_and_files_that_disagree_are_a_note_and_no_more(own_pair: Callable[..., Pair]) -> None:
+    pair = own_pair()
+    index = pair.tuned / "model.safetensors.index.json"
+    data = json.loads(index.read_text())
+    weight_map = data["weight_map"]
+    shard = weight_map.pop("model.layers.2.self_attn.q_proj.weight")
+    weight_map["ghost.weight"] = shard
+    index.write_text(json.dumps(data))
+    notes = [note for note in ModelPair.load(*pair.folders).notes if note.startswith("tuned: model.safetensors.index")]
+    assert len(notes) == 2
+
+
+def test_a_needed_tensor_that_only_the_index_lists_is_missing(own_pair: Callable[..., Pair], tmp_path: Path) -> None:
+    pair = own_pair()
+    name = "model.layers.3.input_layernorm.weight"
+    shard = pair.tuned / json.loads((pair.tuned / "model.safetensors.index.json").read_text())["weight_map"][name]
+    kept = {key: tensor for key, tensor in load_file(shard).items() if key != name}
+    save_file(kept, shard, {"format": "pt"})
+    for call in (ModelPair.load, lambda *folders: restore(*folders, "1:2", tmp_path / "out")):
+        with pytest.raises(SlrProbeError, match=name):
+            call(*pair.folders)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ import yaml
 from slr_probe import Recipe, restore
 from slr_probe.errors import RecipeError
 from slr_probe.recipe import BlockWeight
-from tests.tiny import DEPTH, make_model, read_all
+from tests.checkpoint.test_adapter import train_adapter
+from tests.tiny import DEPTH, Pair, make_model, read_all
 
 mergekit_config = pytest.importorskip("mergekit.config")
 mergekit_merge = pytest.importorskip("mergekit.merge")
+reference_of = pytest.importorskip("mergekit.common").ModelReference.model_validate
 
 # Without an architecture table of its own mergekit 0.1.5 fails on GPT-NeoX as transformers 5 saves it, and its table
 # for Llama leaves out attention biases, hence infer_architecture.
@@ -114,3 +117,14 @@ def test_an_unknown_component_is_refused(bf16_pair: Any) -> None:
     base, tuned = bf16_pair("qwen2")
     with pytest.raises(RecipeError, match="attn"):
         Recipe.restore("1:3", DEPTH, only="attn").to_mergekit(base, tuned)
+
+
+def test_an_adapter_is_named_with_its_base(pair_of: Callable[[str], Pair], tmp_path: Path) -> None:
+    base, adapter = pair_of("llama").base, tmp_path / "adapter"
+    train_adapter(base, adapter)
+    config = yaml.safe_load(Recipe.restore("1:3", DEPTH).to_mergekit(str(base), str(adapter)))
+    reference = reference_of(config["base_model"])
+    assert (reference.model.path, reference.lora.path) == (str(base), str(adapter))
+    named = Recipe.restore("1:3", DEPTH).to_mergekit("org/a", "org/b", base_revision="r1", tuned_revision="r2")
+    models = [source["model"] for part in yaml.safe_load(named)["slices"] for source in part["sources"]]
+    assert {str(reference_of(model)) for model in models} == {"org/a@r1", "org/b@r2"}

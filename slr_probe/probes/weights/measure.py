@@ -37,6 +37,8 @@ def weight_delta(
     tolerance: float = 1e-3,
     download: bool = False,
     trust_remote_code: bool = False,
+    base_revision: str | None = None,
+    tuned_revision: str | None = None,
     progress: bool | None = None,
 ) -> WeightDelta:
     """Compare every tensor of two checkpoints without loading a model.
@@ -54,6 +56,8 @@ def weight_delta(
             `spectral_error` then says.
         download: Let hub ids be fetched over the network.
         trust_remote_code: Let a checkpoint's own Python code run.
+        base_revision: Branch, tag or commit of base, where that is a hub id.
+        tuned_revision: The same for tuned.
         progress: Show a progress bar; None: on a terminal and in Jupyter only.
 
     Raises:
@@ -74,7 +78,14 @@ def weight_delta(
     elif tuned is None:
         raise SlrProbeError("weight_delta needs two checkpoints: weight_delta(base, tuned), or a ModelPair")
     else:
-        one, other, _ = open_sides(base, tuned, download=download, trust_remote_code=trust_remote_code)
+        one, other, _ = open_sides(
+            base,
+            tuned,
+            download=download,
+            trust_remote_code=trust_remote_code,
+            base_revision=base_revision,
+            tuned_revision=tuned_revision,
+        )
     names, notes = _comparable(one, other)
     jobs = [job for name, twin in names.items() for job in _jobs(one, other, name, twin, spectral, tolerance)]
     sums = dict.fromkeys(names, DeltaSums())
