@@ -42,13 +42,6 @@ def garble_header(pair: Pair) -> None:
     shard.write_bytes(data)
 
 
-def forget_entry(pair: Pair) -> None:
-    file = pair.base / "model.safetensors.index.json"
-    index = json.loads(file.read_text())
-    del index["weight_map"][NORM]
-    file.write_text(json.dumps(index))
-
-
 def no_weights(pair: Pair) -> None:
     shutil.rmtree(pair.tuned)
     pair.tuned.mkdir()
@@ -71,7 +64,6 @@ CHECKPOINTS: dict[str, tuple[Damage, str]] = {
     "another depth": (other("llama", num_hidden_layers=3), "num_hidden_layers: base 3, tuned 4"),
     "a truncated shard": (cut_shard, ".safetensors"),
     "a corrupt header": (garble_header, "corrupt"),
-    "an index without an entry": (forget_entry, "input_layernorm"),
     "a pickle": (pickle_base, "pickled weights"),
     "a folder without weights": (no_weights, "tuned"),
     "an adapter for another base": (other_adapter, "adapter"),
