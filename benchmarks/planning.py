@@ -18,7 +18,8 @@ import torch
 
 from slr_probe import ModelPair
 from slr_probe.sweep import sweep
-from slr_probe.sweep.groups import group_prompts
+from slr_probe.sweep.groups import group_rows
+from slr_probe.sweep.reads.rows import Row
 from slr_probe.tasks.answers import Query
 
 _BATCH = 1024  # tokens that a group may hold on a CPU
@@ -46,7 +47,7 @@ def main() -> None:
     for count in args.prompts:
         prompts = make_prompts(count, vocab, args.seed)
         start = time.process_time()
-        groups = group_prompts(prompts, limit=_BATCH)
+        groups = group_rows([Row.last(prompt) for prompt in prompts], limit=_BATCH)
         grouping = time.process_time() - start
         queries = [Query(prompt, ((1,), (2,))) for prompt in prompts]
         start = time.process_time()

@@ -157,8 +157,8 @@ class AnswerTable:
 
 
 def warped(
-    logits: Float[Tensor, "row vocab"], temperature: float = 1.0, min_p: float = 0.0
-) -> Float[Tensor, "row vocab"]:
+    logits: Float[Tensor, "*row vocab"], temperature: float = 1.0, min_p: float = 0.0
+) -> Float[Tensor, "*row vocab"]:
     """Logits in float32 as sampling sees them: divided by temperature, -inf for the tokens that min-p drops."""
     scores = logits.float()
     if temperature != 1.0:

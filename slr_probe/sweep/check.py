@@ -12,7 +12,8 @@ import torch
 from slr_probe.forward.capture import Capture, NotReproducible
 from slr_probe.forward.surgery import StopForward, block_input, block_output, installed, replaced
 from slr_probe.sweep.execute import BlockRunner
-from slr_probe.sweep.groups import Group, group_prompts
+from slr_probe.sweep.groups import Group, group_rows
+from slr_probe.sweep.reads.rows import Row
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Trace:
-    """What the model's own forward did to one prompt.
+    """What the model's own forward did to one row.
 
     Attributes:
         entering: Hidden states that entered each block.
@@ -34,17 +35,17 @@ class _Trace:
 
 
 def choose_runner(
-    weights: Weights, prompts: Sequence[Sequence[int]], sides: Sequence[Sequence[TunedShares]], batch: int, depth: int
+    weights: Weights, rows: Sequence[Row], sides: Sequence[Sequence[TunedShares]], batch: int, depth: int
 ) -> BlockRunner:
     """The fastest way of running blocks that reproduces the model's own forward.
 
-    The model runs a few prompts by itself, one at a time and unpadded. Every block is then replayed as the sweep
-    would run it (padded, batched, shared tokens apart, answer position alone in the last block), in reverse order
-    so that nothing an earlier block left behind can help, and must give what it gave.
+    The model runs a few rows by itself, one at a time and unpadded. Every block is then replayed as the sweep
+    would run it (padded, batched, shared tokens apart, positions that are read alone in the last block), in reverse
+    order so that nothing an earlier block left behind can help, and must give what it gave.
 
     Args:
         weights: Weights of the pair.
-        prompts: Token ids of all prompts of the sweep.
+        rows: All rows of the sweep.
         sides: For every side to check, the shares of each block.
         batch: Tokens to run at once.
         depth: Number of blocks to check, from the first.
@@ -52,18 +53,18 @@ def choose_runner(
     Raises:
         NotReproducible: Neither way reproduces it.
     """
-    tokens = torch.tensor([token for prompt in prompts for token in prompt], device=weights.device)
+    tokens = torch.tensor([token for row in rows for token in row.token_ids], device=weights.device)
     if len(tokens) < 2 or len(set(tokens.tolist())) < 2:
         tokens = torch.tensor([0, 1], device=weights.device)
-    few = _few(prompts)
+    few = _few(rows)
     embedding = weights.open_outside(("embedding",)).tensors(())
     with installed(weights.model, embedding):
         runner = BlockRunner(Capture(weights.model, weights.decoder, tokens), weights, batch)
-        traces = [[_trace(weights, shares, prompt, depth) for prompt in few] for shares in sides]
+        traces = [[_trace(weights, shares, row.token_ids, depth) for row in few] for shares in sides]
         reason: Exception | None = None
         for split in (True, False):
             runner = BlockRunner(runner.capture, weights, batch, split)
-            groups = group_prompts(few, share=split)
+            groups = group_rows(few, share=split)
             try:
                 for shares, side in zip(sides, traces, strict=True):
                     _compare(runner, groups, shares, side, depth)
@@ -73,19 +74,20 @@ def choose_runner(
     raise NotReproducible(str(reason)) from reason
 
 
-def _few(prompts: Sequence[Sequence[int]]) -> list[Sequence[int]]:
-    """The shortest and the longest prompt, and the one that shares most tokens with the longest."""
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    longest = prompts[order[-1]]
+def _few(rows: Sequence[Row]) -> list[Row]:
+    """The shortest and the longest row, and the one that shares most tokens with the longest."""
+    tokens = [row.token_ids for row in rows]
+    order = sorted(range(len(rows)), key=lambda i: len(tokens[i]))
+    longest = tokens[order[-1]]
 
     def alike(i: int) -> int:
-        return next((n for n, (a, b) in enumerate(zip(prompts[i], longest, strict=False)) if a != b), len(prompts[i]))
+        return next((n for n, (a, b) in enumerate(zip(tokens[i], longest, strict=False)) if a != b), len(tokens[i]))
 
     chosen = dict.fromkeys([order[0], order[-1], max(order[:-1] or order, key=alike)])
-    return [prompts[i] for i in chosen]
+    return [rows[i] for i in chosen]
 
 
-def _trace(weights: Weights, shares: Sequence[TunedShares], prompt: Sequence[int], depth: int) -> _Trace:
+def _trace(weights: Weights, shares: Sequence[TunedShares], tokens: Sequence[int], depth: int) -> _Trace:
     trace = _Trace([], [])
     blocks = list(weights.decoder.blocks)
 
@@ -105,7 +107,7 @@ def _trace(weights: Weights, shares: Sequence[TunedShares], prompt: Sequence[int
         return run
 
     with replaced(blocks, [watched(i, block.forward) for i, block in enumerate(blocks)]), suppress(StopForward):
-        weights.model(input_ids=torch.tensor([list(prompt)], device=weights.device), use_cache=False)
+        weights.model(input_ids=torch.tensor([list(tokens)], device=weights.device), use_cache=False)
     return trace
 
 
@@ -116,7 +118,7 @@ def _compare(
         tensors = runner.weights.open_block(block).tensors(shares[block])
         with installed(runner.capture.decoder.blocks[block], tensors):
             for group in groups:
-                _compare_group(runner, block, group, [traces[i] for i in group.prompts])
+                _compare_group(runner, block, group, [traces[i] for i in group.rows])
 
 
 def _compare_group(runner: BlockRunner, block: int, group: Group, traces: list[_Trace]) -> None:
@@ -131,11 +133,12 @@ def _compare_group(runner: BlockRunner, block: int, group: Group, traces: list[_
         prefix = left[1]
     both = torch.stack([-rest, rest])
     advanced = runner.advance(block, group, both, before)[1]
-    answers = runner.last(block, group, both, before)[1]
+    last = runner.last(block, group, both, before)[1]
     for row, (start, end) in enumerate(zip(entering, leaving, strict=True)):
         own = advanced[row, : len(end) - group.shared]
         _same(block, torch.cat([prefix, own]), start, end)
-        _same(block, answers[row], start[-1], end[-1])
+    for read, (row, position) in zip(last, group.places.T.tolist(), strict=True):
+        _same(block, read, entering[row][position], leaving[row][position])
 
 
 def _padded(group: Group, hidden: list[torch.Tensor]) -> torch.Tensor:

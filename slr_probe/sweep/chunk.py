@@ -1,150 +1,110 @@
-"""Running one chunk of a sweep: through the blocks, through the head, down to answers."""
+"""Running one chunk of a sweep: through the blocks, through the head, down to what is kept."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict
-from inspect import signature
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy import ndarray
 
-from slr_probe.forward.budget import by_length, spans
-from slr_probe.forward.readout import AnswerTable, Readout, reduce_logits
 from slr_probe.forward.surgery import installed
-from slr_probe.restoration.memory import restored
 from slr_probe.sweep.execute import BlockRunner
-from slr_probe.sweep.plan import REDUCE, Chunk
-from slr_probe.sweep.settings import Measure
-from slr_probe.sweep.store import Table
-from slr_probe.sweep.weights import OUTSIDE
+from slr_probe.sweep.plan import Chunk, Schedule
+from slr_probe.sweep.reads.rows import Arrays, Asked, ReferenceLogits, Row
+from slr_probe.sweep.weights import OUTSIDE, Tensors
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
-
-    from slr_probe.pair import ModelPair
-    from slr_probe.recipe import Recipe
-    from slr_probe.tasks.answers import Query
-
-Arrays = dict[str, ndarray[Any, Any]]
-
-
-class Reducer:
-    """Turns logits into arrays of answers, a few rows at a time."""
-
-    def __init__(self, queries: Sequence[Query], measure: Measure, device: torch.device) -> None:
-        self._measure = measure
-        self._table = AnswerTable.of(queries, device)
-
-    def __call__(self, logits: torch.Tensor, prompts: torch.Tensor) -> Arrays:
-        """Arrays `[row, ...]` for logits `[row, vocab]` of some prompts."""
-        few = max(1, (REDUCE if logits.device.type == "cpu" else 32 * REDUCE) // logits.shape[1])
-        pieces = [
-            reduce_logits(logits[rows], self._table.rows(prompts[rows]), **asdict(self._measure))
-            for rows in spans(len(logits), few)
-        ]
-        whole = [torch.cat(some).cpu().numpy() for some in zip(*pieces, strict=True)]
-        return dict(zip(Table.names, whole, strict=True))
+    from jaxtyping import Float, Int
 
 
 def run_chunk(
     runner: BlockRunner,
     chunk: Chunk,
-    queries: Sequence[Query],
-    measure: Measure,
-    rows: int,
+    asked: Asked,
+    most: int,
     done: Callable[[int], Any],
-) -> tuple[list[int], Arrays]:
-    """Sweep some recipes over some prompts.
+    reference: ReferenceLogits | None = None,
+) -> Arrays:
+    """Sweep some recipes over some rows.
+
+    Args:
+        runner: How blocks are run.
+        chunk: The recipes and rows.
+        asked: All questions.
+        most: Rows of logits to compute at once.
+        done: Called with the number of block evaluations made.
+        reference: What replies are compared with.
 
     Returns:
-        The prompts, and arrays `[recipe, prompt, ...]` in the order of `chunk.recipes`.
+        Arrays `[recipe, read, ...]`, recipes and rows in the order of the chunk.
     """
-    hidden = _last_states(runner, chunk, [query.token_ids for query in queries], done)
-    reduce = Reducer([queries[i] for i in chunk.prompts], measure, hidden.device)
-    trie = chunk.trie
+    hidden, trie = last_states(runner, chunk, asked.rows, done), chunk.trie
     arrays: Arrays = {}
     for leaf, shares in enumerate(trie.leaves):
         reads = [r for r, (_, of_leaf) in enumerate(trie.reads) if of_leaf == leaf]
-        states = [trie.reads[r][0] for r in reads]
-        opened = runner.weights.open_outside(OUTSIDE, tables=False)
-        with installed(runner.weights.model, opened.tensors(shares)):
-            read = _read(runner.readout, hidden[states], rows, reduce)
-        for name, array in read.items():
-            whole = arrays.setdefault(name, np.empty((len(trie.reads), *array.shape[1:]), array.dtype))
-            whole[reads] = array
+        states = torch.tensor([trie.reads[r][0] for r in reads], device=hidden.device)
+        with installed(runner.weights.model, _head(runner, shares)):
+            for part in asked.parts(chunk.rows):
+                columns = torch.from_numpy(part.columns).to(hidden.device)
+                read = part.read(runner.readout, hidden[states[:, None], columns], most, reference)
+                for name, array in read.items():
+                    whole = arrays.setdefault(name, np.empty((len(trie.reads), *array.shape[1:]), array.dtype))
+                    whole[reads] = array
         done(len(reads) * len(chunk.groups))
-    return list(chunk.prompts), {name: array[list(trie.ends)] for name, array in arrays.items()}
+    return {name: array[list(trie.ends)] for name, array in arrays.items()}
 
 
-def _last_states(
-    runner: BlockRunner, chunk: Chunk, prompts: Sequence[Sequence[int]], done: Callable[[int], Any]
-) -> Float[torch.Tensor, "state prompt hidden"]:
-    """Hidden states at the answer position after the last block, of all groups side by side."""
-    starts = np.cumsum([0, *(len(group.prompts) for group in chunk.groups)])
+def last_states(
+    runner: BlockRunner, chunk: Chunk, rows: Sequence[Row], done: Callable[[int], Any]
+) -> Float[torch.Tensor, "state read hidden"]:
+    """Hidden states after the last block at all positions that are read, of all groups side by side."""
+    starts = np.cumsum([0, *(group.count for group in chunk.groups)])
     hidden: torch.Tensor | None = None
-    with closing(
-        runner.run(chunk.trie, chunk.groups, prompts, done)
-    ) as parts:  # an error must not leave weights swapped
+    with closing(runner.run(chunk.trie, chunk.groups, rows, done)) as parts:  # an error must not leave weights swapped
         for g, states, part in parts:
             if hidden is None:
-                hidden = part.new_empty(chunk.trie.levels[-1].width, len(chunk.prompts), part.shape[-1])
+                hidden = part.new_empty(chunk.trie.levels[-1].width, int(starts[-1]), part.shape[-1])
             hidden[states, starts[g] : starts[g + 1]] = part
     assert hidden is not None
     return hidden
 
 
-def _read(readout: Readout, hidden: torch.Tensor, rows: int, reduce: Reducer) -> Arrays:
-    """Arrays `[state, prompt, ...]` of hidden states at the answer position."""
-    flat = hidden.flatten(0, 1)
-    columns = torch.arange(hidden.shape[1], device=hidden.device).repeat(hidden.shape[0])
-    pieces = [reduce(readout(flat[some]), columns[some]) for some in spans(len(flat), rows)]
-    joined = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
-    return {name: array.reshape(*hidden.shape[:2], *array.shape[1:]) for name, array in joined.items()}
+@dataclass(frozen=True)
+class ReferenceStates:
+    """What the reference recipe says at every read of the replies, as the hidden states that it is computed from.
 
-
-def run_plainly(
-    pair: ModelPair,
-    recipe: Recipe,
-    prompts: Sequence[int],
-    queries: Sequence[Query],
-    measure: Measure,
-    rows: int,
-    done: Callable[[int], Any],
-) -> Arrays:
-    """One recipe as a whole model, for models whose blocks cannot be replayed.
-
-    Args:
-        pair: The pair; both models are loaded.
-        recipe: The hybrid.
-        prompts: The prompts to run, as indices of `queries`.
-        queries: All questions.
-        measure: How logits are reduced.
-        rows: Prompts to run at once.
-        done: Called with the number of block evaluations made.
-
-    Returns:
-        Arrays `[1, prompt, ...]` in the order of `prompts`.
+    Attributes:
+        runner: How blocks are run.
+        hidden: Hidden states after the last block.
+        head: The reference's final norm and head.
     """
-    reduce = Reducer([queries[i] for i in prompts], measure, pair.tuned.device)
-    arrays: Arrays = {}
-    for some, logits in _swap_and_forward(pair, recipe, [queries[i].token_ids for i in prompts], rows):
-        for name, array in reduce(logits, torch.tensor(some, device=logits.device)).items():
-            whole = arrays.setdefault(name, np.empty((1, len(prompts), *array.shape[1:]), array.dtype))
-            whole[0, some] = array
-        done(len(some) * pair.depth)
-    return arrays
+
+    runner: BlockRunner
+    hidden: Float[torch.Tensor, "read hidden"]
+    head: Tensors
+
+    def __call__(self, reads: Int[ndarray, " read"]) -> Float[torch.Tensor, "read vocab"]:
+        """Logits at some reads."""
+        with installed(self.runner.weights.model, self.head):
+            return self.runner.readout(self.hidden[torch.from_numpy(reads).to(self.hidden.device)])
 
 
-def _swap_and_forward(
-    pair: ModelPair, recipe: Recipe, prompts: Sequence[Sequence[int]], rows: int
-) -> Iterator[tuple[list[int], Float[torch.Tensor, "row vocab"]]]:
-    """Prompt numbers and next-token logits of one hybrid; prompts of one length share a batch, none is padded."""
-    with restored(pair, recipe) as hybrid:
-        only_last = {"logits_to_keep": 1} if "logits_to_keep" in signature(hybrid.forward).parameters else {}
-        for some in by_length([len(prompt) for prompt in prompts], rows=rows, equal=True):
-            ids = torch.tensor([list(prompts[i]) for i in some], device=hybrid.device)
-            yield some, hybrid(input_ids=ids, use_cache=False, **only_last).logits[:, -1]
+def run_reference(runner: BlockRunner, schedule: Schedule, asked: Asked) -> ReferenceStates:
+    """Run the reference recipe, alone in its schedule, on the rows that are compared with it."""
+    whole: torch.Tensor | None = None
+    for chunk in schedule.chunks:
+        hidden = last_states(runner, chunk, asked.rows, lambda _: None)[0]
+        (part,) = asked.parts(chunk.rows)
+        if whole is None:
+            whole = hidden.new_empty(sum(len(row.reads) for row in part.reader.rows), hidden.shape[-1])
+        whole[torch.from_numpy(part.reads).to(hidden.device)] = hidden
+    assert whole is not None
+    return ReferenceStates(runner, whole, _head(runner, schedule.chunks[0].trie.leaves[0]))
+
+
+def _head(runner: BlockRunner, shares: Any) -> Tensors:
+    return runner.weights.open_outside(OUTSIDE, tables=False).tensors(shares)

@@ -11,10 +11,10 @@ import torch
 
 from slr_probe.forward.questions import padded
 from slr_probe.forward.surgery import installed
-from slr_probe.sweep.chunk import Reducer
 from slr_probe.sweep.execute import BlockRunner
 from slr_probe.sweep.plan import Chunk, Schedule
 from slr_probe.sweep.prepare import Prepared
+from slr_probe.sweep.reads.rows import Asked, Part, Row
 from slr_probe.sweep.settings import Request
 from slr_probe.sweep.weights import OUTSIDE
 
@@ -25,7 +25,7 @@ class SweepPlan:
 
     Attributes:
         recipes: Number of recipes.
-        prompts: Number of prompts.
+        prompts: Number of prompts; each reply is one.
         block_evaluations: Block evaluations a prompt, each distinct prefix once.
         naive_block_evaluations: The same when every hybrid is run by itself.
         tokens: Tokens that each block evaluation runs, all prompts together, shared tokens counted once.
@@ -70,18 +70,19 @@ class SweepPlan:
 
 def make_plan(request: Request, ready: Prepared, limit: int) -> SweepPlan:
     """What a prepared sweep would do; its time is measured on a piece of it."""
-    schedule, prompts = ready.schedule, [query.token_ids for query in request.queries]
-    tokens, seconds = sum(map(len, prompts)), None
+    schedule, asked = ready.schedule, request.asked
+    lengths = [len(row.token_ids) for row in asked.rows]
+    tokens, seconds = sum(lengths), None
     if schedule is not None and ready.runner is not None:
-        tokens = _tokens_to_run(schedule, prompts)
-        seconds = _measured_seconds(ready.runner, schedule, request)
+        tokens = _tokens_to_run(schedule, asked.rows)
+        seconds = _measured_seconds(ready.runner, schedule, asked)
     return SweepPlan(
         recipes=len(request.recipes),
-        prompts=len(prompts),
+        prompts=len(lengths),
         block_evaluations=ready.evaluations,
         naive_block_evaluations=len(request.recipes) * request.pair.depth,
         tokens=tokens,
-        naive_tokens=len(prompts) * max(map(len, prompts)),
+        naive_tokens=len(lengths) * max(lengths),
         chunks=len(schedule.chunks) if schedule is not None else len(request.recipes),
         memory=schedule.needed if schedule is not None else 0,
         memory_limit=limit,
@@ -91,12 +92,12 @@ def make_plan(request: Request, ready: Prepared, limit: int) -> SweepPlan:
     )
 
 
-def _tokens_to_run(schedule: Schedule, prompts: Sequence[Sequence[int]]) -> int:
+def _tokens_to_run(schedule: Schedule, rows: Sequence[Row]) -> int:
     """Tokens that one block evaluation runs over all chunks; shared ones once a chunk."""
-    groups_of_chunks = {chunk.prompts: chunk.groups for chunk in schedule.chunks}
+    groups_of_chunks = {chunk.rows: chunk.groups for chunk in schedule.chunks}
     total = 0
     for groups in groups_of_chunks.values():
-        shared_prefixes = {group.prefix(prompts) for group in groups}
+        shared_prefixes = {group.prefix(rows) for group in groups}
         total += sum(group.tokens - group.shared for group in groups) + sum(map(len, shared_prefixes))
     return total
 
@@ -127,22 +128,22 @@ class _Timings:
         tokens = sum(group.tokens for group in chunk.groups)
         *inner, last = [level.width for level in chunk.trie.levels]
         blocks = (sum(inner) * self.block + last * self.last) * tokens / self.tokens
-        heads = self.head * len(chunk.trie.reads) * len(chunk.prompts) / self.rows
+        heads = self.head * len(chunk.trie.reads) * sum(group.count for group in chunk.groups) / self.rows
         return blocks + heads + 2 * self.reading * len(chunk.trie.levels) + 2 * self.loading
 
 
-def _measured_seconds(runner: BlockRunner, schedule: Schedule, request: Request) -> float:
+def _measured_seconds(runner: BlockRunner, schedule: Schedule, asked: Asked) -> float:
     """Estimate the time of a schedule by running a piece of it."""
-    timings = _measure(runner, schedule, request)
+    timings = _measure(runner, schedule, asked)
     return sum(timings.of_chunk(chunk) for chunk in schedule.chunks)
 
 
-def _measure(runner: BlockRunner, schedule: Schedule, request: Request) -> _Timings:
+def _measure(runner: BlockRunner, schedule: Schedule, asked: Asked) -> _Timings:
     weights = runner.weights
     every_group = [group for chunk in schedule.chunks for group in chunk.groups]
     group = max(every_group, key=lambda group: group.tokens)
     states = max(1, schedule.batch // group.tokens)
-    ids = torch.tensor(padded([request.queries[i].token_ids for i in group.prompts]), device=weights.device)
+    ids = torch.tensor(padded([asked.rows[i].token_ids for i in group.rows]), device=weights.device)
     with installed(weights.model, weights.open_outside(("embedding",)).tensors(())):
         hidden = runner.capture.embed(ids)
         for some in every_group:
@@ -153,16 +154,17 @@ def _measure(runner: BlockRunner, schedule: Schedule, request: Request) -> _Timi
     with installed(runner.capture.decoder.blocks[0], tensors):
         prefix, before = _timed(lambda: runner.prefix(0, shared)[1] if group.shared else None, 2)
         inside, _ = _timed(lambda: runner.advance(0, group, rest, before), 3)
-        last, answers = _timed(lambda: runner.last(0, group, rest, before), 3)
+        last_block, last = _timed(lambda: runner.last(0, group, rest, before), 3)
     rows = min(schedule.rows, 64)
-    flat = answers.flatten(0, 1)[:1].expand(rows, -1)
-    first_prompt = torch.zeros(rows, dtype=torch.long, device=flat.device)
-    reduce = Reducer(request.queries, request.measure, weights.device)
+    hidden = last.flatten(0, 1)[:1].expand(rows, 1, -1)
+    part = next(iter(asked.parts([group.rows[0]])))
+    one = Part(part.reader, part.columns[:1], part.reads[:1])
     tail = weights.open_outside(OUTSIDE, tables=False)
     loading, tensors = _timed(lambda: tail.tensors(()), 1)
     with installed(weights.model, tensors):
-        head, _ = _timed(lambda: reduce(runner.readout(flat), first_prompt), 2)
-    return _Timings(inside + prefix, last, states * group.tokens, head, rows, reading, loading)
+        readout = runner.readout
+        head, _ = _timed(lambda: one.read(readout, hidden, rows, lambda _: readout(hidden[:1, 0])), 2)
+    return _Timings(inside + prefix, last_block, states * group.tokens, head, rows, reading, loading)
 
 
 def _timed(work: Callable[[], Any], times: int) -> tuple[float, Any]:

@@ -17,6 +17,7 @@ from slr_probe.forward.questions import padded
 from slr_probe.forward.readout import Readout
 from slr_probe.forward.surgery import StopForward, installed
 from slr_probe.sweep.groups import Group
+from slr_probe.sweep.reads.rows import Row
 from slr_probe.sweep.trie import Level, Trie, schedule
 
 if TYPE_CHECKING:
@@ -25,11 +26,11 @@ if TYPE_CHECKING:
     from slr_probe.forward.kv_cache import KeyValue
     from slr_probe.sweep.weights import Weights
 
-    States = Float[torch.Tensor, "state prompt token hidden"]
+    States = Float[torch.Tensor, "state row token hidden"]
     Prefix = tuple[int, ...]
 
 _MORE_STATES_IN_LAST_BLOCK = 4
-"""The last block runs one token a prompt, so it takes this many times more states at once."""
+"""Where the last block runs few tokens of a row, it takes this many times more states at once."""
 
 
 class StatePool:
@@ -93,7 +94,7 @@ class BlockRunner:
         weights: Their weights.
         batch: Number of tokens to run at once, about.
         split: Whether keys of earlier tokens can be kept apart, so that shared tokens are run once and the last
-            block is run for the answer position only.
+            block is run for the positions that are read only.
     """
 
     capture: Capture
@@ -111,21 +112,21 @@ class BlockRunner:
         return self.weights.device.type == "cpu"
 
     def run(
-        self, trie: Trie, groups: Sequence[Group], prompts: Sequence[Sequence[int]], done: Callable[[int], Any]
-    ) -> Generator[tuple[int, list[int], Float[torch.Tensor, "state prompt hidden"]]]:
-        """Hidden states at the answer position after the last block, for every prefix of recipes.
+        self, trie: Trie, groups: Sequence[Group], rows: Sequence[Row], done: Callable[[int], Any]
+    ) -> Generator[tuple[int, list[int], Float[torch.Tensor, "state read hidden"]]]:
+        """Hidden states at the positions that are read after the last block, for every prefix of recipes.
 
         Args:
             trie: The prefixes.
-            groups: The prompts, in groups.
-            prompts: Token ids of all prompts.
+            groups: The rows to run, in groups.
+            rows: All rows.
             done: Called with the number of block evaluations that have been made (a state and a group is one).
 
         Yields:
             Group index, state numbers, and their hidden states.
         """
-        prefixes = [group.prefix(prompts) for group in groups]
-        shared, rest = self._embed(trie, groups, prompts, prefixes)
+        prefixes = [group.prefix(rows) for group in groups]
+        shared, rest = self._embed(trie, groups, rows, prefixes)
         for block, level in enumerate(trie.levels):
             last = block == len(trie.levels) - 1
             opened = self.weights.open_block(block)
@@ -148,7 +149,7 @@ class BlockRunner:
     def prefix(
         self, block: int, states: Float[torch.Tensor, "state token hidden"], *, stop: bool = False
     ) -> tuple[Float[torch.Tensor, "state token hidden"] | None, list[KeyValue]]:
-        """Run one block on tokens that prompts share.
+        """Run one block on tokens that rows share.
 
         Returns:
             Hidden states that leave the block (None with `stop`), and the keys and values of each state.
@@ -162,38 +163,42 @@ class BlockRunner:
 
     def advance(self, block: int, group: Group, states: States, before: list[KeyValue] | None) -> States:
         """Run one block on the tokens of a group after the shared ones, whose keys are `before`."""
-        rows = states.flatten(0, 1)
+        every = states.flatten(0, 1)
         if before is None:
-            return self.capture.run(block, rows, Geometry(group.padded)).reshape(states.shape)
-        cache = KVCache(group.shared, _repeated(before, len(group.prompts)))
+            return self.capture.run(block, every, Geometry(group.padded)).reshape(states.shape)
+        cache = KVCache(group.shared, _repeated(before, len(group.rows)))
         geometry = Geometry(group.padded, group.shared, True)
-        return self.capture.run(block, rows, geometry, cache).reshape(states.shape)
+        return self.capture.run(block, every, geometry, cache).reshape(states.shape)
 
     def last(
         self, block: int, group: Group, states: States, before: list[KeyValue] | None
-    ) -> Float[torch.Tensor, "state prompt hidden"]:
-        """Run one block for the answer positions only, where keys can be told apart from the rest of a block."""
-        if not self.split:
-            left = self.advance(block, group, states, None)
-            return torch.stack([left[:, i, length - 1] for i, length in enumerate(group.lengths)], 1)
-        earlier = _repeated(before, len(group.prompts)) if before is not None else None
+    ) -> Float[torch.Tensor, "state read hidden"]:
+        """Run one block for the positions that are read only, where keys can be told apart from the rest of a block.
+
+        Where most positions are read, all are run.
+        """
+        rows, positions = group.places
+        if not self.split or group.reads_most:
+            return self.advance(block, group, states, before)[:, rows, positions - group.shared]
+        earlier = _repeated(before, len(group.rows)) if before is not None else None
         if group.padded > 1:
             cache = KVCache(group.shared, earlier, stop=True)
             geometry = Geometry(group.padded - 1, group.shared, True)
             with suppress(StopForward):
                 self.capture.run(block, states[:, :, :-1].flatten(0, 1), geometry, cache)
             earlier = cache.joined
-        out = states.new_empty(states.shape[0], states.shape[1], states.shape[3])
-        for length in sorted(set(group.lengths)):
-            rows = [i for i, other in enumerate(group.lengths) if other == length]
-            answer = states[:, rows, length - 1 - group.shared].flatten(0, 1)[:, None]
-            if earlier is None:  # prompts of one token
-                hidden = self.capture.run(block, answer, Geometry(1))
+        out = states.new_empty(states.shape[0], len(rows), states.shape[3])
+        for position in sorted(set(positions.tolist())):
+            reads = (positions == position).nonzero()[0].tolist()
+            some = rows[reads].tolist()
+            tokens = states[:, some, position - group.shared].flatten(0, 1)[:, None]
+            if earlier is None:  # rows of one token
+                hidden = self.capture.run(block, tokens, Geometry(1))
             else:
-                keys, values = (_rows(part, len(states), rows, length - 1) for part in earlier)
-                cache = KVCache(length - 1, (keys, values))
-                hidden = self.capture.run(block, answer, Geometry(1, length - 1, True), cache)
-            out[:, rows] = hidden.reshape(len(states), len(rows), -1)
+                keys, values = (_rows(part, len(states), some, position) for part in earlier)
+                cache = KVCache(position, (keys, values))
+                hidden = self.capture.run(block, tokens, Geometry(1, position, True), cache)
+            out[:, reads] = hidden.reshape(len(states), len(reads), -1)
         return out
 
     def warm(self, group: Group) -> None:
@@ -201,15 +206,16 @@ class BlockRunner:
         shapes = [Geometry(group.padded, group.shared, group.shared > 0)]
         if group.shared:
             shapes.append(Geometry(group.shared, 0, True))
-        if self.split:
+        if self.split and not group.reads_most:
             if group.padded > 1:
                 shapes.append(Geometry(group.padded - 1, group.shared, True))
-            shapes += [Geometry(1, length - 1, True) if length > 1 else Geometry(1) for length in set(group.lengths)]
+            positions = sorted(set(group.places[1].tolist()))
+            shapes += [Geometry(1, position, True) if position else Geometry(1) for position in positions]
         for shape in shapes:
             self.capture.calls(shape)
 
     def _embed(
-        self, trie: Trie, groups: Sequence[Group], prompts: Sequence[Sequence[int]], prefixes: list[Prefix]
+        self, trie: Trie, groups: Sequence[Group], rows: Sequence[Row], prefixes: list[Prefix]
     ) -> tuple[dict[Prefix, StatePool], list[StatePool]]:
         """The states that enter the first block: those of shared prefixes, and of what follows them in each group."""
         size = trie.peak_states()
@@ -219,7 +225,7 @@ class BlockRunner:
             opened = self.weights.open_outside(("embedding",))  # anew: one table at a time, and each is read once
             with installed(self.capture.model, opened.tensors(shares)):
                 for group, prefix, pool in zip(groups, prefixes, rest, strict=True):
-                    ids = torch.tensor(padded([prompts[i] for i in group.prompts]), device=self.weights.device)
+                    ids = torch.tensor(padded([rows[i].token_ids for i in group.rows]), device=self.weights.device)
                     hidden = self.capture.embed(ids)
                     pool.put([root], hidden[None, :, group.shared :])
                     if prefix and root not in shared[prefix]:
@@ -238,7 +244,8 @@ class BlockRunner:
         return keys
 
     def _runs(self, children: list[int], group: Group, last: bool) -> Generator[list[int]]:
-        tokens = self.batch * (_MORE_STATES_IN_LAST_BLOCK if last and self.split else 1)
+        few = last and self.split and not group.reads_most
+        tokens = self.batch * (_MORE_STATES_IN_LAST_BLOCK if few else 1)
         yield from runs(children, tokens // group.tokens, binary=self._binary)
 
 
@@ -249,5 +256,5 @@ def _repeated(pairs: list[KeyValue], times: int) -> KeyValue:
 
 
 def _rows(part: torch.Tensor, states: int, rows: list[int], tokens: int) -> torch.Tensor:
-    """Keys or values of the first tokens of some prompts, for every state."""
+    """Keys or values of the first tokens of some rows, for every state."""
     return part.reshape(states, -1, *part.shape[1:])[:, rows, ..., :tokens, :].flatten(0, 1)

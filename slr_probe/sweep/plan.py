@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
@@ -12,7 +12,8 @@ import torch
 from slr_probe.checkpoint import AdapterCheckpoint
 from slr_probe.errors import SweepError
 from slr_probe.pair.side import require_checkpoint
-from slr_probe.sweep.groups import Group, group_prompts
+from slr_probe.sweep.groups import Group, group_rows
+from slr_probe.sweep.reads.rows import REDUCE, Row
 from slr_probe.sweep.trie import BlockPath, Trie, build_trie
 
 if TYPE_CHECKING:
@@ -24,18 +25,16 @@ _GROUP_COST_CPU, _GROUP_COST_GPU = 4, 64  # in tokens
 _HEAD_ROWS = 512
 _SPARE_SHARE, _MOST_SPARE = 8, 256 << 20
 """One part in so many of the limit is left to allocators and to compiled code of matrix libraries, up to 256 MiB."""
-REDUCE = 1 << 20
-"""Float32 scores to reduce at once: small enough for a processor's cache."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some recipes on some prompts: the unit that is run through all blocks at once and saved when it is done.
+    """Some recipes on some rows: the unit that is run through all blocks at once and saved when it is done.
 
     Attributes:
         recipes: Indices of the recipes.
         trie: Their prefixes.
-        groups: The prompts.
+        groups: The rows.
     """
 
     recipes: tuple[int, ...]
@@ -43,9 +42,9 @@ class Chunk:
     groups: tuple[Group, ...]
 
     @property
-    def prompts(self) -> tuple[int, ...]:
-        """Indices of the prompts, group by group."""
-        return tuple(i for group in self.groups for i in group.prompts)
+    def rows(self) -> tuple[int, ...]:
+        """Indices of the rows, group by group."""
+        return tuple(i for group in self.groups for i in group.rows)
 
     @property
     def steps(self) -> int:
@@ -63,6 +62,7 @@ class Needs:
         work: What a block computes with, for one token of a batch.
         vocab: Number of logits in a row.
         itemsize: Bytes of a logit.
+        compared: Whether logits are compared with those of a reference.
     """
 
     fixed: int
@@ -70,18 +70,29 @@ class Needs:
     work: int
     vocab: int
     itemsize: int
+    compared: bool = False
+
+    @property
+    def _score(self) -> int:
+        """Bytes for each score that is reduced in float32, with the reference's beside it."""
+        return 28 if self.compared else 12
+
+    @property
+    def _logit(self) -> int:
+        """Bytes for each logit: a capped head holds three copies; of the reference there is one row for four."""
+        return 3 * self.itemsize + (4 if self.compared else 0)
 
     def logits(self, rows: int) -> int:
-        """Bytes for some rows of logits: a capped head holds three copies, and scores are reduced in float32."""
+        """Bytes for some rows of logits, and for reducing some of them at once."""
         scores = min(rows * self.vocab, max(REDUCE, self.vocab))
-        return 3 * rows * self.vocab * self.itemsize + 12 * scores
+        return rows * self.vocab * self._logit + self._score * scores
 
     def rows(self, room: int) -> int:
         """Rows of logits that fit."""
-        scores = 12 * max(REDUCE, self.vocab)
+        scores = self._score * max(REDUCE, self.vocab)
         if self.logits(1) * (REDUCE // self.vocab) > room:
             return max(1, room // self.logits(1))
-        return max(1, (room - scores) // (3 * self.vocab * self.itemsize))
+        return max(1, (room - scores) // (self.vocab * self._logit))
 
     def of(self, held: int, batch: int, rows: int) -> int:
         """Bytes for so many tokens of states, in batches of `batch` tokens and `rows` rows of logits."""
@@ -105,7 +116,9 @@ class Schedule:
     needed: int
 
 
-def needs_of(weights: Weights, paths: Sequence[BlockPath], *, streamed: bool, vocab: int) -> Needs:
+def needs_of(
+    weights: Weights, paths: Sequence[BlockPath], *, streamed: bool, vocab: int, compared: bool = False
+) -> Needs:
     """Estimate what the sweep needs memory for."""
     text = weights.model.config.get_text_config(decoder=True)
     dtype = weights.dtype or weights.model.dtype
@@ -118,21 +131,22 @@ def needs_of(weights: Weights, paths: Sequence[BlockPath], *, streamed: bool, vo
     outside_has_blends = _has_blends(path.leaf for path in paths)
     converted = streamed or weights.dtype is not None
     held = (2 * block if converted else 0) + (block if blocks_have_blends else 0)
-    outside = (outside if converted else 0) + (outside if outside_has_blends else 0)
+    heads = 2 if compared and len({path.leaf for path in paths}) > 1 else 1  # a recipe's and the reference's
+    outside = heads * ((outside if converted else 0) + (outside if outside_has_blends else 0))
     if streamed:
         tables = [part for parts in weights.outside.values() for part in parts]
         held += max(_in_passing(weights, parts, dtype, blocks_have_blends) for parts in weights.blocks)
         outside += _in_passing(weights, tables, dtype, outside_has_blends)
     fixed = max(held, outside)
     work = 4 * inner * dtype.itemsize + 8 * hidden * dtype.itemsize + 4 * 4 * hidden
-    return Needs(fixed, hidden * dtype.itemsize, work, vocab, dtype.itemsize)
+    return Needs(fixed, hidden * dtype.itemsize, work, vocab, dtype.itemsize, compared)
 
 
 def make_schedule(
     paths: Sequence[BlockPath],
     recipes: Sequence[int],
-    prompts: Sequence[Sequence[int]],
-    numbers: Sequence[int],
+    rows: Sequence[Row],
+    kinds: Sequence[Sequence[int]],
     needs: Needs,
     limit: int,
     *,
@@ -145,8 +159,8 @@ def make_schedule(
     Args:
         paths: What every recipe of the sweep asks for.
         recipes: The recipes to run, as indices of `paths`.
-        prompts: Token ids of all prompts.
-        numbers: The prompts to run, as indices of `prompts`.
+        rows: All rows.
+        kinds: The rows to run, as indices of `rows`; those of one kind are grouped together.
         needs: What memory is needed for.
         limit: Bytes that may be used.
         split: Whether shared tokens are run once.
@@ -154,30 +168,37 @@ def make_schedule(
         pieces: Cut into about as many chunks at least, so that results are saved in between.
 
     Raises:
-        SweepError: One state of one prompt does not fit.
+        SweepError: One state of one row does not fit.
     """
-    longest = max(len(prompts[i]) for i in numbers)
+    longest = max(len(rows[i].token_ids) + len(rows[i].reads) - 1 for kind in kinds for i in kind)
     _check_fits(needs, longest, limit)
     limit -= min(limit // _SPARE_SHARE, _MOST_SPARE)
     room = limit - needs.fixed
     cpu = device.type == "cpu"
     batch = max(longest, min(_BATCH_CPU if cpu else _BATCH_GPU, room // 4 // needs.work))
-    rows = min(_HEAD_ROWS, needs.rows(room // 4))
-    room_for_states = limit - needs.of(0, batch, rows)
+    most_logits = min(_HEAD_ROWS, needs.rows(room // 4))
+    room_for_states = limit - needs.of(0, batch, most_logits)
     grouped: dict[int, list[Group]] = {}
     chunks: list[Chunk] = []
     for members, trie in _split_recipes(paths, _alike(paths, recipes), longest, room_for_states, needs):
         fit = room_for_states // (trie.peak_states() * needs.token)
         most = min(fit, batch)
         if most not in grouped:
-            overhead = _GROUP_COST_CPU if cpu else _GROUP_COST_GPU
-            groups = group_prompts([prompts[i] for i in numbers], share=split, limit=most, overhead=overhead)
-            grouped[most] = [replace(group, prompts=tuple(numbers[i] for i in group.prompts)) for group in groups]
-        tokens = sum(group.tokens for group in grouped[most])
+            cost = _GROUP_COST_CPU if cpu else _GROUP_COST_GPU
+            grouped[most] = [g for kind in kinds for g in _grouped(rows, kind, most, share=split, overhead=cost)]
+        tokens = sum(group.held for group in grouped[most])
         target = min(fit, math.ceil(tokens / pieces)) if pieces > 1 else fit
         chunks += [Chunk(tuple(members), trie, tuple(groups)) for groups in _pack(grouped[most], target)]
-    peak = max(c.trie.peak_states() * sum(g.tokens for g in c.groups) for c in chunks)
-    return Schedule(tuple(chunks), batch, rows, _with_spare(needs.of(peak, batch, rows)))
+    peak = max(c.trie.peak_states() * sum(g.held for g in c.groups) for c in chunks)
+    return Schedule(tuple(chunks), batch, most_logits, _with_spare(needs.of(peak, batch, most_logits)))
+
+
+def _grouped(rows: Sequence[Row], kind: Sequence[int], limit: int, *, share: bool, overhead: int) -> Iterator[Group]:
+    """Groups of some rows; where rows are read at many positions, what is held of these may double a group."""
+    some = [rows[i] for i in kind]
+    limit = limit // 2 if any(len(row.reads) > 1 for row in some) else limit
+    for group in group_rows(some, share=share, limit=limit, overhead=overhead):
+        yield replace(group, rows=tuple(kind[i] for i in group.rows))
 
 
 def _check_fits(needs: Needs, longest: int, limit: int) -> None:
@@ -224,11 +245,11 @@ def _pack(groups: Sequence[Group], limit: int) -> list[list[Group]]:
     packed: list[list[Group]] = []
     held = 0
     for group in groups:
-        if not packed or held + group.tokens > limit:
+        if not packed or held + group.held > limit:
             packed.append([])
             held = 0
         packed[-1].append(group)
-        held += group.tokens
+        held += group.held
     return packed
 
 

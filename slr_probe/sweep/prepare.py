@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -16,6 +17,7 @@ from slr_probe.recipe import Recipe
 from slr_probe.sweep.check import choose_runner
 from slr_probe.sweep.execute import BlockRunner
 from slr_probe.sweep.plan import Schedule, make_schedule, needs_of
+from slr_probe.sweep.reads.rows import Row
 from slr_probe.sweep.settings import Request
 from slr_probe.sweep.trie import build_trie
 from slr_probe.sweep.weights import TunedShares, Weights, resident, stored_dtype, streamed
@@ -33,15 +35,17 @@ class Prepared:
     Attributes:
         runner: How blocks are replayed; None where they cannot be, and hybrids are run one by one.
         schedule: The chunks; None in the same case, or where nothing is left to do.
+        reference: Those of the recipe that replies are compared with; None where no reply is left to do.
         evaluations: Block evaluations a prompt.
         streamed: Whether weights are streamed.
-        rows: Prompts to run at once when hybrids are run one by one.
+        rows: Rows to run at once when hybrids are run one by one.
         dtype: Dtype that blocks are run in.
         notes: What a reader of the result should know.
     """
 
     runner: BlockRunner | None
     schedule: Schedule | None
+    reference: Schedule | None
     evaluations: int
     streamed: bool
     rows: int
@@ -55,14 +59,14 @@ class Prepared:
 
 
 def prepare(
-    request: Request, recipes: list[int], prompts: list[int], limit: int, stream: bool | None, *, pieces: int
+    request: Request, recipes: list[int], rows: list[int], limit: int, stream: bool | None, *, pieces: int
 ) -> Prepared:
     """Decide how to run a sweep.
 
     Args:
         request: The sweep.
         recipes: Recipes that are left to do, as indices.
-        prompts: Prompts that are left to do, as indices.
+        rows: Rows of `request.asked` that are left to do, as indices.
         limit: Bytes that may be used.
         stream: Whether to read weights block by block; None decides by the limit.
         pieces: Cut into about as many chunks at least, where weights are loaded.
@@ -74,30 +78,26 @@ def prepare(
     to_load = _bytes_to_load(pair)
     stream = _streams(pair, stream, to_load, limit)
     weights = (streamed if stream else resident)(pair, request.dtype)
-    paths = weights.paths(request.recipes)
-    token_ids = [query.token_ids for query in request.queries]
+    paths = weights.paths([*request.recipes, request.reference])
+    asked = request.asked
     try:
-        runner = _choose_runner(pair, weights, token_ids, stream)
+        runner = _choose_runner(pair, weights, asked.rows, stream)
     except NotReproducible as reason:
-        return _one_by_one(request, reason, stream, limit - to_load)
-    evaluations, dtype = build_trie(paths).evaluations, weights.dtype or weights.model.dtype
+        return _one_by_one(request, reason, stream, limit - to_load, rows)
+    evaluations, dtype = build_trie(paths[:-1]).evaluations, weights.dtype or weights.model.dtype
     notes = () if runner.split else ("tokens that prompts share are not run apart: the blocks take no key-value cache",)
     if not recipes:
-        return Prepared(runner, None, evaluations, stream, 1, dtype, notes)
-    needs = needs_of(weights, paths, streamed=stream, vocab=_vocab(pair))
+        return Prepared(runner, None, None, evaluations, stream, 1, dtype, notes)
+    compared = asked.compared(rows)
+    needs = needs_of(weights, paths, streamed=stream, vocab=_vocab(pair), compared=bool(compared))
     needs = replace(needs, fixed=needs.fixed + (0 if stream else to_load))
-    schedule = make_schedule(
-        paths,
-        recipes,
-        token_ids,
-        prompts,
-        needs,
-        limit,
-        split=runner.split,
-        device=weights.device,
-        pieces=1 if stream else pieces,
+    cut = partial(
+        make_schedule, paths, rows=asked.rows, needs=needs, limit=limit, split=runner.split, device=weights.device
     )
-    return Prepared(replace(runner, batch=schedule.batch), schedule, evaluations, stream, 1, dtype, notes)
+    schedule = cut(recipes=recipes, kinds=asked.kinds(rows), pieces=1 if stream else pieces)
+    reference = cut(recipes=[len(request.recipes)], kinds=[compared]) if compared else None
+    runner = replace(runner, batch=schedule.batch)
+    return Prepared(runner, schedule, reference, evaluations, stream, 1, dtype, notes)
 
 
 def _streams(pair: ModelPair, stream: bool | None, to_load: int, limit: int) -> bool:
@@ -113,15 +113,15 @@ def _streams(pair: ModelPair, stream: bool | None, to_load: int, limit: int) -> 
     return stream
 
 
-def _choose_runner(pair: ModelPair, weights: Weights, prompts: Sequence[Sequence[int]], stream: bool) -> BlockRunner:
+def _choose_runner(pair: ModelPair, weights: Weights, rows: Sequence[Row], stream: bool) -> BlockRunner:
     """The runner that reproduces both models."""
     tuned: list[TunedShares] = [()] * pair.depth
     base = cast("Sequence[TunedShares]", weights.paths([Recipe.base(pair.depth)])[0].blocks)
     depth = _depth_to_check(pair) if stream else pair.depth
-    return choose_runner(weights, prompts, [tuned, base], _CHECK_BATCH, depth)
+    return choose_runner(weights, rows, [tuned, base], _CHECK_BATCH, depth)
 
 
-def _one_by_one(request: Request, reason: NotReproducible, stream: bool, room: int) -> Prepared:
+def _one_by_one(request: Request, reason: NotReproducible, stream: bool, room: int, left: list[int]) -> Prepared:
     """Every hybrid as a whole model."""
     pair, dtype = request.pair, request.dtype
     if stream:
@@ -134,10 +134,17 @@ def _one_by_one(request: Request, reason: NotReproducible, stream: bool, room: i
             f"this model is swept hybrid by hybrid ({reason}), which computes in the dtype that the pair is loaded in; "
             f"load it with dtype={str(dtype).removeprefix('torch.')!r}"
         ) from reason
+    row = _vocab(pair) * pair.tuned.dtype.itemsize
+    room -= row * sum(len(request.asked.rows[i].reads) for i in request.asked.compared(left))
+    if room < 0:
+        raise SweepError(
+            f"memory is {-room:,} bytes too little to keep what the reference says at every position of replies, as "
+            f"this model is swept hybrid by hybrid ({reason}); give more, or read fewer positions"
+        ) from reason
     note = f"hybrids are run one by one, which is slower: {reason}"
     warnings.warn(note, stacklevel=4)
     rows = max(1, min(64, room // (_vocab(pair) * 16)))
-    return Prepared(None, None, len(request.recipes) * pair.depth, False, rows, pair.tuned.dtype, (note,))
+    return Prepared(None, None, None, len(request.recipes) * pair.depth, False, rows, pair.tuned.dtype, (note,))
 
 
 def _vocab(pair: ModelPair) -> int:

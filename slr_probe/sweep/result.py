@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,11 +11,12 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from slr_probe.errors import RecipeError
+from slr_probe.errors import RecipeError, SweepError
 from slr_probe.layers import LayerRange
 from slr_probe.recipe import Recipe, as_recipe
 from slr_probe.result import Result
 from slr_probe.stats.entropy import conditional_entropy, validity
+from slr_probe.sweep.replies import ReplyScores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class SweepResult(Result):
-    """Exact next-token distributions over the answers, for every recipe and prompt.
+    """Exact next-token distributions over the answers, and scores of replies, for every recipe.
 
     Attributes:
         answer_logprobs: Log-probability (nats) of each answer, all its spellings summed, padded with -inf.
@@ -32,6 +33,10 @@ class SweepResult(Result):
         invalid_logprobs: Their log-probabilities in nats.
         recipe_data: The recipes as plain data; read `recipes`.
         settings: How it was measured: dtype, temperature, min-p, versions, fingerprints of the checkpoints.
+        grid_logprobs: `answer_logprobs` at the other temperatures and min-p of `settings["grid"]`; see `at`.
+        reply_scores: `SCORES` of `slr_probe.forward.token_scores` at every read of the replies, first at the sweep's
+            own temperature and min-p, then over the grid; see `replies`.
+        reply_reads: Reply and position of each read.
     """
 
     kind: ClassVar[str] = "slr_probe.sweep/1"
@@ -43,6 +48,9 @@ class SweepResult(Result):
     invalid_logprobs: Float[ndarray, "recipe prompt invalid"]
     recipe_data: tuple[Mapping[str, Any], ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    grid_logprobs: Float[ndarray, "recipe prompt setting answer"] = field(default_factory=lambda: np.empty((0,) * 4))
+    reply_scores: Float[ndarray, "recipe read setting score"] = field(default_factory=lambda: np.empty((0,) * 4))
+    reply_reads: Int[ndarray, "read 2"] = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
 
     @cached_property
     def recipes(self) -> tuple[Recipe, ...]:
@@ -63,6 +71,36 @@ class SweepResult(Result):
     def diversity(self) -> Float[ndarray, "recipe prompt"]:
         """Diversity as a fraction of log |V|: 0 for one answer, 1 for uniform over the answers."""
         return np.asarray(self.entropy / np.log(self.sizes))
+
+    @cached_property
+    def replies(self) -> ReplyScores | None:
+        """Scores of the replies; None where there were none."""
+        return ReplyScores.of(self.reply_scores[:, :, 0], self.reply_reads) if len(self.reply_reads) else None
+
+    def at(self, temperature: float, min_p: float = 0.0) -> SweepResult:
+        """The same sweep as read out at another temperature and min-p of its grid, without the invalid tokens.
+
+        Raises:
+            SweepError: They were not part of the grid.
+        """
+        own = (self.settings.get("temperature", 1.0), self.settings.get("min_p", 0.0))
+        known = [own, *(tuple(pair) for pair in self.settings.get("grid", ()))]
+        if (temperature, min_p) not in known:
+            raise SweepError(
+                f"temperature {temperature} with min-p {min_p} was not read out; known are {', '.join(map(str, known))}"
+            )
+        number = known.index((temperature, min_p))
+        if number == 0:
+            return self
+        return replace(
+            self,
+            answer_logprobs=self.grid_logprobs[:, :, number - 1],
+            invalid_tokens=self.invalid_tokens[..., :0],
+            invalid_logprobs=self.invalid_logprobs[..., :0],
+            settings={**self.settings, "temperature": temperature, "min_p": min_p, "grid": ()},
+            grid_logprobs=self.grid_logprobs[:, :, :0],
+            reply_scores=self.reply_scores[:, :, number : number + 1],
+        )
 
     def index(self, recipe: Recipe | LayerRange | str) -> int:
         """Where a recipe stands on the first axis.
@@ -92,7 +130,8 @@ class SweepResult(Result):
             "validity": self.validity.ravel(),
             "entropy_nats": self.entropy.ravel(),
             "diversity": self.diversity.ravel(),
-            "top_invalid": self.invalid_tokens[..., 0].ravel(),
-            "top_invalid_probability": np.exp(self.invalid_logprobs[..., 0]).ravel(),
         }
+        if self.invalid_tokens.shape[-1]:
+            columns["top_invalid"] = self.invalid_tokens[..., 0].ravel()
+            columns["top_invalid_probability"] = np.exp(self.invalid_logprobs[..., 0]).ravel()
         return pd.DataFrame(columns)

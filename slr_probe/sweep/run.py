@@ -14,18 +14,21 @@ import torch
 from slr_probe.defaults import MEMORY
 from slr_probe.forward.budget import as_dtype, parse_bytes
 from slr_probe.progress import progress_bar
-from slr_probe.sweep.chunk import Arrays, run_chunk, run_plainly
+from slr_probe.recipe import Recipe
+from slr_probe.sweep.chunk import run_chunk, run_reference
 from slr_probe.sweep.estimate import SweepPlan, make_plan
+from slr_probe.sweep.plainly import reference_logits, run_plainly
 from slr_probe.sweep.prepare import Prepared, prepare
+from slr_probe.sweep.reads.rows import Arrays
 from slr_probe.sweep.result import SweepResult
-from slr_probe.sweep.settings import Measure, Request, Task, as_queries, as_recipes
+from slr_probe.sweep.settings import Measure, Request, Task, as_queries, as_recipes, check_replies
 from slr_probe.sweep.store import ChunkStore, Table
 
 if TYPE_CHECKING:
     from slr_probe.layers import LayerRange
     from slr_probe.pair import ModelPair
-    from slr_probe.recipe import Recipe
     from slr_probe.tasks.answers import Query
+    from slr_probe.tasks.replies import Replies
 
     Recipes = Iterable[Recipe | LayerRange | str] | None
 
@@ -41,6 +44,9 @@ def sweep(
     dtype: torch.dtype | str | None = ...,
     temperature: float = ...,
     min_p: float = ...,
+    grid: Iterable[tuple[float, float]] = ...,
+    replies: Replies | None = ...,
+    reference: Recipe | LayerRange | str | None = ...,
     out: str | os.PathLike[str] | None = ...,
     progress: bool | None = ...,
     dry_run: Literal[False] = ...,
@@ -58,6 +64,9 @@ def sweep(
     dtype: torch.dtype | str | None = ...,
     temperature: float = ...,
     min_p: float = ...,
+    grid: Iterable[tuple[float, float]] = ...,
+    replies: Replies | None = ...,
+    reference: Recipe | LayerRange | str | None = ...,
     out: str | os.PathLike[str] | None = ...,
     progress: bool | None = ...,
     dry_run: Literal[True],
@@ -75,11 +84,14 @@ def sweep(
     dtype: torch.dtype | str | None = None,
     temperature: float = 1.0,
     min_p: float = 0.0,
+    grid: Iterable[tuple[float, float]] = (),
+    replies: Replies | None = None,
+    reference: Recipe | LayerRange | str | None = None,
     out: str | os.PathLike[str] | None = None,
     progress: bool | None = None,
     dry_run: bool = False,
 ) -> SweepResult | SweepPlan:
-    """Exact next-token answer distributions of every recipe, on every prompt.
+    """Exact next-token answer distributions of every recipe, on every prompt, and exact scores of replies.
 
     Recipes that begin alike share the work up to where they part, so a sweep of all contiguous ranges costs about a
     third of the block evaluations of running the hybrids one by one, and each weight is touched once.
@@ -87,13 +99,17 @@ def sweep(
     Args:
         pair: The pair.
         recipes: Recipes or ranges (`"8:14"`) in any mix; None for every contiguous range and the tuned model.
-        task: Anything with `.queries(pair)` such as `CRCTask`, or queries.
+        task: Anything with `.queries(pair)` such as `CRCTask`, or queries; may be left out where there are replies.
         memory: What the sweep may use: all that it allocates, and both models where it has to load them.
         stream: Read weights block by block from the checkpoint folders; True, False, or None to do so where both
             models would not fit into `memory`.
         dtype: Dtype to compute in; default: that of the pair.
         temperature: Divides the logits.
         min_p: Drops tokens less likely than this share of the likeliest, before renormalising.
+        grid: Other pairs of temperature and min-p to read out besides, without running a block again; see
+            `SweepResult.at`.
+        replies: Replies to score token by token: `SweepResult.replies`.
+        reference: The recipe whose distributions those on replies are compared with; default: tuned.
         out: Folder for results as they come; a sweep that was killed goes on there when it is run again.
         progress: Whether to show a progress bar; None shows it on a terminal and in Jupyter.
         dry_run: Only say what would be done and what it would cost.
@@ -103,7 +119,7 @@ def sweep(
 
     Raises:
         TaskError: No prompts, fewer than two answers, or a token that stands under two answers.
-        PromptError: A prompt that is too long for the model or outside its vocabulary.
+        PromptError: A prompt or a reply that is too long for the model or outside its vocabulary.
         RecipeError: A recipe that does not fit the pair, such as one for another depth.
         SweepError: The memory limit is below one state, or `out` holds another sweep or one of checkpoints that
             have changed since.
@@ -113,12 +129,14 @@ def sweep(
         >>> result = sweep(pair, None, CRCTask.default().selection)  # doctest: +SKIP
         >>> result.diversity[result.index("8:14")].mean()  # doctest: +SKIP
     """
-    measure, limit = Measure(temperature, min_p), parse_bytes(memory)
-    queries, chosen = as_queries(pair, task), as_recipes(pair, recipes)
-    request = Request(pair, chosen, queries, measure, as_dtype(dtype))
+    measure, limit = Measure(temperature, min_p, grid=tuple(grid)), parse_bytes(memory)
+    queries, chosen = as_queries(pair, task, needed=replies is None), as_recipes(pair, recipes)
+    check_replies(pair, replies)
+    against = pair.recipe(Recipe.tuned(pair.depth) if reference is None else reference)
+    request = Request(pair, chosen, queries, measure, as_dtype(dtype), replies, against)
     request.check_recipes()
     if dry_run:
-        everything = list(range(len(chosen))), list(range(len(queries)))
+        everything = list(range(len(chosen))), list(range(len(request.asked.rows)))
         return make_plan(request, prepare(request, *everything, limit, stream, pieces=1), limit)
     if out is None:
         return _measure(request, limit, stream, None, progress)
@@ -137,8 +155,7 @@ def _measure(
 ) -> SweepResult:
     """Measure what the store does not hold yet, and put all of it together."""
     started = time.perf_counter()
-    queries = request.queries
-    table = Table(len(request.recipes), len(queries), max(len(q.answers) for q in queries), request.measure.invalid)
+    table = Table(len(request.recipes), request.asked)
     if store is not None:
         store.load(table)
     todo = np.flatnonzero(~table.done.all(1)).tolist(), np.flatnonzero(~table.done.all(0)).tolist()
@@ -157,28 +174,30 @@ def _run(
     store: ChunkStore | None,
     progress: bool | None,
 ) -> None:
-    """Fill the table with the recipes and prompts that are left to do, and save each piece."""
-    recipes, prompts = todo
+    """Fill the table with the recipes and rows that are left to do, and save each piece."""
+    recipes, rows = todo
 
-    def keep(recipes: Sequence[int], prompts: Sequence[int], arrays: Arrays) -> None:
-        table.put(recipes, prompts, arrays)
+    def keep(recipes: Sequence[int], rows: Sequence[int], arrays: Arrays) -> None:
+        table.put(recipes, rows, arrays)
         if store is not None:
-            store.append(table, recipes, prompts)
+            store.append(table, recipes, rows)
 
-    queries, measure = request.queries, request.measure
+    pair, asked = request.pair, request.asked
     if ready.runner is not None and ready.schedule is not None:
-        chunks, rows = ready.schedule.chunks, ready.schedule.rows
+        chunks, most = ready.schedule.chunks, ready.schedule.rows
+        beside = None if ready.reference is None else run_reference(ready.runner, ready.reference, asked)
         with progress_bar(sum(chunk.steps for chunk in chunks), "sweep", unit="block", show=progress) as steps:
             for chunk in chunks:
-                columns, arrays = run_chunk(ready.runner, chunk, queries, measure, rows, steps.update)
-                keep(chunk.recipes, columns, arrays)
+                arrays = run_chunk(ready.runner, chunk, asked, most, steps.update, beside)
+                keep(chunk.recipes, chunk.rows, arrays)
     elif ready.runner is None:
-        total = len(recipes) * len(prompts) * request.pair.depth
+        compared = asked.compared(rows)
+        against = reference_logits(pair, request.reference, compared, asked, ready.rows) if compared else None
+        total = len(recipes) * len(rows) * pair.depth
         with progress_bar(total, "sweep (swap and forward)", unit="block", show=progress) as steps:
             for i in recipes:
-                recipe = request.recipes[i]
-                arrays = run_plainly(request.pair, recipe, prompts, queries, measure, ready.rows, steps.update)
-                keep([i], prompts, arrays)
+                arrays = run_plainly(pair, request.recipes[i], rows, asked, ready.rows, steps.update, against)
+                keep([i], rows, arrays)
 
 
 def _seconds_since(started: float) -> float:
@@ -189,6 +208,7 @@ def _settings(request: Request, ready: Prepared, left: int) -> dict[str, Any]:
     """How it was measured."""
     return {
         **asdict(request.measure),
+        "grid": [list(pair) for pair in request.measure.settings[1:]],
         "dtype": str(ready.dtype).removeprefix("torch."),
         "method": ready.method,
         "streamed": ready.streamed,
@@ -201,10 +221,9 @@ def _settings(request: Request, ready: Prepared, left: int) -> dict[str, Any]:
 
 def _result(request: Request, table: Table, settings: dict[str, Any]) -> SweepResult:
     return SweepResult(
-        answer_logprobs=table.answer_logprobs,
-        sizes=np.array([len(query.answers) for query in request.queries]),
-        invalid_tokens=table.invalid_tokens,
-        invalid_logprobs=table.invalid_logprobs,
+        **table.arrays,
+        sizes=np.array([len(query.answers) for query in request.queries], dtype=np.int64),
         recipe_data=tuple(recipe.to_dict() for recipe in request.recipes),
         settings=settings,
+        **({} if request.reply_reader is None else {"reply_reads": request.reply_reader.places}),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from slr_probe.errors import SweepError, TaskError
@@ -14,7 +15,11 @@ from slr_probe.layers import LayerRange
 from slr_probe.pair.side import fingerprint
 from slr_probe.recipe import Recipe
 from slr_probe.restoration.plan import plan_hybrid
+from slr_probe.sweep.reads.answers import AnswerReader, Setting
+from slr_probe.sweep.reads.replies import ReplyReader
+from slr_probe.sweep.reads.rows import Asked
 from slr_probe.tasks.answers import Query
+from slr_probe.tasks.replies import Replies
 
 if TYPE_CHECKING:
     import torch
@@ -37,21 +42,34 @@ class Measure:
     Attributes:
         temperature: Divides the logits.
         min_p: Tokens less likely than this share of the likeliest are dropped; 0 is off.
+        grid: Other pairs of temperature and min-p to read out besides.
         invalid: How many tokens outside the answers are kept.
 
     Raises:
-        SweepError: A value out of its range.
+        SweepError: A value out of its range, or a grid that is none.
     """
 
     temperature: float = 1.0
     min_p: float = 0.0
     invalid: int = 5
+    grid: tuple[Setting, ...] = ()
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.temperature) and self.temperature > 0):
-            raise SweepError(f"temperature must be above 0; got {self.temperature!r}")
-        if not 0 <= self.min_p <= 1:
-            raise SweepError(f"min_p must lie in [0, 1]; got {self.min_p!r}")
+        try:
+            grid = tuple((float(temperature), float(min_p)) for temperature, min_p in self.grid)
+        except (TypeError, ValueError) as error:
+            raise SweepError(f"a grid is pairs of temperature and min-p such as (1.3, 0); got {self.grid!r}") from error
+        object.__setattr__(self, "grid", grid)
+        for temperature, min_p in self.settings:
+            if not (math.isfinite(temperature) and temperature > 0):
+                raise SweepError(f"temperature must be above 0; got {temperature!r}")
+            if not 0 <= min_p <= 1:
+                raise SweepError(f"min_p must lie in [0, 1]; got {min_p!r}")
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """Every pair of temperature and min-p, each once; the first is the sweep's own."""
+        return tuple(dict.fromkeys(((self.temperature, self.min_p), *self.grid)))
 
 
 @dataclass(frozen=True)
@@ -64,6 +82,8 @@ class Request:
         queries: The questions, for this pair's tokenizer.
         measure: How logits become log-probabilities.
         dtype: Dtype to compute in; None for the pair's.
+        replies: Replies to score; None for none.
+        reference: What they are compared with.
     """
 
     pair: ModelPair
@@ -71,6 +91,19 @@ class Request:
     queries: tuple[Query, ...]
     measure: Measure
     dtype: torch.dtype | None
+    replies: Replies | None
+    reference: Recipe
+
+    @cached_property
+    def asked(self) -> Asked:
+        """All questions as rows to run."""
+        answers = AnswerReader(self.queries, self.measure.settings, self.measure.invalid, self.pair.device)
+        return Asked((answers,) if self.reply_reader is None else (answers, self.reply_reader))
+
+    @cached_property
+    def reply_reader(self) -> ReplyReader | None:
+        """What reads the replies; None without them."""
+        return None if self.replies is None else ReplyReader(self.replies, self.measure.settings, self.pair.device)
 
     def check_recipes(self) -> None:
         """Plan one recipe of every kind.
@@ -79,7 +112,7 @@ class Request:
             RecipeError: A recipe does not fit the pair.
         """
         kinds = {(frozenset(r.blocks), r.embedding, r.final_norm, r.head): r for r in self.recipes}
-        for recipe in kinds.values():
+        for recipe in (*kinds.values(), self.reference):
             plan_hybrid(self.pair.base_side, self.pair.tuned_side, recipe)
 
     def identity(self) -> dict[str, Any]:
@@ -95,10 +128,17 @@ class Request:
             "tuned": fingerprint(self.pair.tuned_side),
             "recipes": digest(recipes),
             "prompts": digest([(query.token_ids, query.answers) for query in self.queries]),
-            "measure": asdict(self.measure),
+            **self._identity_of_replies(),
+            "measure": {**asdict(self.measure), "grid": list(self.measure.grid)},
             "compute": f"{self.dtype} of {self.pair.dtype} on {self.pair.device.type}",
             "versions": f"slr_probe {__version__}, torch {torch.__version__}, transformers {transformers.__version__}",
         }
+
+    def _identity_of_replies(self) -> dict[str, Any]:
+        if self.replies is None:
+            return {}
+        reference = {k: v for k, v in self.reference.to_dict().items() if k != "name"}
+        return {"replies": digest(asdict(self.replies)), "reference": digest(reference)}
 
 
 def as_recipes(pair: ModelPair, recipes: Iterable[Recipe | LayerRange | str] | None) -> tuple[Recipe, ...]:
@@ -123,15 +163,15 @@ def as_recipes(pair: ModelPair, recipes: Iterable[Recipe | LayerRange | str] | N
     return read
 
 
-def as_queries(pair: ModelPair, task: Task | Iterable[Query]) -> tuple[Query, ...]:
-    """The questions, checked.
+def as_queries(pair: ModelPair, task: Task | Iterable[Query], *, needed: bool = True) -> tuple[Query, ...]:
+    """The questions, checked; where they are not `needed`, there may be none.
 
     Raises:
         TaskError: No prompts, fewer than two answers, or a token that is listed twice among the answers.
         PromptError: A prompt without tokens, too long for the model, or with ids outside its vocabulary.
     """
     queries: tuple[Any, ...] = tuple(task.queries(pair) if isinstance(task, Task) else task)
-    if not queries:
+    if not queries and needed:
         raise TaskError("the task has no prompts; give at least one")
     for number, query in enumerate(queries):
         if not isinstance(query, Query):
@@ -139,6 +179,23 @@ def as_queries(pair: ModelPair, task: Task | Iterable[Query]) -> tuple[Query, ..
         _check_answers(query, f"prompt {number}")
         check_query(query, pair.config, f"prompt {number}")
     return queries
+
+
+def check_replies(pair: ModelPair, replies: Replies | None) -> None:
+    """Check that a model can be run on replies.
+
+    Raises:
+        TaskError: They are no replies.
+        PromptError: A prompt with its reply is longer than the context, or has ids outside the vocabulary.
+    """
+    if replies is None:
+        return
+    if not isinstance(replies, Replies):
+        raise TaskError(f"replies must be Replies; got {type(replies).__name__}")
+    for number, reply in enumerate(replies.replies):
+        given = (tuple(token for token in reply.given if token is not None),)
+        check_query(Query(reply.token_ids, given), pair.config, f"reply {number}")
+    check_query(Query(replies.replies[0].prompt, (replies.ends,)), pair.config, "the set of end tokens")
 
 
 def _check_answers(query: Query, name: str) -> None:

@@ -15,8 +15,9 @@ from numpy import ndarray
 from slr_probe.errors import SweepError
 from slr_probe.files import digest, write_npz
 from slr_probe.store import Store, find_part
+from slr_probe.sweep.reads.rows import Asked
 
-_CHUNK = "slr_probe.sweep_chunk/1"
+_CHUNK = "slr_probe.sweep_chunk/2"
 _CHUNKS = "chunk-*.npz"
 _MANIFEST = "manifest.json"
 
@@ -24,36 +25,42 @@ _MANIFEST = "manifest.json"
 class Table:
     """Arrays of a sweep, filled piece by piece.
 
+    Args:
+        recipes: Number of recipes.
+        asked: What is asked of each.
+
     Attributes:
-        answer_logprobs: `[recipe, prompt, answer]`.
-        invalid_tokens: `[recipe, prompt, invalid]`.
-        invalid_logprobs: `[recipe, prompt, invalid]`.
-        done: `[recipe, prompt]`, whether it is filled.
+        arrays: By name, each `[recipe, read, ...]` with the reads of its reader.
+        done: `[recipe, row]`, whether all reads of the row are filled.
     """
 
-    names = ("answer_logprobs", "invalid_tokens", "invalid_logprobs")
+    def __init__(self, recipes: int, asked: Asked) -> None:
+        self._asked = asked
+        self._blank = [reader.blank(recipes, sum(len(r.reads) for r in reader.rows)) for reader in asked.readers]
+        self.arrays = {name: array for arrays in self._blank for name, array in arrays.items()}
+        self.done = np.zeros((recipes, len(asked.rows)), dtype=bool)
 
-    def __init__(self, recipes: int, prompts: int, answers: int, invalid: int) -> None:
-        self.answer_logprobs = np.full((recipes, prompts, answers), -np.inf, dtype=np.float32)
-        self.invalid_tokens = np.full((recipes, prompts, invalid), -1, dtype=np.int64)
-        self.invalid_logprobs = np.full((recipes, prompts, invalid), -np.inf, dtype=np.float32)
-        self.done = np.zeros((recipes, prompts), dtype=bool)
+    def put(self, recipes: Any, rows: Any, arrays: Mapping[str, ndarray[Any, Any]]) -> None:
+        """Fill in what was read for some recipes and rows."""
+        for name, where in self._places(recipes, rows):
+            some = slice(arrays[name].shape[-1])  # a tiny vocabulary has fewer invalid tokens than are asked for
+            self.arrays[name][(*where, ..., some)] = arrays[name]
+        self.done[np.ix_(np.asarray(recipes, dtype=int), np.asarray(rows, dtype=int))] = True
 
-    def put(self, recipes: Any, prompts: Any, arrays: Mapping[str, ndarray[Any, Any]]) -> None:
-        """Fill in `[recipe, prompt, ...]` arrays for some recipes and prompts."""
-        where = np.ix_(np.asarray(recipes, dtype=int), np.asarray(prompts, dtype=int))
-        for name in self.names:  # a chunk is as wide as the largest set of answers in it
-            getattr(self, name)[(*where, slice(arrays[name].shape[-1]))] = arrays[name]
-        self.done[where] = True
+    def take(self, recipes: Any, rows: Any) -> dict[str, ndarray[Any, Any]]:
+        """The arrays for some recipes and rows."""
+        return {name: self.arrays[name][where] for name, where in self._places(recipes, rows)}
 
-    def take(self, recipes: Any, prompts: Any) -> dict[str, ndarray[Any, Any]]:
-        """The arrays for some recipes and prompts."""
-        where = np.ix_(np.asarray(recipes, dtype=int), np.asarray(prompts, dtype=int))
-        return {name: getattr(self, name)[where] for name in self.names}
+    def _places(self, recipes: Any, rows: Any) -> Iterator[tuple[str, Any]]:
+        """Which part of which array some recipes and rows fill."""
+        for part in self._asked.parts(rows):
+            where = np.ix_(np.asarray(recipes, dtype=int), part.reads)
+            for name in self._blank[self._asked.readers.index(part.reader)]:
+                yield name, where
 
 
 class ChunkStore:
-    """A folder that holds what a sweep has measured so far, in chunks of recipes and prompts.
+    """A folder that holds what a sweep has measured so far, in chunks of recipes and rows.
 
     Args:
         folder: The folder; made if it is not there.
@@ -122,13 +129,13 @@ class ChunkStore:
             arrays, plain = found
             if plain.get("key") != self.key:
                 raise SweepError(f"{path} belongs to another sweep; delete it or give a new folder as out=")
-            table.put(arrays["recipes"], arrays["prompts"], arrays)
+            table.put(arrays["recipes"], arrays["rows"], arrays)
 
-    def append(self, table: Table, recipes: Any, prompts: Any) -> None:
+    def append(self, table: Table, recipes: Any, rows: Any) -> None:
         """Save one more chunk; it is there whole or not at all."""
-        recipes, prompts = np.asarray(recipes, dtype=int), np.asarray(prompts, dtype=int)
-        arrays = {"recipes": recipes, "prompts": prompts, **table.take(recipes, prompts)}
-        name = digest([recipes.tolist(), prompts.tolist()])[:16]
+        recipes, rows = np.asarray(recipes, dtype=int), np.asarray(rows, dtype=int)
+        arrays = {"recipes": recipes, "rows": rows, **table.take(recipes, rows)}
+        name = digest([recipes.tolist(), rows.tolist()])[:16]
         write_npz(self.folder / f"chunk-{name}.npz", _CHUNK, arrays, {"key": self.key})
 
     def clear(self) -> None:

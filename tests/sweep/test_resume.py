@@ -58,7 +58,7 @@ def test_a_sweep_killed_in_the_middle_gives_the_same_result(pair_of, tmp_path, m
     original = run_module.run_chunk
     monkeypatch.setattr(run_module, "run_chunk", lambda *args: ran.append(args[1]) or original(*args))
     resumed = sweep(pair, recipes, make_queries(), out=out)
-    done = sum(len(group.prompts) for chunk in ran for group in chunk.groups)
+    done = sum(len(group.rows) for chunk in ran for group in chunk.groups)
     assert 0 < done < len(make_queries()), "finished prompts were run again"
     assert np.array_equal(resumed.invalid_tokens, whole.invalid_tokens)
     np.testing.assert_allclose(resumed.answer_logprobs, whole.answer_logprobs, atol=1e-6)
