@@ -18,11 +18,17 @@ if TYPE_CHECKING:
 def text(result: SweepResult) -> str:
     """How much was measured, and between what diversities lie."""
     recipes, prompts, _ = result.answer_logprobs.shape
-    means = result.diversity.mean(1)
-    return (
-        f"SweepResult: {recipes} recipes, {prompts} prompts, mean validity {result.validity.mean():.3f}, diversity "
-        f"{np.nanmin(means):.3f} to {np.nanmax(means):.3f} of log |V|"
-    )
+    told = [f"SweepResult: {recipes} recipes, {prompts} prompts"]
+    if prompts:
+        means = result.diversity.mean(1)
+        told += [
+            f"mean validity {result.validity.mean():.3f}",
+            f"diversity {np.nanmin(means):.3f} to {np.nanmax(means):.3f} of log |V|",
+        ]
+    if result.replies is not None:
+        replies = result.replies.given.shape[1]
+        told.append(f"{replies} replies read at {len(result.reply_reads)} positions")
+    return ", ".join(told)
 
 
 def html(result: SweepResult) -> str:

@@ -5,6 +5,7 @@ from slr_probe.tasks.builtin import qa_task, reasoning_task, writing_task
 from slr_probe.tasks.crc import CRCItem, CRCTask
 from slr_probe.tasks.jsonl import read_task
 from slr_probe.tasks.known import known_task
+from slr_probe.tasks.replies import Replies, Reply
 from slr_probe.tasks.text import Item, TextTask
 from slr_probe.tasks.thinking import strip_thinking
 
@@ -13,6 +14,8 @@ __all__ = [
     "CRCTask",
     "Item",
     "Query",
+    "Replies",
+    "Reply",
     "TextTask",
     "known_task",
     "qa_task",

@@ -159,6 +159,7 @@ def test_what_is_derived_from_the_scores(pair_of):
     assert np.isnan(found.given[:, 3, 2]).all()
     np.testing.assert_allclose(found.surprise[:, 2], -found.given[:, 2, 1], rtol=1e-6)
     np.testing.assert_allclose(found.logprob[:, 0], found.given[:, 0, :6].sum(-1), rtol=1e-5)
+    assert "4 replies read at 21 positions" in repr(result)
     assert sweep(pair, ["1:2"], make_queries()).replies is None
     plan = sweep(pair, None, make_queries(), replies=replies, dry_run=True)
     assert plan.prompts == len(make_queries()) + 4
