@@ -13,9 +13,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from slr_probe.errors import IncompatiblePairError, PromptError
+from slr_probe.errors import IncompatiblePairError, PromptError, one_line
 from slr_probe.forward.budget import by_length
-from slr_probe.tasks.answers import Query, answer_tokens
+from slr_probe.pair.tokens import encode
+from slr_probe.tasks.answers import Query, answer_place, answer_tokens
 from slr_probe.tasks.crc import CRCTask, RenderedTask
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def read_questions(
             )
         questions = _of_task(pair, prompts, format) if not many else Questions(tuple(many), ())
     elif many:
-        questions = _of_texts(pair, many, _answer_sets(pair, answers, len(many)), format)
+        questions = _of_texts(pair, many, _answer_words(answers, len(many)), format)
     else:
         raise PromptError("no prompts were given; give at least one text, a list of texts, or a task")
     for queries in (questions.queries, questions.plain or ()):
@@ -149,14 +150,22 @@ def _of_task(pair: ModelPair, task: Any, format: Format | None) -> Questions:
     return Questions(rendered.rendered, labels, rendered.categories, plain.rendered if plain else None)
 
 
-def _of_texts(pair: ModelPair, prompts: list[Prompt], sets: list[tuple[Any, ...]], format: Format | None) -> Questions:
-    def render(format: Format | None) -> tuple[Query, ...]:
-        return tuple(Query(tuple(pair.render(p, format)), s) for p, s in zip(prompts, sets, strict=True))
+def _of_texts(pair: ModelPair, prompts: list[Prompt], words: list[tuple[str, ...]], format: Format | None) -> Questions:
+    sets = [_distinct(pair, each) for each in words]
 
-    queries = render(format)
-    chat = (format or pair.prompts.default_format) == "chat"
+    def render(format: Format) -> tuple[Query, ...]:
+        return tuple(_query(pair, *one, format) for one in zip(prompts, sets, words, strict=True))
+
+    chosen: Format = format or pair.prompts.default_format
+    queries = render(chosen)
     single = all(isinstance(prompt, str) or len(prompt) == 1 for prompt in prompts)
-    return Questions(queries, (), plain=render("plain") if chat and single else None)
+    return Questions(queries, (), plain=render("plain") if chosen == "chat" and single else None)
+
+
+def _query(pair: ModelPair, prompt: Prompt, answers: tuple[Any, ...], words: Sequence[str], format: Format) -> Query:
+    """A prompt, with the space that the tokenizer splits from the answers, if it does."""
+    ids = answer_place(pair.prompts, prompt, words, False, format).token_ids if words else pair.render(prompt, format)
+    return Query(tuple(ids), answers)
 
 
 def _as_list(prompts: Any) -> list[Any]:
@@ -166,7 +175,7 @@ def _as_list(prompts: Any) -> list[Any]:
     return [many] if many and all(hasattr(item, "keys") for item in many) else many  # one conversation
 
 
-def _answer_sets(pair: ModelPair, answers: Any, count: int) -> list[tuple[tuple[int, ...], ...]]:
+def _answer_words(answers: Any, count: int) -> list[tuple[str, ...]]:
     if answers is None:
         return [()] * count
     if isinstance(answers, str):
@@ -177,7 +186,9 @@ def _answer_sets(pair: ModelPair, answers: Any, count: int) -> list[tuple[tuple[
         raise PromptError(
             f"answers is one list of texts, or a non-empty list for each of the {count} prompts; got {len(answers)}"
         )
-    return [_distinct(pair, tuple(each)) for each in answers]
+    if not all(isinstance(answer, str) for each in answers for answer in each):
+        raise PromptError(f"an answer must be text; got {one_line(answers, 200)}")
+    return [tuple(each) for each in answers]
 
 
 def _distinct(pair: ModelPair, answers: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
@@ -195,7 +206,7 @@ def _spellings(pair: ModelPair, answer: str) -> tuple[int, ...]:
     ids = answer_tokens(pair.tokenizer, answer, ignore_case=False)
     if not ids:
         texts = dict.fromkeys((answer, " " + answer.lstrip()))
-        split = {text: pair.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts}
+        split = {text: encode(pair.tokenizer, text) for text in texts}
         told = "; ".join(f"{text!r} becomes {_tokens(pair, ids)}" for text, ids in split.items())
         raise PromptError(f"the answer {answer!r} is not a single token: {told}; give answers of one token")
     return ids

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from slr_probe.pair.prompts import Format, PromptRenderer
+from slr_probe.errors import PromptError
+from slr_probe.pair.prompts import Format, Prompt, PromptRenderer
+from slr_probe.pair.tokens import encode
 
 PLAIN_FRAME = "Question: {prompt}\nAnswer:"
 """How a base model, which knows no chat template, is asked."""
@@ -79,14 +81,28 @@ def answer_prompt(
     then belongs to the prompt. The same holds for chat templates that put a space in front of the reply. Decided by
     encoding prompt and answers together: the ending after which more of the answers are one token is taken.
     """
+    asked: Prompt = PLAIN_FRAME.format(prompt=prompt) if format == "plain" else prompt
+    return answer_place(renderer, asked, answers, ignore_case, format)
+
+
+def answer_place(
+    renderer: PromptRenderer, prompt: Prompt, answers: Sequence[str], ignore_case: bool, format: Format
+) -> AnswerPrompt:
+    """A prompt as it is, and with the space that the tokenizer splits from an answer: whichever fits more answers."""
+    text = renderer.text(prompt, format)
+    turns = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
     if format == "plain":
-        text, lead = PLAIN_FRAME.format(prompt=prompt), " "
+        turns, lead = [], "" if text.endswith((" ", "\n")) else " "
     else:
-        text, lead = renderer.text(prompt, "chat"), _reply_lead(renderer, prompt)
-    bare = _cut(renderer, text, lead, answers, ignore_case)
+        lead = _reply_lead(renderer, turns)
+
+    def encoded(text: str) -> list[int]:
+        return renderer.complete(encode(renderer.tokenizer, text), turns, shown=prompt)
+
+    bare = _cut(encoded, text, lead, answers, ignore_case)
     if not lead:
         return bare
-    spaced = _cut(renderer, text + lead, "", answers, ignore_case)
+    spaced = _cut(encoded, text + lead, "", answers, ignore_case)
     longer = len(spaced.token_ids) > len(bare.token_ids)
     return spaced if longer and len(spaced.split) < len(bare.split) else bare
 
@@ -96,9 +112,9 @@ def _single_tokens(tokenizer: Any, texts: Sequence[str]) -> set[int]:
     tokens: set[int] = set()
     for text in texts:
         for lead in ("", " "):
-            ids = tokenizer(lead + text, add_special_tokens=False)["input_ids"]
+            ids = encode(tokenizer, lead + text)
             if len(ids) == 1 and _spells(tokenizer, ids[0], text):
-                tokens.add(int(ids[0]))
+                tokens.add(ids[0])
         for marker in _SPACE_MARKERS:
             token = tokenizer.convert_tokens_to_ids(marker + text)
             known = token is not None and tokenizer.convert_ids_to_tokens(token) == marker + text
@@ -111,24 +127,29 @@ def _spells(tokenizer: Any, token: int, text: str) -> bool:
     return bool(tokenizer.decode([token], clean_up_tokenization_spaces=False).strip(" ") == text)
 
 
-def _reply_lead(renderer: PromptRenderer, prompt: str) -> str:
+def _reply_lead(renderer: PromptRenderer, turns: Sequence[Mapping[str, str]]) -> str:
     """What the chat template puts between the opened assistant's turn and the reply: nothing, or one space."""
-    opened = renderer.text(prompt, "chat")
-    replied = renderer.text([{"role": "user", "content": prompt}, {"role": "assistant", "content": "Q"}], "chat")
+    opened = renderer.text(turns, "chat")
+    try:
+        replied = renderer.conversation([*turns, {"role": "assistant", "content": "Q"}], open_turn=False)
+    except PromptError:  # it may take no reply in a conversation
+        return ""
     return " " if replied.startswith(opened + " Q") else ""
 
 
-def _cut(renderer: PromptRenderer, text: str, lead: str, answers: Sequence[str], ignore_case: bool) -> AnswerPrompt:
+def _cut(
+    encoded: Callable[[str], list[int]], text: str, lead: str, answers: Sequence[str], ignore_case: bool
+) -> AnswerPrompt:
     """The text as a prompt, and the answers that are not one token after it, `lead` before them.
 
     An answer may be written as it is listed and, where case does not matter, capitalised; nobody is asked to shout it.
     """
-    prefix = renderer(text, "plain")
+    prefix = encoded(text)
     split = []
     for answer in answers:
         first = answer.split("|")[0]
         forms = dict.fromkeys((first, first.capitalize()) if ignore_case else (first,))
-        replies = [renderer(text + lead + form, "plain") for form in forms]
+        replies = [encoded(text + lead + form) for form in forms]
         if not any(len(ids) == len(prefix) + 1 and ids[:-1] == prefix for ids in replies):
             split.append(answer)
     return AnswerPrompt(tuple(prefix), tuple(split))
