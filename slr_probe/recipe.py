@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from slr_probe.block_weight import BASE, GROUPS, TUNED, BlockWeight, check_share, describe
 from slr_probe.errors import RecipeError
+from slr_probe.files import parse_json
 from slr_probe.layers import LayerRange
 
 __all__ = ["BASE", "GROUPS", "TUNED", "BlockWeight", "Recipe", "as_recipe"]
@@ -249,11 +250,7 @@ class Recipe:
         Raises:
             RecipeError: The text is not JSON or not a recipe.
         """
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise RecipeError(f"a recipe file must hold JSON: {error}") from error
-        return cls.from_dict(data)
+        return cls.from_dict(parse_json(text, "the recipe", RecipeError))
 
     def to_mergekit(self, base: str, tuned: str, **options: Any) -> str:
         """YAML with which mergekit builds exactly this hybrid; options as `slr_probe.restoration.mergekit` says."""

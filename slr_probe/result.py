@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
-from slr_probe.errors import ResultError
+from slr_probe.errors import ResultError, printable
 from slr_probe.files import read_npz, write_npz
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Shown:
         return figure
 
     def __repr__(self) -> str:
-        return str(self._view().text(self))
+        return printable(str(self._view().text(self)))
 
     def _repr_html_(self) -> str:
         return str(self._view().html(self))

@@ -4,31 +4,43 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-from slr_probe.errors import SlrProbeError
+from slr_probe.errors import SlrProbeError, one_line, printable
 
 if TYPE_CHECKING:
     import typer
 
 __all__ = ["main", "program"]
 
-_INTERRUPTED = 130
+_INTERRUPTED, _BAD_INPUT, _FAULT = 130, 2, 3
+_TRACEBACK = "SLR_PROBE_TRACEBACK"
+_LONGEST = 2000  # characters of an error
 
 
 def main() -> None:
-    """Run the command line: exit 0 on success, 1 when a check fails, 2 with one clear line on bad input."""
+    """Run the command line: exit 0 on success, 1 when a check fails, 2 with one clear line on bad input.
+
+    Exit 3, with a line as well, is an error that we did not foresee; its traceback is shown where the environment
+    variable SLR_PROBE_TRACEBACK is set.
+    """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    try:
-        program()(prog_name="slr-probe")
-    except SlrProbeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except (KeyboardInterrupt, SystemExit) as end:
-        code = _INTERRUPTED if isinstance(end, KeyboardInterrupt) else end.code
-        if code == _INTERRUPTED:  # Typer ends with it too, without a word
-            print("interrupted; nothing half-written was left behind", file=sys.stderr)
-        raise SystemExit(code) from None
+    with _harmless_streams():
+        try:
+            program()(prog_name="slr-probe")
+        except SlrProbeError as error:
+            _end(_BAD_INPUT, f"error: {one_line(error, _LONGEST)}")
+        except (KeyboardInterrupt, SystemExit) as end:
+            code = _INTERRUPTED if isinstance(end, KeyboardInterrupt) else end.code
+            # Typer ends with it too, without a word
+            _end(code, "interrupted; nothing half-written was left behind" if code == _INTERRUPTED else "")
+        except BaseException as error:
+            if os.environ.get(_TRACEBACK):
+                raise
+            told = one_line(f"{type(error).__name__}: {error}")
+            _end(_FAULT, f"error: not foreseen, please report it with what {_TRACEBACK}=1 shows: {told}")
 
 
 def program() -> typer.Typer:
@@ -37,3 +49,38 @@ def program() -> typer.Typer:
     from slr_probe.cli.app import app
 
     return app
+
+
+def _end(code: Any, line: str) -> None:
+    if line:
+        print(line, file=sys.stderr)
+    raise SystemExit(code) from None
+
+
+class _Harmless:
+    """A stream on which names, prompts and messages of others cannot move the cursor or recolour the screen."""
+
+    def __init__(self, stream: Any, kept: str = "") -> None:
+        self._stream, self._kept = stream, kept
+
+    def write(self, text: str) -> int:
+        """Write text, with what a terminal obeys spelled out."""
+        lines = text.split(self._kept) if self._kept else [text]
+        self._stream.write((self._kept or "").join(map(printable, lines)))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def _harmless_streams() -> Iterator[None]:
+    before = sys.stdout, sys.stderr
+    for stream in before:
+        if hasattr(stream, "reconfigure"):  # a terminal that is not UTF-8 shows what it cannot spell as code
+            stream.reconfigure(errors="backslashreplace")
+    sys.stdout, sys.stderr = _Harmless(before[0]), _Harmless(before[1], kept="\r")  # the progress bar goes back
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before

@@ -119,10 +119,7 @@ def verify(
 
 
 def _read_recipe(path: Path) -> Recipe:
+    from slr_probe.files import read_text
     from slr_probe.recipe import Recipe
 
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"cannot read the recipe file {path}: {error}") from error
-    return Recipe.from_json(text)
+    return Recipe.from_json(read_text(path, RecipeError))

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from slr_probe.errors import OutputError
+from slr_probe.errors import OutputError, printable
 
 
 def check_places(out: Path | None, json_file: Path | None) -> None:
@@ -66,5 +66,5 @@ def print_table(columns: list[str], rows: list[list[Any]]) -> None:
     for i, column in enumerate(columns):
         table.add_column(str(column), justify="left" if i == 1 else "right")
     for row in rows:
-        table.add_row(*map(str, row))
-    Console().print(table)
+        table.add_row(*(printable(str(cell)) for cell in row))
+    Console(force_terminal=False).print(table)  # plain: no codes among what comes from files of others

@@ -43,7 +43,7 @@ def as_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
     if dtype is None:
         return None
     named = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if not isinstance(named, torch.dtype) or not named.is_floating_point:
+    if named not in (torch.float32, torch.bfloat16, torch.float16, torch.float64):
         raise SweepError(f"unknown dtype {dtype!r}; expected float32, bfloat16 or float16")
     return named
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from slr_probe.errors import IncompatiblePairError, PromptError, one_line
+from slr_probe.files import parse_json, read_text
 from slr_probe.forward.budget import by_length
 from slr_probe.pair.tokens import encode
 from slr_probe.tasks.answers import Query, answer_place, answer_tokens
@@ -130,12 +130,9 @@ def read_prompts(path: str | os.PathLike[str]) -> list[Prompt]:
     Raises:
         PromptError: The file cannot be read or holds something else.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        lines = [line for line in text.splitlines() if line.strip()]
-        prompts: Any = json.loads(text) if Path(path).suffix == ".json" else lines
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise PromptError(f"cannot read the prompt file {path}: {error}") from error
+    text = read_text(path, PromptError)
+    lines = [line for line in text.splitlines() if line.strip()]
+    prompts: Any = parse_json(text, str(path), PromptError) if Path(path).suffix == ".json" else lines
     if not isinstance(prompts, list) or not all(isinstance(prompt, (str, list)) for prompt in prompts):
         raise PromptError(f"{path} must hold a list of texts, or of conversations (lists of messages)")
     if not prompts:

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from slr_probe.errors import GenerationError, PromptError
+from slr_probe.checkpoint.folder import read_object
+from slr_probe.errors import GenerationError, PromptError, one_line
 from slr_probe.generation.draw import draw, uniforms
 from slr_probe.generation.sampling import Sampling
 from slr_probe.generation.state import State, may_be_padded
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 BATCH_TOKENS = 16_384
 _REPLY = "reply"
+_SETTINGS = "generation_config.json"
 
 
 @dataclass(frozen=True)
@@ -209,29 +211,30 @@ def end_tokens(pair: ModelPair) -> tuple[int, ...]:
     chat template puts after an assistant's turn. All models share them, so none gets to write longer than another.
     """
     tokenizer = pair.tokenizer
-    declared = _declared(pair.tuned_side) | _declared(pair.base_side) | _as_ids(tokenizer.eos_token_id)
+    declared = _declared(pair.tuned_side) | _declared(pair.base_side) | _as_ids(tokenizer.eos_token_id, "the tokenizer")
     return tuple(sorted(declared | _end_of_turn(tokenizer)))
 
 
 def _declared(side: Side) -> set[int]:
-    from transformers import GenerationConfig
-
     settings: Any = None
     if side.model is not None:
-        settings = getattr(side.model, "generation_config", None)
-    elif side.path is not None:
-        try:
-            settings = GenerationConfig.from_pretrained(side.path, local_files_only=True)
-        except (OSError, ValueError):  # there is none, or it is damaged: the config has the token as well
-            settings = None
-    text = side.config.get_text_config(decoder=True)
-    return _as_ids(getattr(settings, "eos_token_id", None)) or _as_ids(getattr(text, "eos_token_id", None))
+        settings = getattr(getattr(side.model, "generation_config", None), "eos_token_id", None)
+    elif side.path is not None and (side.path / _SETTINGS).is_file():
+        settings = read_object(side.path / _SETTINGS).get("eos_token_id")
+    text = getattr(side.config.get_text_config(decoder=True), "eos_token_id", None)
+    return _as_ids(settings, side) or _as_ids(text, side)
 
 
-def _as_ids(value: Any) -> set[int]:
-    if value is None:
-        return set()
-    return {int(value)} if isinstance(value, int) else {int(token) for token in value}
+def _as_ids(value: Any, owner: object) -> set[int]:
+    """End tokens as a file gives them: a token id, several, or none.
+
+    Raises:
+        GenerationError: It is something else.
+    """
+    ids = [] if value is None else list(value) if isinstance(value, (list, tuple)) else [value]
+    if any(not isinstance(token, int) or isinstance(token, bool) for token in ids):
+        raise GenerationError(f"{owner}: eos_token_id must be a token id or a list of them; got {one_line(value, 100)}")
+    return set(ids)
 
 
 def _end_of_turn(tokenizer: Any) -> set[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.errors import GenerationError, ResultError
-from slr_probe.files import json_line, read_jsonl, write_text
+from slr_probe.files import json_line, read_json, read_jsonl, write_text
 from slr_probe.generation.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -184,10 +183,10 @@ def _text(row: Mapping[str, Any], field: str, file: Path, number: int, default: 
 
 
 def _settings(folder: Path) -> dict[str, Sampling]:
-    try:
-        data = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-        return {name: Sampling.from_dict(entry["sampling"]) for name, entry in data["models"].items()}
-    except OSError:
+    if not (folder / SETTINGS).is_file():
         return {}
+    data = read_json(folder / SETTINGS)
+    try:
+        return {name: Sampling.from_dict(entry["sampling"]) for name, entry in data["models"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ResultError(f"{folder / SETTINGS} is not a settings file of generate(): {error}") from error

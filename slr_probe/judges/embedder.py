@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.errors import JudgeError
+from slr_probe.files import read_json
 from slr_probe.forward.budget import by_length
 from slr_probe.judges.judge import find_folder, load, longest_input
 
@@ -195,12 +195,7 @@ def _read_pool(pooling: Mapping[str, Any]) -> str | None:
 
 
 def _json(file: Path, absent: Any) -> Any:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return absent
-    except (OSError, ValueError) as error:
-        raise JudgeError(f"cannot read {file}: {error}") from error
+    return read_json(file, JudgeError) if file.exists() else absent
 
 
 def _sentence_transformer(folder: Path, device: Any) -> Any:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.checkpoint import resolve
-from slr_probe.errors import CheckpointError, JudgeError
+from slr_probe.errors import CheckpointError, JudgeError, foreign
 from slr_probe.progress import progress_bar
 
 _UNBOUNDED = 1 << 30  # tokenizers without a limit say 1e30
@@ -97,19 +97,18 @@ def load(auto: str, folder: Path, what: str, device: Any = None, **options: Any)
     import torch
     import transformers
 
-    try:
-        options = {"dtype": torch.float32, **options}
+    options = {"dtype": torch.float32, **options}
+    with foreign(JudgeError, f"transformers cannot load the {what} from {folder}"):
         model, info = getattr(transformers, auto).from_pretrained(
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True, **options
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        reason = str(error).partition("\n")[0]
-        raise JudgeError(f"transformers cannot load the {what} from {folder}: {reason}") from error
     missing = sorted(name for name in info["missing_keys"] if "position_ids" not in name and "pooler" not in name)
     if missing:
         raise JudgeError(f"the {what} in {folder} lacks {len(missing)} tensor(s) that it needs, first '{missing[0]}'")
-    return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval(), tokenizer
+    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    with foreign(JudgeError, f"the {what} cannot be put on device {str(where)!r}"):
+        return model.to(where).eval(), tokenizer
 
 
 def longest_input(model: Any, tokenizer: Any) -> int | None:

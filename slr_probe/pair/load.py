@@ -70,7 +70,8 @@ def from_disk(side: Side, dtype: torch.dtype | None, trust_remote_code: bool) ->
 
     adapter = side.checkpoint if isinstance(side.checkpoint, AdapterCheckpoint) else None
     path = require_checkpoint(side).config_path.parent
-    try:
+    advice = "if another class can, load both models with it and give them to ModelPair.load"
+    with foreign(CheckpointError, f"transformers cannot load {path} as a causal language model; {advice}"):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             path,
             dtype=dtype or side.dtype or "auto",
@@ -80,12 +81,6 @@ def from_disk(side: Side, dtype: torch.dtype | None, trust_remote_code: bool) ->
             output_loading_info=True,
             adapter_kwargs=_NO_ADAPTER,
         )
-    except Exception as error:  # transformers and the packages it calls raise errors of every kind
-        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise CheckpointError(
-            f"transformers cannot load {path} as a causal language model ({reason}); if another class can, load both "
-            "models with it and give them to ModelPair.load"
-        ) from error
     model: PreTrainedModel = loaded[0]
     missing = sorted(loaded[1]["missing_keys"])
     if missing:
@@ -139,10 +134,10 @@ def find_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
 
     if dtype is None:
         return None
-    named = dtype if isinstance(dtype, torch.dtype) else getattr(torch, dtype, None)
-    if not isinstance(named, torch.dtype) or not named.is_floating_point:
+    named = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if named not in (torch.float32, torch.bfloat16, torch.float16, torch.float64):
         raise IncompatiblePairError(f"cannot load weights as dtype {dtype!r}; expected float32, bfloat16 or float16")
-    return named
+    return named  # type: ignore[no-any-return]
 
 
 def find_device(device: torch.device | str | None, base: Side, tuned: Side) -> torch.device:
@@ -158,10 +153,8 @@ def find_device(device: torch.device | str | None, base: Side, tuned: Side) -> t
     if len(set(loaded.values())) > 1:
         raise IncompatiblePairError(f"the loaded models are on different devices: {loaded}; move both to one")
     default = next(iter(loaded.values()), torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    try:
+    with foreign(IncompatiblePairError, f"unknown device {device!r}"):
         requested = torch.device(device) if device is not None else default
-    except RuntimeError as error:
-        raise IncompatiblePairError(f"unknown device {device!r}: {error}") from error
     if any(requested.type != other.type for other in loaded.values()):
         raise IncompatiblePairError(
             f"device={str(requested)!r} was asked for, but the loaded models are on {loaded}; move them"
@@ -170,4 +163,6 @@ def find_device(device: torch.device | str | None, base: Side, tuned: Side) -> t
         return default
     if requested.type == "cuda" and not torch.cuda.is_available():
         raise IncompatiblePairError(f"device={str(requested)!r} was asked for, but torch sees no CUDA device")
+    with foreign(IncompatiblePairError, f"device={str(requested)!r} was asked for, which this machine does not have"):
+        torch.zeros(1, device=requested).add(1).item()
     return requested

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from slr_probe.checkpoint import AdapterCheckpoint
 from slr_probe.checkpoint.names import Decoder, find_decoder
 from slr_probe.checkpoint.shard import FLOATING
-from slr_probe.errors import CheckpointError, PromptError
+from slr_probe.errors import CheckpointError, PromptError, printable
 from slr_probe.layers import LayerRange
 from slr_probe.pair.chat import opening
 from slr_probe.pair.load import check_finite, find_device, find_dtype, from_disk, load_tokenizer
@@ -265,7 +265,7 @@ class ModelPair:
             f"  base   {self.base_side}",
             f"  tuned  {self.tuned_side}" + (" (adapter over base)" if self.has_adapter else ""),
         ]
-        return "\n".join(lines + [f"  note   {note}" for note in self.notes])
+        return printable("\n".join(lines + [f"  note   {note}" for note in self.notes]))
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from slr_probe.checkpoint import AnyCheckpoint, identity, model_hash
 from slr_probe.checkpoint.names import Address, address_tensors
 from slr_probe.checkpoint.shard import FLOATING
-from slr_probe.errors import IncompatiblePairError, SlrProbeError
+from slr_probe.errors import IncompatiblePairError, SlrProbeError, foreign
 from slr_probe.pair.compat import is_tied
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Side:
         raw = self.checkpoint.config() if self.checkpoint is not None else {}
         text = raw.get("text_config", raw)
         depth = text.get("num_hidden_layers") if isinstance(text, dict) and not raw.get("is_encoder_decoder") else None
-        if isinstance(depth, int):
+        if isinstance(depth, int) and not isinstance(depth, bool) and depth > 0:
             return depth
         return int(self.config.get_text_config(decoder=True).num_hidden_layers)
 
@@ -147,15 +147,17 @@ def dtypes(side: Side) -> Mapping[str, int]:
 
 
 def _config(path: Path, trust_remote_code: bool) -> PretrainedConfig:
-    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig
 
-    try:
+    with foreign(IncompatiblePairError, f"transformers cannot read the config in {path}"):
         config: PretrainedConfig = AutoConfig.from_pretrained(
             path, local_files_only=True, trust_remote_code=trust_remote_code
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError) as error:
-        raise IncompatiblePairError(f"transformers cannot read the config in {path}: {error}") from error
+        text = config.get_text_config(decoder=True)
     if getattr(config, "is_encoder_decoder", False):
         raise IncompatiblePairError(f"{path} is an encoder-decoder model; slr_probe works on decoder-only models")
+    for name in ("num_hidden_layers", "vocab_size"):
+        number = getattr(text, name, None)
+        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+            raise IncompatiblePairError(f"the config in {path} needs {name}, a whole number from 1; got {number!r}")
     return config

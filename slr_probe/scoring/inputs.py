@@ -112,6 +112,8 @@ def _check(task: TextTask | None, outputs: Outputs) -> None:
 
 
 def _strip(text: str, tags: Tags) -> str:
+    """The reply; half a surrogate pair, which a file of others may hold and no tokenizer takes, becomes "?"."""
+    text = text.encode("utf-8", "replace").decode()
     for pair in tags:
         text = strip_thinking(text, pair)
     return text

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slr_probe.errors import StudyError
+from slr_probe.errors import ResultError, StudyError
+from slr_probe.files import read_json
 from slr_probe.rank.compare import Choice
 
 if TYPE_CHECKING:
@@ -51,9 +51,11 @@ class Findings:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         try:
-            self.run: dict[str, Any] = json.loads((self.folder / RUN).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            self.run: dict[str, Any] = read_json(self.folder / RUN)
+        except ResultError as error:
             raise StudyError(f"{folder} holds no run of slr-probe ({RUN}: {error})") from error
+        if not isinstance(self.run, dict) or not isinstance(self.run.get("stages", {}), dict):
+            raise StudyError(f"{folder} holds no run of slr-probe: {RUN} is no object with stages")
 
     def stage(self, name: str) -> dict[str, Any] | None:
         """The record of a stage that is done; None for one that was skipped, failed, or not asked for."""
@@ -154,4 +156,4 @@ class Findings:
         return kind.load(self.folder / stage / f"{name}.npz") if self.stage(stage) else None
 
     def _json(self, stage: str, name: str) -> Any:
-        return json.loads((self.folder / stage / name).read_text(encoding="utf-8")) if self.stage(stage) else None
+        return read_json(self.folder / stage / name, StudyError) if self.stage(stage) else None

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slr_probe.files import digest
+from slr_probe.files import digest, read_regular
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
@@ -40,7 +40,7 @@ def describe_pair(pair: ModelPair) -> dict[str, dict[str, str]]:
 
 def describe_file(path: str) -> str:
     """Hash of a file's bytes; empty where none is named."""
-    return digest(Path(path).read_bytes()) if path else ""
+    return digest(read_regular(Path(path))) if path else ""
 
 
 def versions() -> dict[str, str]:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from slr_probe.errors import StudyError
+from slr_probe.errors import StudyError, one_line
+from slr_probe.files import read_text
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -17,14 +18,11 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         StudyError: It cannot be read or is not TOML; the message names the line.
     """
+    text = read_text(path, StudyError)
     try:
-        return dict(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise StudyError(f"cannot read the settings file {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise StudyError(f"the settings file {path} is not UTF-8 text: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise StudyError(f"the settings file {path} is not TOML: {error}") from error
+        return dict(tomllib.loads(text))
+    except (ValueError, RecursionError) as error:  # an integer of thousands of digits is no TOMLDecodeError
+        raise StudyError(f"the settings file {path} is not TOML: {one_line(error)}") from error
 
 
 def read_change(text: str) -> dict[str, dict[str, Any]]:
@@ -52,8 +50,9 @@ def read_value(text: str) -> Any:
         (0.8, True, '8:14', ['qa'])
     """
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        found = tomllib.loads(f"value = {text}")
+        return found["value"] if found.keys() == {"value"} else text.strip()
+    except (ValueError, RecursionError):
         return text.strip()
 
 

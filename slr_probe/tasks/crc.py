@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from slr_probe.errors import TaskError
+from slr_probe.files import read_json
 from slr_probe.pair.prompts import Format
 from slr_probe.tasks.answers import Query, answer_prompt, answer_tokens
 
@@ -155,10 +156,7 @@ class CRCTask:
         Raises:
             TaskError: The file cannot be read, is not JSON, or an item in it is not valid.
         """
-        try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise TaskError(f"cannot read the task file {path}: {error}") from error
+        data = read_json(Path(path), TaskError)
         if isinstance(data, Mapping) and data.get("format", _FORMAT) != _FORMAT:
             raise TaskError(f"{path} has format {data['format']!r}; expected {_FORMAT!r}")
         items = data.get("items") if isinstance(data, Mapping) else data

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from slr_probe.errors import TaskError
-from slr_probe.files import read_jsonl
+from slr_probe.files import read_json, read_jsonl
 from slr_probe.tasks.numbers import canonical_number, last_box
 from slr_probe.tasks.text import Item, TextTask
 
@@ -138,10 +137,7 @@ def _rows(file: Path) -> Iterator[tuple[int, Row]]:
 
 
 def _json(file: Path) -> Iterator[tuple[int, Row]]:
-    try:
-        data = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise TaskError(f"cannot read {file}: {error}") from error
+    data = read_json(file, TaskError)
     rows = data if isinstance(data, list) else [data]  # MATH comes as one object a file
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, Mapping):

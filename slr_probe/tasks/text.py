@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from slr_probe.errors import TaskError
+from slr_probe.files import read_json
 from slr_probe.tasks.constraints import Constraint, check_constraint, holds
 from slr_probe.tasks.listed import key, read_exact, read_listed
 from slr_probe.tasks.numbers import canonical_number, read_number
@@ -186,10 +187,7 @@ class TextTask:
         Raises:
             TaskError: The file cannot be read, is not such a file, or an item in it is not valid.
         """
-        try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise TaskError(f"cannot read the task file {path}: {error}") from error
+        data = read_json(Path(path), TaskError)
         if not isinstance(data, Mapping) or data.get("format") != _FORMAT:
             raise TaskError(f"{path} is no saved text task (format {_FORMAT!r}); lines of JSON are read by read_task")
         try:

@@ -245,9 +245,9 @@ def test_a_slip_of_the_pen_shows_the_usage(run: Any, arguments: list[str]) -> No
     ("place", "arguments"),
     [
         ("restoration.stream._write", ["restore", "--layers", "1:2"]),
-        ("files.os.fsync", ["delta"]),
-        ("files.os.fsync", ["lens", "--prompts", "ONE"]),
-        ("files.os.fsync", ["rank", "--task", "TASK"]),
+        ("files.write.os.fsync", ["delta"]),
+        ("files.write.os.fsync", ["lens", "--prompts", "ONE"]),
+        ("files.write.os.fsync", ["rank", "--task", "TASK"]),
     ],
 )
 def test_a_full_disk(

@@ -64,7 +64,7 @@ def test_help_teaches(run, verb):
         (["organism:base", "organism:dpo", "--out", "OUT", "--quick", "--full"], "--quick or --full"),
         (["organism:base", "organism:dpo", "--out", "OUT", "--set", "rank.flor=1"], "unknown setting 'flor'"),
         (["organism:base", "organism:dpo", "--out", "OUT", "--set", "floor"], "is not TABLE.KEY=VALUE"),
-        (["organism:base", "organism:dpo", "--out", "OUT", "--settings", "absent.toml"], "cannot read the settings"),
+        (["organism:base", "organism:dpo", "--out", "OUT", "--settings", "absent.toml"], "cannot read absent.toml"),
         (["organism:base", "organism:dpo", "--out", "OUT", "--set", "restore.layers=3:30"], "3:30"),
         (["organism:base", "organism:dpo", "--out", "OUT", "--set", "rank.task=none.json"], "none.json"),
         (["organism:base", "organism:dpo", "--out", "OUT", "--set", 'validate.baselines=["ealry"]'], "'ealry'"),

@@ -3,12 +3,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from slr_probe import ModelPair
-from slr_probe.errors import CheckpointError, PromptError
+from slr_probe.errors import CheckpointError, IncompatiblePairError, PromptError
 from tests.checkpoint.test_adapter import train_adapter
 from tests.tiny import VOCAB, Pair, edit_json, read_all, write_checkpoint
 from tests.tiny_tokenizer import make_tokenizer
@@ -87,3 +88,18 @@ def test_a_package_that_transformers_needs_is_named(own_pair: Callable[..., Pair
         edit_json(folder / "config.json", quantization_config={"quant_method": "gptq", "bits": 4, "group_size": 32})
     with pytest.raises(CheckpointError, match=r"ImportError: .*optimum"):
         _ = ModelPair.load(*pair.folders).tuned
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "meta", "mps", "xpu", "hpu", "vulkan", "nowhere", "cpu:x", -3, 2.5, ""])
+def test_a_device_that_is_not_there_is_one_error(pair_of: Callable[[str], Pair], device: Any) -> None:
+    with pytest.raises(IncompatiblePairError, match="device"):
+        ModelPair.load(*pair_of("llama").folders, device=device)
+
+
+@pytest.mark.parametrize("dtype", ["float8_e4m3fn", "int8", "float", "bool", "nn", "", 16, "complex64", "__class__"])
+def test_a_dtype_that_nothing_is_computed_in_is_refused(pair_of: Callable[[str], Pair], dtype: Any) -> None:
+    if dtype == "float":  # torch's other name of float32
+        assert ModelPair.load(*pair_of("llama").folders, device="cpu", dtype=dtype).dtype is not None
+        return
+    with pytest.raises(IncompatiblePairError, match="expected float32, bfloat16 or float16"):
+        ModelPair.load(*pair_of("llama").folders, device="cpu", dtype=dtype)

@@ -168,7 +168,7 @@ def test_bad_items(items, message):
 def test_bad_files(tmp_path):
     with pytest.raises(TaskError, match="cannot read"):
         CRCTask.load(tmp_path / "absent.json")
-    for text, message in (("{", "cannot read"), ('"x"', "must hold a list"), ('{"format": "other"}', "expected")):
+    for text, message in (("{", "not JSON"), ('"x"', "must hold a list"), ('{"format": "other"}', "expected")):
         (tmp_path / "task.json").write_text(text)
         with pytest.raises(TaskError, match=message):
             CRCTask.load(tmp_path / "task.json")

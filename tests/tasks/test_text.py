@@ -112,7 +112,7 @@ def test_save_and_load(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "cannot read"), ("[]", "no saved text task"), ('{"format": "slr_probe.text/1"}', "no complete text task")],
+    [("{", "not JSON"), ("[]", "no saved text task"), ('{"format": "slr_probe.text/1"}', "no complete text task")],
 )
 def test_files_that_are_no_task(tmp_path, text, message):
     (tmp_path / "x.json").write_text(text)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from slr_probe.errors import ResultError
+from slr_probe.files import read_json
 from slr_probe.output_folder import output_folder
 from slr_probe.probes.activations.likeness import cosine, linear_cka, relative_distance
 from slr_probe.probes.activations.store import FILE, Store, Stored, file_bytes, writing
@@ -127,7 +128,7 @@ class Recording(Shown):
         """
         path = Path(folder)
         try:
-            data: dict[str, Any] = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
+            data: dict[str, Any] = read_json(path / DESCRIPTION)
             kind = data.pop("kind")
             if kind == _KIND:
                 given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}

@@ -60,7 +60,7 @@ def test_patch(run: Any, pair_of: Any, prompts: Path, tmp_path: Path) -> None:
         (["patch", "--component", "head"], "unknown component 'head'"),
         (["patch", "--blocks", "9"], "block 9 is out of bounds"),
         (["lens", "--answer", "cat"], "becomes 3 tokens"),
-        (["lens", "--prompts", "none.txt"], "cannot read the prompt file none.txt"),
+        (["lens", "--prompts", "none.txt"], "cannot read none.txt"),
     ],
 )
 def test_bad_input_is_one_line(run: Any, pair_of: Any, prompts: Path, options: list[str], message: str) -> None:
@@ -80,7 +80,7 @@ def test_bad_input_is_one_line(run: Any, pair_of: Any, prompts: Path, options: l
         ('{"a": 1}', "must hold a list"),
         ("[]", "has no prompts"),
         ("[1]", "must hold a list"),
-        ("[", "cannot read"),
+        ("[", "not JSON"),
     ],
 )
 def test_bad_prompt_files(tmp_path: Path, text: str, message: str) -> None:
