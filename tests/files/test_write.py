@@ -118,7 +118,7 @@ def test_json_is_strict_and_readable(tmp_path):
 @pytest.mark.parametrize("content", [b"{", b"\xff", b"[" * 100_000])
 def test_json_that_is_none(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)
-    with pytest.raises(TaskError, match="not JSON|not UTF-8"):
+    with pytest.raises(TaskError, match=r"not JSON|not UTF-8"):
         read_json(tmp_path / "a.json", TaskError)
     with pytest.raises(MaskError, match="cannot read"):
         read_json(tmp_path / "absent.json", MaskError)

@@ -30,7 +30,7 @@ def test_malformed_toml_names_the_line(tmp_path):
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(StudyError, match="not UTF-8"):
         read_toml(file)
-    with pytest.raises(StudyError, match="cannot read .*absent.toml"):
+    with pytest.raises(StudyError, match=r"cannot read .*absent\.toml"):
         read_toml(tmp_path / "absent.toml")
 
 
