@@ -1,4 +1,4 @@
-"""`slr-probe compare`: outputs of several models side by side, saved by whomever."""
+"""`slr-probe compare`: models side by side, or outputs saved by whomever."""
 
 from __future__ import annotations
 
@@ -8,65 +8,113 @@ from typing import Annotated, Any
 import typer
 
 from slr_probe.cli.app import app
-from slr_probe.cli.options import COMPARE, Download, JsonFile, takes
+from slr_probe.cli.options import (
+    COMPARE,
+    COMPARE_MODELS,
+    SAMPLING,
+    Device,
+    Download,
+    Dtype,
+    JsonFile,
+    Quiet,
+    Trust,
+    like,
+    takes,
+)
 from slr_probe.cli.output import check_places, write_data
 from slr_probe.cli.text import (
+    FLAGS,
+    OPTIONS,
     EmbedderModel,
     EntailmentModel,
     FluencyModel,
     JudgeModel,
     JudgeUrl,
     KeepThinking,
+    Quick,
     Tasks,
+    refuse_idle,
     scoring_models,
     task_list,
 )
+from slr_probe.defaults import MIN_P
 from slr_probe.errors import ValidationError
+
+_GENERATES = frozenset("quick prompts samples max_tokens backend temperature min_p top_p dtype device trust".split())
 
 
 @app.command()
-@takes(COMPARE, "reference vocabulary seed")
+@takes(COMPARE_MODELS, f"reference {OPTIONS}", **FLAGS)
 def compare(
+    context: typer.Context,
     sources: Annotated[
         list[str],
         typer.Argument(
             metavar="SOURCE...",
-            help="Files or folders of outputs, the reference first; NAME=FILE gives a name.",
+            help="Outputs (files, folders) or checkpoints, the reference first; NAME=SOURCE gives a name.",
             show_default=False,
         ),
     ],
     tasks: Tasks = None,
+    quick: Quick = False,
+    temperature: Annotated[float, like(SAMPLING, "temperature")] = 1.0,
+    min_p: Annotated[float, like(SAMPLING, "min_p")] = MIN_P,
+    top_p: Annotated[float, like(SAMPLING, "top_p")] = 1.0,
+    vocabulary: Annotated[int | None, like(COMPARE, "vocabulary", before="With saved outputs:")] = None,
     embedder: EmbedderModel = None,
     entailment: EntailmentModel = None,
     fluency: FluencyModel = None,
     judge: JudgeUrl = None,
     judge_model: JudgeModel = None,
     keep_thinking: KeepThinking = False,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for scores, table, report, figure.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for outputs, scores, table, figure.")] = None,
     json_file: JsonFile = None,
+    dtype: Dtype = None,
+    device: Device = None,
     download: Download = False,
+    trust: Trust = False,
+    quiet: Quiet = False,
     **options: Any,
 ) -> None:
-    """Compare what two models or more wrote for the same prompts: every metric with interval and adjusted p.
+    """Compare what two models or more write for the same prompts: every metric with interval and adjusted p.
 
-    Reads JSONL of generate and validate, JSONL with a list of texts for each prompt, sample logs of lm-eval
-    (--log_samples) and logs of Inspect (.eval, .json). A file or folder may hold several models. Scores that a log
-    brings along are compared too. Loads no model.
+    Saved outputs are JSONL of generate and validate, JSONL with a list of texts for each prompt, sample logs of lm-eval
+    (--log_samples) and logs of Inspect (.eval, .json); a file or folder may hold several models, and scores that a log
+    brings along are compared too. Checkpoints are asked the tasks, one model at a time.
 
-    Example: slr-probe compare tuned=tuned.jsonl hybrid=hybrid.jsonl --out comparison
+    Examples: slr-probe compare tuned=tuned.jsonl hybrid=hybrid.jsonl --out comparison;
+    slr-probe compare tuned=organism:dpo sft=organism:sft --quick --tasks qa
     """
     from slr_probe.comparison import compare as compare_outputs
-    from slr_probe.tasks.thinking import THINK
+    from slr_probe.comparison import compare_models
+    from slr_probe.generation import Sampling
+    from slr_probe.tasks.thinking import REASONING
 
     check_places(out, json_file)
-    found = compare_outputs(
-        read_sources(sources),
-        task_list(tasks),
-        tags=() if keep_thinking else (THINK,),
-        out=out,
-        **options,
+    named = read_sources(sources)
+    shared: dict[str, Any] = {
+        "tags": () if keep_thinking else REASONING,
+        "out": out,
         **scoring_models("", embedder, entailment, fluency, judge, judge_model, download),
-    )
+    }
+    if _saved(named):
+        refuse_idle(context, _GENERATES)
+        shared |= {"reference": options["reference"], "vocabulary": vocabulary, "seed": options["seed"]}
+        found = compare_outputs(named, task_list(tasks), **shared)
+    else:
+        found = compare_models(
+            named if isinstance(named, dict) else dict(zip(named, named, strict=True)),
+            task_list(tasks),
+            preset="quick" if quick else "full",
+            sampling=Sampling(temperature=temperature, min_p=min_p, top_p=top_p, seed=options["seed"]),
+            dtype=dtype,
+            device=device,
+            download=download,
+            trust_remote_code=trust,
+            progress=False if quiet else None,
+            **options,
+            **shared,
+        )
     print(found)
     write_data(found.to_dict(), json_file)
     if out is not None:
@@ -79,12 +127,26 @@ def read_sources(sources: list[str]) -> dict[str, str] | list[str]:
     Raises:
         ValidationError: Some have a name and others not, or two have the same.
     """
-    named = [source.partition("=") for source in sources]
-    if not all(mark for _, mark, _ in named) or any(Path(source).exists() for source in sources):
-        if any(mark and not Path(source).exists() for source, (_, mark, _) in zip(sources, named, strict=True)):
-            raise ValidationError("give either every source a name, such as tuned=tuned.jsonl, or none")
+    pairs = [one.partition("=") for one in sources if not Path(one).exists() and "=" in one]
+    if not pairs:
         return sources
-    names = [name for name, _, _ in named]
-    if "" in names or len(set(names)) < len(names):
-        raise ValidationError(f"each source needs a name of its own; got {', '.join(map(repr, names))}")
-    return {name: file for name, _, file in named}
+    named = {name: source for name, _, source in pairs if name and source}
+    if len(named) < len(sources):
+        raise ValidationError(
+            f"give every source a name of its own, such as tuned=tuned.jsonl, or none; got {', '.join(sources)}"
+        )
+    return named
+
+
+def _saved(sources: dict[str, str] | list[str]) -> bool:
+    """Whether the sources are saved outputs and not checkpoints.
+
+    Raises:
+        ValidationError: There are both.
+    """
+    from slr_probe.generation.logs import holds_outputs
+
+    saved = {holds_outputs(one) for one in (sources.values() if isinstance(sources, dict) else sources)}
+    if len(saved) > 1:
+        raise ValidationError("sources are either all checkpoints or all saved outputs; got both")
+    return saved.pop()

@@ -33,6 +33,7 @@ from slr_probe.cli.text import (
     KeepThinking,
     Quick,
     Tasks,
+    refuse_idle,
     scoring_models,
     task_list,
 )
@@ -103,7 +104,7 @@ def lineage(
         **scoring_models(trunk[0][1], embedder, entailment, fluency, judge, judge_model, download),
     }
     if _saved(trunk, branches):
-        _refuse_idle(context)
+        refuse_idle(context, _GENERATES)
         found = _from_outputs(trunk, task_list(tasks), out, vocabulary=vocabulary, seed=options["seed"], **scoring)
     else:
         found = trace_lineage(
@@ -156,15 +157,6 @@ def _saved(trunk: Named, branches: dict[str, Named]) -> bool:
     if len(saved) > 1:
         raise LineageError("stages are either all checkpoints or all saved outputs (.jsonl); got both")
     return saved.pop()
-
-
-def _refuse_idle(context: typer.Context) -> None:
-    """Refuse options that change nothing, because nothing is generated or loaded."""
-    sources = {name: context.get_parameter_source(name) for name in context.params if name in _GENERATES}
-    idle = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
-    if idle:
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
-        raise LineageError(f"saved outputs are scored as they are, so {names} would change nothing; leave out")
 
 
 def _from_outputs(trunk: Named, tasks: list[str] | None, out: Path | None, **options: Any) -> Lineage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any
 
 import typer
@@ -28,6 +29,19 @@ KeepThinking = Annotated[bool, typer.Option("--keep-thinking", help="Do not take
 def task_list(tasks: list[str] | None) -> list[str] | None:
     """Names of tasks and files, from options that may hold several with commas between them."""
     return None if tasks is None else [part.strip() for one in tasks for part in one.split(",") if part.strip()]
+
+
+def refuse_idle(context: typer.Context, names: Collection[str]) -> None:
+    """Refuse options that change nothing, because nothing is generated or loaded.
+
+    Raises:
+        ValidationError: The user gave one of them.
+    """
+    sources = {name: context.get_parameter_source(name) for name in context.params if name in names}
+    idle = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    if idle:
+        listed = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
+        raise ValidationError(f"saved outputs are scored as they are, so {listed} would change nothing; leave out")
 
 
 def scoring_models(

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -24,8 +24,9 @@ from slr_probe.scoring.record import record_scorers, record_tasks
 from slr_probe.scoring.scoring import Scorers
 from slr_probe.scoring.tasks import read_tasks
 from slr_probe.tasks.text import TextTask
-from slr_probe.tasks.thinking import THINK
+from slr_probe.tasks.thinking import REASONING
 
+T = TypeVar("T")
 Source = Outputs | str | os.PathLike[str]
 PROMPTS, SAMPLES = 3, 6
 """Prompts a task, and samples of each, that a comparison shows side by side."""
@@ -74,7 +75,7 @@ def compare(
     entailment: Any = None,
     fluency: Any = None,
     judge: Any = None,
-    tags: Tags = (THINK,),
+    tags: Tags = REASONING,
     out: str | os.PathLike[str] | None = None,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
@@ -115,25 +116,47 @@ def compare(
         >>> found.comparisons.difference.estimate[found.at("outputs", "hybrid", "bleu_distance")].item()
         1.0
     """
-    models = _first(_named(sources), reference)
+    models = first(_named(sources), reference)
     known = {task.name: task for task in ([] if tasks is None else read_tasks(None, tasks))}
     scorers = Scorers(vocabulary, embedder, entailment, fluency, judge, tags)
-    labelled, notes = by_task(models, list(known.values()))
-    notes += [note for logs in models.values() for log in logs for note in log.notes]
     settings = {"models": list(models), "tasks": record_tasks(list(known.values())), "scorers": record_scorers(scorers)}
-    folder, paired, scored = Folder(out), {}, {}
+    folder, options = Folder(out), {"level": level, "resamples": resamples, "seed": seed}
+    with folder.at_work(settings):
+        return compare_logs(models, known, scorers, folder, settings=settings, **options)
+
+
+def compare_logs(
+    models: Mapping[str, Sequence[Log]],
+    tasks: Mapping[str, TextTask],
+    scorers: Scorers,
+    folder: Folder,
+    **fields: Any,
+) -> OutputComparison:
+    """Pair, score and compare what is there; the result is kept in the folder.
+
+    Args:
+        models: Logs by name of the model, the reference first.
+        tasks: Tasks by name, where known.
+        scorers: The models that score.
+        folder: Where scores and result are kept.
+        **fields: Further fields of the result.
+
+    Raises:
+        ValidationError: No prompts in common.
+    """
+    labelled, notes = by_task(models, list(tasks.values()))
+    notes += [note for logs in models.values() for log in logs for note in log.notes]
+    paired, scored = {}, {}
     for label, logs in labelled.items():
         paired[label], more = same_prompts(logs, list(models), label)
         notes += more
-    with folder.at_work(settings):
-        for label, logs in paired.items():
-            scored[label] = [
-                _scores(known.get(label), log, scorers, folder, f"{label}-{model}")
-                for model, log in zip(models, logs, strict=True)
-            ]
-        options = {"level": level, "resamples": resamples, "seed": seed}
-        report = _assemble(list(models), paired, scored, known, notes=tuple(notes), settings=settings, **options)
-        folder.keep(report, "comparison", "comparison")
+    for label, logs in paired.items():
+        scored[label] = [
+            _scores(tasks.get(label), log, scorers, folder, f"{label}-{model}")
+            for model, log in zip(models, logs, strict=True)
+        ]
+    report = _assemble(list(models), paired, scored, tasks, notes=tuple(notes), **fields)
+    folder.keep(report, "comparison", "comparison")
     return report
 
 
@@ -176,7 +199,7 @@ def _read(source: Source) -> list[Log]:
     return read_logs(source)
 
 
-def _first(models: dict[str, list[Log]], reference: str | None) -> dict[str, list[Log]]:
+def first(models: Mapping[str, T], reference: str | None) -> dict[str, T]:
     """The models, the reference first.
 
     Raises:
@@ -185,7 +208,7 @@ def _first(models: dict[str, list[Log]], reference: str | None) -> dict[str, lis
     if len(models) < 2:
         raise ValidationError(f"a comparison needs two models or more; got {', '.join(models) or 'none'}")
     if reference is None:
-        return models
+        return dict(models)
     if reference not in models:
         raise ValidationError(f"no reference '{reference}'; the models are {', '.join(models)}")
     return {reference: models[reference], **models}

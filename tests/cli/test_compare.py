@@ -44,3 +44,23 @@ def test_bad_input_is_one_line(run, arguments, message):
     assert code == 2
     assert message in err
     assert len(err.strip().splitlines()) == 1
+
+
+def test_checkpoints(run, pair_of, prompts, tmp_path):
+    pair, out = pair_of("llama"), tmp_path / "out"
+    size = ["--samples", 2, "--max-tokens", 4, "--device", "cpu", "--quiet", "--tasks", prompts]
+    code, _, _ = run("compare", f"one={pair.base}", f"two={pair.tuned}", *size, "--out", out)
+    assert code == 0
+    assert OutputComparison.load(out / "comparison.npz").models == ("one", "two")
+
+
+def test_options_that_would_change_nothing_are_refused(run, files):
+    code, _, err = run("compare", *files, "--samples", 3)
+    assert code == 2
+    assert "--samples would change nothing" in err
+
+
+def test_outputs_and_checkpoints_do_not_mix(run, files):
+    code, _, err = run("compare", files[0], "organism:dpo")
+    assert code == 2
+    assert "got both" in err

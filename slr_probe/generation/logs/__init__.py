@@ -1,6 +1,6 @@
 """What others logged, read as `Outputs`: sample logs of lm-eval and inspect, and JSONL with lists of texts."""
 
 from slr_probe.generation.logs.log import Log
-from slr_probe.generation.logs.read import read_logs
+from slr_probe.generation.logs.read import holds_outputs, read_logs
 
-__all__ = ["Log", "read_logs"]
+__all__ = ["Log", "holds_outputs", "read_logs"]

@@ -15,8 +15,7 @@ from slr_probe.generation.logs.log import Log
 from slr_probe.generation.outputs import SETTINGS, read_outputs
 
 _INSPECT = (".eval", ".json")
-ENDINGS = (".jsonl", *_INSPECT)
-"""How names of files end that may hold outputs."""
+_ENDINGS = (".jsonl", *_INSPECT)
 
 
 def read_logs(path: str | os.PathLike[str]) -> list[Log]:
@@ -42,6 +41,12 @@ def read_logs(path: str | os.PathLike[str]) -> list[Log]:
             f"{path} holds no *.jsonl and no *.eval; give a file of outputs, or the folder that holds them"
         )
     return [log for file in files for log in _read_file(file)]
+
+
+def holds_outputs(path: str | os.PathLike[str]) -> bool:
+    """Whether a name stands for saved outputs and not for a model: a folder without config, or a file by its end."""
+    path = Path(path)
+    return not any(path.glob("*config.json")) if path.is_dir() else path.suffix in _ENDINGS
 
 
 def _read_file(file: Path) -> list[Log]:

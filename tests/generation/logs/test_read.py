@@ -7,7 +7,7 @@ import pytest
 
 from slr_probe.errors import ResultError
 from slr_probe.generation import Outputs
-from slr_probe.generation.logs import read_logs
+from slr_probe.generation.logs import holds_outputs, read_logs
 from tests.generation.logs.foreign import QUESTIONS, inspect_sample, lm_eval_line, write_inspect, write_lm_eval
 
 TEXTS = [["4", "four"], ["7", "8"], ["10", "10"], ["7", "9"]]
@@ -164,3 +164,11 @@ def test_a_zip_that_python_cannot_unpack(tmp_path, monkeypatch):
 def test_an_empty_folder(tmp_path):
     with pytest.raises(ResultError, match=r"holds no \*.jsonl"):
         read_logs(tmp_path)
+
+
+def test_a_folder_with_a_config_is_a_model(tmp_path):
+    assert holds_outputs(tmp_path)
+    assert holds_outputs("somewhere/log.eval")
+    assert not holds_outputs("org/name")
+    (tmp_path / "config.json").touch()
+    assert not holds_outputs(tmp_path)
