@@ -150,6 +150,15 @@ def gaps(scores: RangeScores, row: int) -> tuple[Gap, ...]:
     return tuple(_gap(scores, row, kind, other, float(p)) for (kind, other), p in zip(others, adjusted, strict=True))
 
 
+def ahead(scores: RangeScores, row: int) -> tuple[Gap, ...]:
+    """The rivals of a range that are better: confirmed to be more diverse, and not shown to be less valid.
+
+    Their validity may lie below the range's own, but not below its interval (ours).
+    """
+    least = evidence(scores, row).kept.low
+    return tuple(gap for gap in gaps(scores, row)[1:] if gap.state == "less" and gap.kept >= least)
+
+
 def own_controls(scores: RangeScores, row: int) -> Sequence[str]:
     """Kinds of controls that are the very blocks of the range: it is itself the first blocks, or the last."""
     blocks = scores.recipes[row].restored_blocks
@@ -165,6 +174,8 @@ def choose(scores: RangeScores) -> Choice:
     such range.
     """
     best = int(scores.order[0])
+    if not scores.changed.any():
+        return Choice(None, "base and tuned are equal in every block")
     excluded = _excluded(scores)
     lost = (None, ()) if excluded is None else (scores.ranges[excluded], scores.excluded_by(excluded))
     if not scores.feasible[best]:

@@ -9,8 +9,9 @@ import numpy as np
 
 from slr_probe.scoring.metrics import metric
 from slr_probe.show.charts.forest import plot_differences
-from slr_probe.show.words.format import aligned, html_text, number, p_value, with_limits
+from slr_probe.show.words.format import aligned, estimate, html_text, number, p_value, with_limits
 from slr_probe.show.words.samples import side_by_side
+from slr_probe.show.words.validation import decimals
 from slr_probe.stats.compare import is_confirmed
 
 if TYPE_CHECKING:
@@ -68,9 +69,9 @@ def every_line(report: ScoreReport, task: str) -> tuple[list[str], list[list[str
         label = metric(name).label + (" *" if name in report.primary[t] else "")
         for m in np.flatnonzero(found.count[t, :, i]):
             at = (t, int(m), i)
-            mean = with_limits(found.mean.estimate[at], found.mean.low[at], found.mean.high[at], ".3g", ".2g")
+            mean = estimate(found.mean, at, decimals(report, task, name))
             p = p_value(found.adjusted[at]) if np.isfinite(found.adjusted[at]) else ""
-            rows.append([label, report.models[m], mean, _difference(report, at), p, str(found.count[at])])
+            rows.append([label, report.models[m], mean, _difference(report, at, task), p, str(found.count[at])])
             label = ""
     return ["metric", "model", "mean", f"against {report.reference}", "adjusted p", "prompts"], rows
 
@@ -89,18 +90,18 @@ def lines(report: ScoreReport, task: str) -> tuple[list[str], list[list[str]]]:
         row = ["*" if model in report.chosen else "", model]
         for name in shown:
             at = report.at(task, model, name)
-            row.append(number(report.comparisons.mean.estimate[at]))
+            row.append(number(report.comparisons.mean.estimate[at], decimals(report, task, name)))
             if name in primary:
                 star = "*" if is_confirmed(float(report.comparisons.adjusted[at]), report.level) else ""
-                row.append(_difference(report, at) + star)
+                row.append(_difference(report, at, task) + star)
         rows.append(row)
     return columns, rows
 
 
-def _difference(report: ScoreReport, at: tuple[int, int, int]) -> str:
+def _difference(report: ScoreReport, at: tuple[int, int, int], task: str) -> str:
     found = report.comparisons.difference
     if not np.isfinite(found.low[at]):
         return ""
     ends = (found.estimate[at], found.low[at], found.high[at])
     value, low, high = (0.0 if abs(end) < 1e-12 else end for end in ends)  # rounding of a mean is no difference
-    return with_limits(value, low, high, "+.3g", ".2g")
+    return with_limits(value, low, high, f"+{decimals(report, task, report.metrics[at[2]])}")

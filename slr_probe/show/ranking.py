@@ -11,7 +11,7 @@ from slr_probe.rank.compare import estimates
 from slr_probe.rank.scores import VERIFIED
 from slr_probe.show.charts.canvas import open_canvas
 from slr_probe.show.charts.style import COLOURS, open_frame, whole_numbers
-from slr_probe.show.words.format import html_table, html_text, model_name, number, numbers, with_limits
+from slr_probe.show.words.format import html_table, html_text, model_name, number, numbers, p_clause, with_limits
 from slr_probe.show.words.sentences import as_text
 from slr_probe.stats.compare import State
 
@@ -86,7 +86,7 @@ def _choice(ranking: RangeRanking) -> list[str]:
     gain = choice.gain
     said = f"gain over tuned {as_text(gain.difference, '+.3f')}, {GAINS[gain.state]}"
     if isfinite(gain.p):
-        said += f" (adjusted p = {gain.p:.2g})"
+        said += f" ({p_clause(gain.p, 'adjusted p')})"
     return [f"  choice  restore {choice.layers}: {choice.why}", f"          {said}"]
 
 

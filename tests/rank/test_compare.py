@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from slr_probe.rank.compare import Estimate, compare, evidence, own_controls, stability
+from slr_probe.rank.compare import Estimate, ahead, compare, evidence, own_controls, stability
 from tests.rank.planted import planted
 
 
@@ -33,6 +33,31 @@ def test_equal_models_have_nothing_to_restore(ranking_of):
     assert ranking.choice.layers is None
     assert not ranking.choice.confirmed
     assert ranking.to_dict()["choice"] == {"layers": None, "why": ranking.choice.why, "confirmed": False, "gaps": []}
+
+
+def test_models_with_equal_blocks_are_said_to_be_equal():
+    ranking = planted()
+    equal = replace(ranking, changed=np.zeros_like(ranking.changed))
+    assert equal.choice.layers is None
+    assert "equal in every block" in equal.choice.why
+
+
+def with_a_rival(validity, diversity=0.9):
+    """A ranking whose last blocks have these scores on every prompt, beside 0.776 and 0.6 of the best range."""
+    ranking = planted()
+    row = int(ranking.rows("late")[0])
+    changed = {
+        name: np.where(np.arange(len(ranking.kinds))[:, None] == row, value, getattr(ranking, name))
+        for prefix in ("", "held_")
+        for name, value in ((f"{prefix}validity", validity), (f"{prefix}diversity", diversity))
+    }
+    return replace(ranking, **changed)
+
+
+@pytest.mark.parametrize(("validity", "diversity", "named"), [(0.776, 0.9, True), (0.5, 0.9, False), (0.8, 0.5, False)])
+def test_a_rival_is_ahead_where_it_is_more_diverse_at_no_less_validity(validity, diversity, named):
+    ranking = with_a_rival(validity, diversity)
+    assert [gap.kind for gap in ahead(ranking, ranking.index("1:3"))] == ["late"] * named
 
 
 def test_a_difference_of_rounding_is_no_gain(ranking_of):

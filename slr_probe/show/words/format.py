@@ -88,14 +88,35 @@ def numbers(values: Any, spec: str = ".3g") -> list[str]:
     return [number(value, spec) for value in values]
 
 
-def p_value(value: float) -> str:
-    """A p-value with two digits.
+def places(largest: float, *, figures: int = 3) -> int:
+    """Decimals of a quantity whose largest value is about this, the same for all its numbers.
 
     Examples:
-        >>> p_value(0.0234), p_value(0.00001)
-        ('0.023', 'below 0.001')
+        >>> places(0.98), places(5.88), places(61.2), places(0.98, figures=2)
+        (3, 2, 1, 2)
     """
-    return f"{value:.2g}" if value >= SMALLEST_P else f"below {SMALLEST_P:g}"
+    whole = len(str(int(abs(largest) + 0.5))) if abs(largest) >= 1.5 else 0
+    return max(figures - whole, 0)
+
+
+def p_value(value: float) -> str:
+    """A p-value to a thousandth: tests over prompts carry no more.
+
+    Examples:
+        >>> p_value(0.0234), p_value(0.3), p_value(0.00001)
+        ('0.023', '0.3', 'below 0.001')
+    """
+    return f"{round(value, 3):g}" if value >= SMALLEST_P else f"below {SMALLEST_P:g}"
+
+
+def p_clause(value: float, name: str = "p") -> str:
+    """A p-value with its name.
+
+    Examples:
+        >>> p_clause(0.0234), p_clause(0.00001, "adjusted p")
+        ('p = 0.023', 'adjusted p below 0.001')
+    """
+    return f"{name} {'= ' if value >= SMALLEST_P else ''}{p_value(value)}"
 
 
 # -- names and sentences ---------------------------------------------------------------------------------------------

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from slr_probe.layers import LayerRange
 from slr_probe.rank.compare import Choice, Estimate, Evidence, Gap, evidence, own_controls, stability
-from slr_probe.show.words.format import listed, with_limits
+from slr_probe.show.words.format import listed, p_clause, with_limits
 from slr_probe.stats.compare import State
 
 if TYPE_CHECKING:
     from slr_probe.rank.ranking import RangeRanking
 
-_OTHERS = {
+OTHERS = {
     "tuned": "tuned",
     "early": "the first blocks of equal width",
     "late": "the last blocks of equal width",
@@ -50,23 +50,6 @@ def sentences(ranking: RangeRanking, choice: Choice) -> list[str]:
     ]
 
 
-def advice(ranking: RangeRanking, choice: Choice) -> str:
-    """What to restore, or why nothing, in one sentence for a reader who is new to this."""
-    if choice.layers is None:
-        return f"Restore nothing: {choice.why}."
-    found = evidence(ranking, ranking.index(choice.layers))
-    where = "on prompts that played no part in the choice" if found.held_out else "on the prompts of the choice itself"
-    before, after = found.diversity.value - found.gain.value, found.diversity.value
-    change = (
-        f"{where}, answers reach {after:.0%} of the possible diversity in place of {before:.0%}, and tuned's "
-        f"probability of a valid answer is kept to {found.kept.value:.0%}"
-    )
-    blocks = f"{blocks_of(choice.layers)} of {ranking.depth}"
-    if choice.confirmed:
-        return f"Set {blocks} back to base: {change}."
-    return f"It is not confirmed that setting {blocks} back to base makes answers more diverse: {change}."
-
-
 def blocks_of(layers: LayerRange) -> str:
     """A range in words.
 
@@ -80,7 +63,7 @@ def blocks_of(layers: LayerRange) -> str:
 def rivals(ranking: RangeRanking, layers: LayerRange) -> str:
     """The differences in diversity to controls and soup, with intervals."""
     said = [
-        f"{as_text(gap.difference, '+.3f')} to {_OTHERS[gap.kind]} (adjusted p = {gap.p:.2g})"
+        f"{as_text(gap.difference, '+.3f')} to {OTHERS[gap.kind]} ({p_clause(gap.p, 'adjusted p')})"
         for gap in ranking.gaps(layers)[1:]
     ]
     held_out = evidence(ranking, ranking.index(layers)).held_out
@@ -114,12 +97,15 @@ def _collapse(ranking: RangeRanking) -> str:
 
 
 def _nothing(ranking: RangeRanking, choice: Choice) -> list[str]:
-    found = evidence(ranking, int(ranking.order[0]))
-    return [
-        f"No range is recommended: {choice.why}.",
-        f"The nearest is {ranking.best}, with diversity {as_text(found.diversity)} and "
-        f"{found.kept.value:.0%} of tuned's validity. Nothing was restored.",
-    ]
+    said = [f"No range is recommended: {choice.why}."]
+    if ranking.changed.any():
+        found = evidence(ranking, int(ranking.order[0]))
+        first = "The first of them" if ranking.meets_floor else "The nearest"
+        said.append(
+            f"{first} is {ranking.best}, with diversity {as_text(found.diversity)} and {found.kept.value:.0%} of "
+            "tuned's validity."
+        )
+    return [*said, "Nothing was restored."]
 
 
 def _gain(found: Evidence, compared: tuple[Gap, ...]) -> str:
@@ -132,7 +118,7 @@ def _gain(found: Evidence, compared: tuple[Gap, ...]) -> str:
     if tuned.state in ("more?", "less?"):
         return (
             f"moves diversity {change}, by {span}, which is not confirmed once adjusted for the {len(compared)} "
-            f"comparisons made here (p = {tuned.p:.2g})"
+            f"comparisons made here ({p_clause(tuned.p)})"
         )
     return f"moves diversity {change}; a gain is not shown, as the interval of the change, {span}, holds zero"
 
@@ -151,9 +137,9 @@ def _standing(ranking: RangeRanking, row: int, compared: tuple[Gap, ...]) -> str
     by: dict[State, list[str]] = {state: [] for state in _STANDING}
     for gap in compared:
         kept = "" if gap.keeps_floor else f" (which keeps only {gap.kept:.0%} of validity)"
-        by[gap.state].append(_OTHERS[gap.kind] + kept)
+        by[gap.state].append(OTHERS[gap.kind] + kept)
     said = [_STANDING[state].format(listed(names)) for state, names in by.items() if names]
-    said += [f"it is itself {_OTHERS[kind]}" for kind in own_controls(ranking, row)]
+    said += [f"it is itself {OTHERS[kind]}" for kind in own_controls(ranking, row)]
     return f"Against controls, {'; '.join(said)}." if said else ""
 
 

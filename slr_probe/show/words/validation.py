@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slr_probe.scoring.metrics import metric
-from slr_probe.show.words.format import estimate, listed, p_value, short, with_limits
+from slr_probe.show.words.format import estimate, listed, p_value, places, short, with_limits
 from slr_probe.stats.compare import State
 
 if TYPE_CHECKING:
+    from slr_probe.comparison import ScoreReport
     from slr_probe.stats.interval import Interval
     from slr_probe.validation.result import ValidationReport
 
@@ -149,8 +150,9 @@ def _split(report: ValidationReport, task: str, model: str) -> str:
     )
     if found.defined < 2:
         return f"{head}: cannot be split, both models have two correct outputs on {count} only."
+    spec = f"+{decimals(report, task, report.decomposed[0])}"
     changes = [
-        with_limits(0 - part.estimate[1], 0 - part.high[1], 0 - part.low[1], "+.3g", ".3g")
+        with_limits(0 - part.estimate[1], 0 - part.high[1], 0 - part.low[1], spec)
         for part in (found.loss, found.residual_loss, found.quality_control_loss)
     ]
     return (
@@ -166,10 +168,11 @@ def _judge(report: ValidationReport, task: str, model: str, name: str, words: tu
     if state == "undefined":
         return f"{neutral}) cannot be compared: defined for both on {pairs} prompts only"
     tuned = found.mean.estimate[report.at(task, report.models[0], name)]
-    change = estimate(found.difference, at, "+.3g", ".3g")
-    numbers = f" {found.mean.estimate[at]:.3g} against {tuned:.3g}, {change}"
+    spec = decimals(report, task, name)
+    change = estimate(found.difference, at, f"+{spec}")
+    numbers = f" {found.mean.estimate[at]:{spec}} against {tuned:{spec}}, {change}"
     if state == "same":
-        return f"no difference in {neutral}{numbers}) shown{_room_for_loss(report, at)}"
+        return f"no difference in {neutral}{numbers}) shown{_room_for_loss(report, at, spec)}"
     said = f"{more if state in ('more', 'more?') else less}{numbers}, adjusted p {p_value(found.adjusted[at])})"
     if state in ("more", "less"):
         return said
@@ -179,8 +182,14 @@ def _judge(report: ValidationReport, task: str, model: str, name: str, words: tu
     return f"perhaps {said}: the interval leaves out 0, but it is not confirmed after adjustment{why}"
 
 
-def _room_for_loss(report: ValidationReport, at: tuple[int, int, int]) -> str:
+def decimals(report: ScoreReport, task: str, name: str) -> str:
+    """The format of all numbers of one metric on one task."""
+    means = report.comparisons.mean.estimate[report.task(task), :, report.metrics.index(name)]
+    return f".{places(float(np.nanmax(np.abs(means), initial=0.0)))}f"
+
+
+def _room_for_loss(report: ValidationReport, at: tuple[int, int, int], spec: str) -> str:
     """The largest loss that the interval leaves open."""
     found = report.comparisons.difference
     worst = -found.low[at] if metric(report.metrics[at[2]]).sign > 0 else found.high[at]
-    return f" (the interval leaves room for a loss of {worst:.3g})" if worst > 0 else ""
+    return f" (the interval leaves room for a loss of {worst:{spec}})" if worst > 0 else ""

@@ -14,12 +14,15 @@ from markupsafe import Markup
 from slr_probe.files import write_text
 from slr_probe.rank.compare import Choice
 from slr_probe.show.words.format import model_name, typeset
-from slr_probe.show.words.sentences import advice, sentences
+from slr_probe.show.words.plain import advice, brings_and_costs
+from slr_probe.show.words.sentences import sentences
 from slr_probe.show.words.validation import in_text
 from slr_probe.study.folder import Findings
 from slr_probe.study.report import depth, generated, ranges
 from slr_probe.study.report.samples import side_by_side
 from slr_probe.study.report.tables import provenance
+from slr_probe.study.report.terms import terms
+from slr_probe.study.report.unmeasured import unmeasured
 from slr_probe.version import __version__
 
 if TYPE_CHECKING:
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
 
 _TEMPLATES = ("report.html.j2", "table.html.j2")
 _NOT_RANKED = "The ranges were not ranked, so nothing can be said of what to restore."
-_NO_TEXT = "What this does to generated text was not measured."
 _SECTIONS = {
     "samples": ("Samples", "samples"),
     "range": ("Range", "scores"),
@@ -79,8 +81,10 @@ def plain_verdict(found: Findings) -> list[str]:
     if found.ranking is None:
         return [_NOT_RANKED]
     choice = found.choice()
-    text = in_text(found.validation) if found.validation is not None else _NO_TEXT
-    return [advice(found.ranking, choice), text if choice.layers is not None else ""]
+    said = [advice(found.ranking, choice)]
+    if choice.layers is not None and found.validation is not None:
+        said.append(brings_and_costs(found.validation))
+    return [line for line in said if line]
 
 
 def verdict(found: Findings) -> list[str]:
@@ -105,9 +109,10 @@ def _general(found: Findings) -> dict[str, Any]:
         "js": _asset("report.js"),
         "headline": pair.get("headline", ""),
         "date": max(dates)[:10] if dates else "",
-        "plain": " ".join(plain_verdict(found)),
+        "plain": plain_verdict(found),
         "verdict": " ".join(verdict(found)),
-        "terms": found.ranking is not None or found.validation is not None,
+        "unmeasured": ", ".join(unmeasured(found)),
+        "terms": terms(found),
         "number": count(1),
         "level": f"{run['settings']['common']['level']:.0%}",
         "notes": [*pair.get("notes", ()), *(found.ranking.notes if found.ranking is not None else ())],

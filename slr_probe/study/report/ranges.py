@@ -49,11 +49,11 @@ def section(ranking: RangeRanking, choice: Choice) -> dict[str, Any]:
 def key_figures(ranking: RangeRanking, choice: Choice) -> list[dict[str, str]]:
     """The few numbers that a reader sees first; each has a name, a value and a note."""
     if choice.layers is None:
+        none = _figure("Range to restore", "none", choice.why)
+        if ranking.meets_floor:
+            return [none]
         nearest = evidence(ranking, int(ranking.order[0])).kept.value
-        return [
-            _figure("Range to restore", "none", choice.why),
-            _figure("Nearest", str(ranking.best), f"keeps {nearest:.0%} of tuned’s validity"),
-        ]
+        return [none, _figure("Nearest", str(ranking.best), f"keeps {nearest:.0%} of tuned’s validity")]
     row = ranking.index(choice.layers)
     found = evidence(ranking, row)
     where, kept = "held out" if found.held_out else "selection prompts", found.kept
@@ -114,8 +114,7 @@ def _compared(ranking: RangeRanking, choice: Choice) -> Iterator[tuple[str, int]
         for row in ranking.rows(kind)[:1]:
             yield name, int(row)
     if ranking.best_soup is not None:
-        share = 1 - ranking.recipes[ranking.best_soup].blocks[0].default
-        yield f"best soup, {share:.0%} base", ranking.best_soup
+        yield f"best soup, {ranking.recipes[ranking.best_soup].blocks[0].default:g}", ranking.best_soup
 
 
 def _tested(found: Evidence, *, is_tuned: bool) -> list[str]:

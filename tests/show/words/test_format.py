@@ -2,7 +2,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slr_probe.show.words.format import aligned, estimate, estimates, html_table, html_text, missing, number, p_value
+from slr_probe.show.words.format import (
+    aligned,
+    estimate,
+    estimates,
+    html_table,
+    html_text,
+    missing,
+    number,
+    p_clause,
+    p_value,
+    places,
+)
 from slr_probe.stats import Interval
 
 NAN = float("nan")
@@ -24,7 +35,15 @@ def test_limits_stand_in_brackets_where_there_are_any():
 
 
 def test_small_p_values_are_only_said_to_be_small():
-    assert [p_value(p) for p in (0.5, 0.001, 0.00099)] == ["0.5", "0.001", "below 0.001"]
+    assert [p_value(p) for p in (0.5, 0.00312, 0.001, 0.00099)] == ["0.5", "0.003", "0.001", "below 0.001"]
+    assert [p_clause(p) for p in (0.5, 0.0001)] == ["p = 0.5", "p below 0.001"]
+
+
+@pytest.mark.parametrize("largest", [0.0, 0.4, 0.999, 1.2, 3.0, 9.4, 12.0, 123.4, 98765.0])
+def test_a_quantity_has_about_three_figures(largest):
+    shown = format(largest, f".{places(largest)}f")
+    assert float(shown) == pytest.approx(largest, rel=5e-3)
+    assert places(-largest) == places(largest)
 
 
 def test_text_begins_at_the_left_and_numbers_end_at_the_right():

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from slr_probe.rank.compare import evidence
-from slr_probe.show.words.sentences import advice, as_text, rivals, sentences
+from slr_probe.show.words.sentences import as_text, rivals, sentences
 from tests.rank.planted import planted
 from tests.rank.test_compare import doubtful
 
@@ -68,16 +68,3 @@ def test_rivals_are_all_but_tuned():
     ranking = planted()
     text = rivals(ranking, ranking.best)
     assert [as_text(gap.difference, "+.3f") in text for gap in ranking.gaps()] == [False, True, True]
-
-
-def test_advice_is_one_sentence_that_follows_the_choice():
-    ranking = planted()
-    said = advice(ranking, ranking.choice)
-    assert said.startswith("Set blocks 1 to 2 of 4 back to base: on prompts that played no part in the choice")
-    assert "60% of the possible diversity in place of 30%" in said
-    assert "is kept to 97%" in said
-    assert advice(doubtful(), doubtful().named("1:3")).startswith("It is not confirmed that setting blocks 1 to 2")
-    optimistic = planted(held_out=False)
-    assert "on the prompts of the choice itself" in advice(optimistic, optimistic.choice)
-    nothing = planted(gain=-0.2)
-    assert advice(nothing, nothing.choice) == f"Restore nothing: {nothing.choice.why}."

@@ -1,15 +1,9 @@
 import numpy as np
 import pytest
 
-from slr_probe.generation import read_outputs
 from slr_probe.show.words.validation import in_text
 from slr_probe.study.folder import Findings
 from slr_probe.study.report.generated import section
-from slr_probe.study.report.samples import side_by_side
-
-
-def compact(text):
-    return "\n".join(line.rstrip() for line in text.splitlines() if line.strip())
 
 
 @pytest.fixture(scope="module")
@@ -47,19 +41,3 @@ def test_tables_hold_the_two_fixed_measures_of_every_model(found):
         assert len(table.columns) == 5
         assert [row.cells[0] for row in table.rows] == list(report.models)
         assert [row.style for row in table.rows].count("chosen") == 1
-
-
-def test_samples_are_those_of_the_files(found):
-    shown = side_by_side(found, prompts=2, samples=2)
-    assert len(shown) == 2 * len(found.validation.tasks)
-    files = {}
-    for file in (found.folder / "validate" / "outputs").rglob("*.jsonl"):
-        files |= read_outputs(file)
-    for prompt in shown:
-        assert [model["style"] for model in prompt["models"]] == ["base", "tuned", "hybrid"]
-        for model in prompt["models"]:
-            outputs = files[model["name"]]
-            texts = outputs.texts[outputs.prompts.index(prompt["prompt"])][:2]
-            assert [sample.text for sample in model["samples"]] == [compact(text) for text in texts]
-            assert model["samples"][0].same_as == 0
-            assert model["samples"][1].same_as == int(texts[0] == texts[1])

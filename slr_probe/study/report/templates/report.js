@@ -82,6 +82,27 @@
     });
   });
 
+  // A table as CSV, as it is read: one row a line, quotes doubled.
+  function csv(table) {
+    const quoted = (cell) => `"${cell.textContent.trim().replace(/"/g, '""')}"`;
+    return [...table.rows].map((row) => [...row.cells].map(quoted).join(",")).join("\r\n");
+  }
+
+  document.querySelectorAll("table").forEach((table) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = "CSV";
+    button.setAttribute("aria-label", `Save as CSV: ${table.caption.textContent}`);
+    button.addEventListener("click", () => {
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob(["\ufeff", csv(table)], { type: "text/csv" }));
+      link.download = `${table.closest("section").id}.csv`;
+      link.click();
+      URL.revokeObjectURL(link.href);
+    });
+    table.parentNode.after(button);
+  });
+
   window.addEventListener("beforeprint", () => {
     clear();
     document.querySelectorAll("details").forEach((one) => { one.open = true; });

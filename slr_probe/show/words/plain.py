@@ -1,0 +1,80 @@
+"""The verdict for a newcomer: what to restore or why nothing, what it brings and costs, and what was not measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from slr_probe.rank.compare import Choice, Evidence, ahead, evidence
+from slr_probe.scoring.metrics import metric
+from slr_probe.show.words.format import listed, number, places, short
+from slr_probe.show.words.sentences import OTHERS, blocks_of
+
+if TYPE_CHECKING:
+    from slr_probe.rank.ranking import RangeRanking
+    from slr_probe.validation.result import ValidationReport
+
+_FLOOR = {
+    "above": "",
+    "perhaps above": "",
+    "perhaps below": ", which may miss the floor of {:.0%}",
+    "below": ", which misses the floor of {:.0%}",
+}
+
+
+def advice(ranking: RangeRanking, choice: Choice) -> str:
+    """What to restore, or why nothing; a rival that does better is named at once."""
+    if choice.layers is None:
+        return f"Restore nothing: {choice.why}."
+    row = ranking.index(choice.layers)
+    blocks, change = f"{blocks_of(choice.layers)} of {ranking.depth}", _change(evidence(ranking, row), ranking.floor)
+    if not choice.confirmed:
+        return f"It is not confirmed that setting {blocks} back to base makes answers more diverse: {change}."
+    rivals = [f"{OTHERS[gap.kind]} (keeping {gap.kept:.0%})" for gap in ahead(ranking, row)]
+    better = f" But {listed(rivals)} would be more diverse still: consider that instead." if rivals else ""
+    return f"Set {blocks} back to base: {change}.{better}"
+
+
+def _change(found: Evidence, floor: float) -> str:
+    where = f"on {found.prompts} prompts that played no part in the choice"
+    before, after = found.diversity.value - found.gain.value, found.diversity.value
+    return (
+        f"{where if found.held_out else 'on the prompts of the choice itself'}, answers reach {after:.0%} of the "
+        f"possible diversity instead of {before:.0%} and keep {found.kept.value:.0%} of tuned's "
+        f"validity{_FLOOR[found.floor].format(floor)}"
+    )
+
+
+def brings_and_costs(report: ValidationReport) -> str:
+    """In generated text: on which tasks the first hybrid is more diverse than tuned, and where quality pays for it."""
+    if not report.hybrids:
+        return ""
+    model = report.hybrids[0]
+    more, less = (_tasks(report, model, 0, outcome) for outcome in ("better", "worse"))
+    gains = [f"more diverse on {listed(more)}"] if more else []
+    gains += [f"less diverse on {listed(less)}"] if less else []
+    found = f"the hybrid is {'; '.join(gains)}" if gains else "no difference in diversity is shown"
+    counts = sorted({len(ids) for ids in report.prompt_ids})
+    prompts = " to ".join(str(count) for count in sorted({counts[0], counts[-1]}))
+    return f"In generated text ({prompts} prompts a task) {found}; {_costs(report, model)}."
+
+
+def _costs(report: ValidationReport, model: str) -> str:
+    lost = [_loss(report, model, task) for task in _tasks(report, model, 1, "worse", whole=True)]
+    endless = [short(task) for task, name in report.endless if name == model]
+    said = [f"it costs quality on {listed(lost)}"] if lost else []
+    said += [f"it ends its answers less often by itself on {listed(endless)}"] if endless else []
+    return " and ".join(said) or "no loss of quality is shown"
+
+
+def _tasks(report: ValidationReport, model: str, side: int, outcome: str, *, whole: bool = False) -> list[str]:
+    """Tasks on which a model's diversity (side 0) or quality (side 1) has that outcome."""
+    found = zip(report.tasks, report.primary, strict=True)
+    names = [task for task, pair in found if report.compared(task, model, pair[side]) == outcome]
+    return names if whole else [short(task) for task in names]
+
+
+def _loss(report: ValidationReport, model: str, task: str) -> str:
+    name = report.primary[report.task(task)][1]
+    one, other = (report.comparisons.mean.estimate[report.at(task, which, name)] for which in (model, report.models[0]))
+    spec = f".{places(max(abs(one), abs(other)), figures=2)}f"
+    return f"{short(task)} ({short(metric(name).label)} {number(one, spec)}, tuned {number(other, spec)})"
