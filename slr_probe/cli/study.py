@@ -114,12 +114,12 @@ def _settings(preset: str | None, file: Path | None, changes: list[str]) -> Any:
 def _summary(found: Any, seconds: float) -> None:
     from textwrap import fill
 
-    from slr_probe.study.report.page import verdict
+    from slr_probe.study.report.page import plain_verdict
 
     print()
     if found.ranking is not None:
-        for line in verdict(found):
-            print(fill(line, 100, initial_indent="- ", subsequent_indent="  "))
+        for line in plain_verdict(found):
+            print(fill(line, 100))
         print()
     if found.hybrid is not None:
         print(f"hybrid   {found.hybrid}")
