@@ -77,8 +77,8 @@ def ordinary(outputs: Outputs, count: int) -> list[int]:
 
 
 def compact(sample: str) -> str:
-    """A sample without empty lines and without blanks at the ends of lines."""
-    return "\n".join(line.rstrip() for line in sample.splitlines() if line.strip())
+    """A sample without empty lines, blanks at its begin and blanks at the ends of lines."""
+    return "\n".join(line.rstrip() for line in sample.splitlines() if line.strip()).lstrip()
 
 
 def _of_task(
