@@ -4,6 +4,7 @@ from fractions import Fraction
 import pytest
 
 from slr_probe.tasks.numbers import canonical_number, read_number, spell_number
+from tests.tasks import number_cases
 
 CASES = {
     "marker": [
@@ -60,7 +61,7 @@ CASES = {
         ("80km/h", "80"),
         ("the 3rd", "3"),
         ("2/3", "2/3"),
-        ("1/0", "1"),
+        ("1/0", None),
         ("€99", "99"),
     ],
     "unit": [
@@ -194,3 +195,8 @@ def test_any_text_has_an_answer_of_one_spelling_or_none():
         text = "".join(rng.choices(pieces, k=rng.randrange(1, 12)))
         number = read_number(text)
         assert number is None or canonical_number(number) == number, text
+
+
+@pytest.mark.parametrize("text", number_cases.CASES)
+def test_a_whole_number_expression_is_read_or_none(text):
+    assert read_number(text) == number_cases.CASES[text]
