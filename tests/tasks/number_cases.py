@@ -1,4 +1,4 @@
-"""Outputs of all kinds that public reports name, with the number that each gives, or None; written apart from the reader."""
+"""Outputs of the kinds that public reports name, with the number that each gives, or None; written apart from the code."""
 
 from __future__ import annotations
 
