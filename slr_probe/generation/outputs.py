@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 SETTINGS = "settings.json"
+_LISTS = ("outputs", "generations", "responses", "completions")
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,8 @@ def read_outputs(path: str | os.PathLike[str]) -> dict[str, Outputs]:
 
     Each line is an object with `"id"` (of the prompt) and `"text"`; `"model"` (default: the file's name), `"prompt"`,
     `"sample"` (a number from 0; default: the order of the lines) and `"finished"` (default: true) may be left out, and
-    anything else is ignored. Settings are read from `settings.json` beside the file, where `generate` left one.
+    anything else is ignored. A line without `"text"` may hold all outputs of its prompt as a list of texts under
+    `"outputs"`, `"generations"`, `"responses"` or `"completions"`, as other tools write them. Settings are read from `settings.json` beside the file, where `generate` left one.
 
     Raises:
         ResultError: There is no file, or a line is not UTF-8, not JSON or not an output; the message names the line.
@@ -125,13 +127,28 @@ def read_outputs(path: str | os.PathLike[str]) -> dict[str, Outputs]:
         raise ResultError(f"{path} holds no *.jsonl; give a file of outputs, or the folder that generate() wrote")
     tables: dict[str, _Table] = {}
     for file in files:
-        for number, row in read_jsonl(file):
-            name = _text(row, "model", file, number, file.stem)
-            tables.setdefault(name, _Table(name)).add(row, file, number)
+        for number, line in read_jsonl(file):
+            name = _text(line, "model", file, number, file.stem)
+            for row in _one_each(line, file, number):
+                tables.setdefault(name, _Table(name)).add(row, file, number)
     if not tables:
         raise ResultError(f"{path} holds no outputs")
     known = _settings(path if path.is_dir() else path.parent)
     return {name: table.outputs(known.get(name)) for name, table in tables.items()}
+
+
+def _one_each(line: Mapping[str, Any], file: Path, number: int) -> list[Mapping[str, Any]]:
+    """A line, or one for each text of the list that it holds."""
+    found = [name for name in _LISTS if isinstance(line.get(name), list)]
+    if "text" in line or not found:
+        return [line]
+    texts = line[found[0]]
+    if len(found) > 1 or not texts or not all(isinstance(text, str) for text in texts):
+        raise ResultError(
+            f"{file}, line {number}: '{found[0]}' must be a list of texts, and the only one; or give each output a line "
+            "of its own with 'text'"
+        )
+    return [{**line, "text": text, "sample": k} for k, text in enumerate(texts)]
 
 
 class _Table:

@@ -95,3 +95,19 @@ def test_any_text_comes_back(tmp_path):
     assert read_outputs(outputs.save(tmp_path / "m.jsonl"))["m"] == outputs
     assert "\\ud800" not in json_line({"text": "\ud800"})
     assert json_line({"text": "\ud800"}).encode()
+
+
+@pytest.mark.parametrize("field", ["outputs", "generations", "responses", "completions"])
+def test_all_outputs_of_a_prompt_may_stand_in_one_line(tmp_path, field):
+    file = write(
+        tmp_path / "a.jsonl", {"id": 1, "prompt": "A poem.", field: ["one", "two"]}, {"id": "2", field: ["three"]}
+    )
+    found = read_outputs(file)["a"]
+    assert found.texts == (("one", "two"), ("three",))
+    assert found.prompts == ("A poem.", "")
+
+
+@pytest.mark.parametrize("row", [{"outputs": []}, {"outputs": [1]}, {"outputs": ["a"], "responses": ["b"]}])
+def test_a_list_that_is_none_of_texts_is_named(tmp_path, row):
+    with pytest.raises(ResultError, match="line 1: 'outputs' must be a list of texts"):
+        read_outputs(write(tmp_path / "a.jsonl", {"id": "1", **row}))

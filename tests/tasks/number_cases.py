@@ -1,4 +1,4 @@
-"""Outputs of the kinds that public reports name, with the number that each gives, or None; written apart from the code."""
+"""Outputs of the kinds that public reports name, and the number that each gives, or None; written apart from it."""
 
 from __future__ import annotations
 
