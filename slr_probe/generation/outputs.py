@@ -116,7 +116,8 @@ def read_outputs(path: str | os.PathLike[str]) -> dict[str, Outputs]:
     Each line is an object with `"id"` (of the prompt) and `"text"`; `"model"` (default: the file's name), `"prompt"`,
     `"sample"` (a number from 0; default: the order of the lines) and `"finished"` (default: true) may be left out, and
     anything else is ignored. A line without `"text"` may hold all outputs of its prompt as a list of texts under
-    `"outputs"`, `"generations"`, `"responses"` or `"completions"`, as other tools write them. Settings are read from `settings.json` beside the file, where `generate` left one.
+    `"outputs"`, `"generations"`, `"responses"` or `"completions"`, as other tools write them.
+    Settings are read from `settings.json` beside the file, where `generate` left one.
 
     Raises:
         ResultError: There is no file, or a line is not UTF-8, not JSON or not an output; the message names the line.
@@ -145,8 +146,8 @@ def _one_each(line: Mapping[str, Any], file: Path, number: int) -> list[Mapping[
     texts = line[found[0]]
     if len(found) > 1 or not texts or not all(isinstance(text, str) for text in texts):
         raise ResultError(
-            f"{file}, line {number}: '{found[0]}' must be a list of texts, and the only one; or give each output a line "
-            "of its own with 'text'"
+            f"{file}, line {number}: '{found[0]}' must be a list of texts, and the only one; or give each output a "
+            "line of its own with 'text'"
         )
     return [{**line, "text": text, "sample": k} for k, text in enumerate(texts)]
 
