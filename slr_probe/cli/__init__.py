@@ -45,7 +45,17 @@ def main() -> None:
 
 def program() -> typer.Typer:
     """The application with all its verbs; imported here, so that an interruption while it starts is one line too."""
-    from slr_probe.cli import compare, hybrids, lineage, mask, probes, ranking, study, validate  # noqa: F401  (each adds verbs)
+    from slr_probe.cli import (  # noqa: F401  (each adds verbs)
+        chat,
+        compare,
+        hybrids,
+        lineage,
+        mask,
+        probes,
+        ranking,
+        study,
+        validate,
+    )
     from slr_probe.cli.app import app
 
     return app

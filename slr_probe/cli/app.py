@@ -20,6 +20,7 @@ VERBS = (
     "rank",
     "restore",
     "verify",
+    "chat",
     "validate",
     "compare",
     "lineage",

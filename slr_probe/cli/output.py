@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +69,28 @@ def print_table(columns: list[str], rows: list[list[Any]]) -> None:
     for row in rows:
         table.add_row(*(printable(str(cell)) for cell in row))
     Console(force_terminal=False).print(table)  # plain: no codes among what comes from files of others
+
+
+def print_beside(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print texts beside each other, wrapped in columns of equal width; rows are numbered, but for the last."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, expand=True, padding=(0, 2, 0, 0))
+    table.add_column()
+    for name in names:
+        table.add_column(Text(name), ratio=1, overflow="fold")
+    for number, row in enumerate(rows, 1):
+        table.add_row(str(number) if number < len(rows) else "", *map(Text, row))
+    console = Console()
+    with console.capture() as printed:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in printed.get().splitlines()) + "\n", flush=True)
+
+
+def silence() -> None:
+    """No bars of transformers between our lines."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -9,6 +9,7 @@ import typer
 
 from slr_probe.cli.app import app
 from slr_probe.cli.options import STUDY, Base, Device, Download, Quiet, Trust, Tuned, revisions, takes
+from slr_probe.cli.output import silence
 from slr_probe.errors import StudyError
 
 Folder = Annotated[Path, typer.Option("--out", "-o", help="Folder of the study.")]
@@ -78,7 +79,7 @@ def _study(base: str, tuned: str, out: Path, settings: Any, quiet: bool, **optio
 
     from slr_probe.study import run_study
 
-    _silence()
+    silence()
     began = time.perf_counter()
     heading = [f"{base} and {tuned}, into {out}"]
 
@@ -89,13 +90,6 @@ def _study(base: str, tuned: str, out: Path, settings: Any, quiet: bool, **optio
 
     found = run_study(base, tuned, out, settings, say=say, progress=False if quiet else None, **options)
     _summary(found, time.perf_counter() - began)
-
-
-def _silence() -> None:
-    """No bars of transformers between our lines."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _settings(preset: str | None, file: Path | None, changes: list[str]) -> Any:

@@ -40,3 +40,24 @@ def side_by_side(
             head = printable(name) if k == 0 else ""
             lines.append(f"{head:<{width}}  {one_line(text, longest)} {mark}".rstrip())
     return "\n".join(lines)
+
+
+def in_cells(texts: Sequence[str], finished: Sequence[bool]) -> list[str]:
+    r"""Samples as they were written, each with the mark of what ended it.
+
+    Examples:
+        >>> in_cells(["red\n", "and then"], [True, False])
+        ['red [end]', 'and then [cut]']
+    """
+    pairs = zip(texts, finished, strict=True)
+    return [f"{printable(text.strip())} {END if ended else CUT}".lstrip() for text, ended in pairs]
+
+
+def tally(texts: Sequence[str], finished: Sequence[bool]) -> str:
+    """How many samples differ, and how many ended by themselves.
+
+    Examples:
+        >>> tally(["red", "red "], [True, False])
+        '1 different of 2, 1 ended'
+    """
+    return f"{len({text.strip() for text in texts})} different of {len(texts)}, {sum(finished)} ended"
