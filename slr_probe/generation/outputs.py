@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 SETTINGS = "settings.json"
-_LISTS = ("outputs", "generations", "responses", "completions")
+LISTS = ("outputs", "generations", "responses", "completions")
+"""Names that a list of all texts of a prompt goes by."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,8 @@ def read_outputs(path: str | os.PathLike[str]) -> dict[str, Outputs]:
     Each line is an object with `"id"` (of the prompt) and `"text"`; `"model"` (default: the file's name), `"prompt"`,
     `"sample"` (a number from 0; default: the order of the lines) and `"finished"` (default: true) may be left out, and
     anything else is ignored. A line without `"text"` may hold all outputs of its prompt as a list of texts under
-    `"outputs"`, `"generations"`, `"responses"` or `"completions"`, as other tools write them.
-    Settings are read from `settings.json` beside the file, where `generate` left one.
+    `"outputs"`, `"generations"`, `"responses"` or `"completions"`, as other tools write them; its `"id"` may be left
+    out where it has a `"prompt"`. Settings are read from `settings.json` beside the file, where `generate` left one.
 
     Raises:
         ResultError: There is no file, or a line is not UTF-8, not JSON or not an output; the message names the line.
@@ -140,7 +141,7 @@ def read_outputs(path: str | os.PathLike[str]) -> dict[str, Outputs]:
 
 def _one_each(line: Mapping[str, Any], file: Path, number: int) -> list[Mapping[str, Any]]:
     """A line, or one for each text of the list that it holds."""
-    found = [name for name in _LISTS if isinstance(line.get(name), list)]
+    found = [name for name in LISTS if isinstance(line.get(name), list)]
     if "text" in line or not found:
         return [line]
     texts = line[found[0]]
@@ -149,7 +150,8 @@ def _one_each(line: Mapping[str, Any], file: Path, number: int) -> list[Mapping[
             f"{file}, line {number}: '{found[0]}' must be a list of texts, and the only one; or give each output a "
             "line of its own with 'text'"
         )
-    return [{**line, "text": text, "sample": k} for k, text in enumerate(texts)]
+    named = {"id": f"line-{number}", **line} if "prompt" in line else line
+    return [{**named, "text": text, "sample": k} for k, text in enumerate(texts)]
 
 
 class _Table:

@@ -9,12 +9,12 @@ from pathlib import Path
 from slr_probe.errors import ResultError
 from slr_probe.files import read_jsonl
 from slr_probe.generation.logs.inspect_log import read_inspect
-from slr_probe.generation.logs.lists import EXAMPLE, is_list, read_lists
 from slr_probe.generation.logs.lm_eval import is_lm_eval, latest, read_lm_eval
 from slr_probe.generation.logs.log import Log
-from slr_probe.generation.outputs import SETTINGS, read_outputs
+from slr_probe.generation.outputs import LISTS, SETTINGS, read_outputs
 
 _INSPECT = (".eval", ".json")
+_EXAMPLE = '{"prompt": "Name a colour.", "outputs": ["red", "blue"]}'
 _ENDINGS = (".jsonl", *_INSPECT)
 
 
@@ -58,12 +58,10 @@ def _read_file(file: Path) -> list[Log]:
         raise ResultError(f"{file} holds no outputs")
     if is_lm_eval(first):
         return [read_lm_eval(file, chain([(number, first)], rows))]
-    if is_list(first):
-        return read_lists(file, chain([(number, first)], rows))
-    if "text" in first:
-        return [Log(outputs) for outputs in read_outputs(file).values()]
+    if "text" in first or any(name in first for name in LISTS):
+        return [Log(outputs, ends="text" in first) for outputs in read_outputs(file).values()]
     raise ResultError(
-        f"{file}, line {number}: not a line of outputs; expected one that `generate` or lm-eval writes, or {EXAMPLE}"
+        f"{file}, line {number}: not a line of outputs; expected one that `generate` or lm-eval writes, or {_EXAMPLE}"
     )
 
 

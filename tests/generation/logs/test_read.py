@@ -133,9 +133,9 @@ def test_inspect_scores_that_are_no_numbers_are_left_out(tmp_path):
         (
             "a.jsonl",
             '{"prompt": "A?", "outputs": ["x"]}\n{"prompt": "B?", "outputs": []}\n',
-            "line 2: expected a prompt",
+            "line 2: 'outputs' must be a list of texts",
         ),
-        ("a.jsonl", '{"id": 1, "prompt": "A?", "outputs": ["x"]}\n' * 2, "the id '1' was given before"),
+        ("a.jsonl", '{"id": 1, "prompt": "A?", "outputs": ["x"]}\n' * 2, "sample 0 of prompt '1' is given twice"),
         ("a.jsonl", '{"doc_id": 1, "resps": 3, "arguments": {}}\n', "line 1: not a sample of lm-eval"),
         ("a.json", "{}", "not a log of Inspect"),
         ("a.json", '{"eval": {"task": "t"}, "samples": [{"output": {"choices": [1]}}]}', "not as Inspect writes it"),
