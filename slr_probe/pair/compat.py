@@ -30,6 +30,11 @@ DECISIVE = frozenset(
 _IGNORED = frozenset({"_name_or_path", "_model_name_or_path", "transformers_version", "_commit_hash", "architectures"})
 
 
+_NOT_COMPUTED = frozenset(
+    "bos_token_id eos_token_id pad_token_id dtype torch_dtype use_cache initializer_range transformers_version".split()
+)
+
+
 def compare_configs(base: PretrainedConfig, tuned: PretrainedConfig) -> tuple[str, ...]:
     """Compare the text configs of base and tuned.
 
@@ -62,6 +67,11 @@ def compare_files(base: Mapping[str, Any], tuned: Mapping[str, Any]) -> tuple[st
     if one.keys() != other.keys() or any(_is_decisive(key) for key in differing):
         return None
     return _notes(differing)
+
+
+def changes_base(base: PretrainedConfig, tuned: PretrainedConfig) -> tuple[str, ...]:
+    """Fields for which base's weights under the tuned config are another model than base, such as another rope."""
+    return tuple(key for key in _differing(_fields(base), _fields(tuned)) if key not in _NOT_COMPUTED)
 
 
 def is_tied(config: PretrainedConfig) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import replace
 from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from slr_probe.checkpoint.shard import FLOATING
 from slr_probe.errors import CheckpointError, PromptError, printable
 from slr_probe.layers import LayerRange
 from slr_probe.pair.chat import opening
+from slr_probe.pair.compat import changes_base
 from slr_probe.pair.load import check_finite, find_device, find_dtype, from_disk, load_tokenizer
 from slr_probe.pair.open import open_sides
 from slr_probe.pair.prompts import Format, Prompt, PromptRenderer
@@ -130,6 +132,20 @@ class ModelPair:
     def tied(self) -> bool:
         """Whether the head shares the embedding's weight."""
         return self.tuned_side.tied
+
+    @property
+    def base_fields(self) -> tuple[str, ...]:
+        """Fields of the config for which base's weights in the tuned model would not be the base model."""
+        return changes_base(self.base_side.config, self.tuned_side.config)
+
+    def base_alone(self) -> ModelPair:
+        """Base in the place of both sides, with its own config; weights that are loaded are shared."""
+        twin = replace(self.base_side, role="tuned")
+        pair = ModelPair(self.base_side, twin, (), dtype=self.dtype, device=self.device, tokenizer=self._tokenizer)
+        pair._trust = self._trust
+        if "base" in self.__dict__:
+            pair.__dict__.update(base=self.base, tuned=self.base)
+        return pair
 
     def recipe(self, layers: Recipe | LayerRange | str) -> Recipe:
         """A recipe for this pair: a range such as `"8:14"` restored, or a recipe checked for depth.

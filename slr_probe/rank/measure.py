@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,12 +90,23 @@ class Scorer:
         return found
 
     def _measure(self, recipes: list[Recipe]) -> None:
+        base = self.canonical(Recipe.base(self.pair.depth, blocks_only=False))
+        apart = base in recipes and bool(self.pair.base_fields)
+        if apart:  # its weights under the tuned config would be another model
+            alone = Recipe.tuned(self.pair.depth)
+            self._sweep(self.pair.base_alone(), {alone: base}, list(self.queries))
+        self._sweep(self.pair, {one: one for one in recipes if not (apart and one == base)}, self.task)
+
+    def _sweep(self, pair: ModelPair, recipes: Mapping[Recipe, Recipe], task: Any) -> None:
+        """Measure recipes of a pair, and remember them under those that they stand for."""
         from slr_probe.sweep import sweep
 
-        asked = digest([recipe.to_dict() for recipe in recipes])[:12]
+        if not recipes:
+            return
+        asked = digest([recipe.to_dict() for recipe in recipes.values()])[:12]
         out = None if self.out is None else self.out.with_name(f"{self.out.name}-{asked}")
-        result = sweep(self.pair, recipes, self.task, out=out, **self.engine)
-        for recipe, validity, diversity in zip(recipes, result.validity, result.diversity, strict=True):
+        result = sweep(pair, list(recipes), task, out=out, **self.engine)
+        for recipe, validity, diversity in zip(recipes.values(), result.validity, result.diversity, strict=True):
             self._known[recipe] = (validity, np.nan_to_num(diversity, nan=0.0))
 
 
