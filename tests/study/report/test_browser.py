@@ -1,11 +1,13 @@
 """The report in a real browser; skipped only where there is none (set CHROME to name one)."""
 
+import csv
 import itertools
 import re
 
 import pytest
 
 from slr_probe.study.folder import Findings
+from slr_probe.study.report.ranges import score_table
 from tests.study.report.browser import Browser, find
 
 pytestmark = pytest.mark.skipif(find() is None, reason="no Chromium, Chrome or Edge on this machine")
@@ -132,6 +134,20 @@ def test_keys_walk_over_a_heat_map(page):
     assert browser.run(read).startswith("blocks 1:2")
     browser.press("Escape")
     assert browser.run("document.getElementById('tip').hidden")
+
+
+def test_a_table_is_saved_as_csv(page, done):
+    browser = page(1400)
+    saved = browser.run(
+        "(async () => { let blob; URL.createObjectURL = b => { blob = b; return '#'; }; "
+        "HTMLAnchorElement.prototype.click = () => 0; "
+        "document.querySelector('#range .scroll + button').click(); return await blob.text(); })()"
+    )
+    lines = list(csv.reader(saved.lstrip("\ufeff").splitlines()))
+    shown = score_table(Findings(done).ranking, Findings(done).ranking.choice)
+    assert [line[0] for line in lines] == [*shown.columns[:1], *(row.cells[0] for row in shown.rows)]
+    assert {len(line) for line in lines} == {len(shown.columns)}
+    assert browser.run("[...document.querySelectorAll('table')].every(t => t.parentNode.nextSibling.type === 'button')")
 
 
 def test_names_for_screen_readers(page):
