@@ -52,5 +52,10 @@ def profile(found: Findings, chosen: LayerRange | None) -> Markup | None:
 
 
 def forest(report: ValidationReport) -> Markup:
-    """Differences to tuned of every model, on the diversity and the quality measure of each task."""
-    return inline(plot_differences(report), "forest", "Differences to tuned with intervals, by task")
+    """Differences to tuned of every model, on the diversity and the quality measure of each task.
+
+    It is there twice, and the style sheet shows one: two panels beside each other, or below each other on a phone.
+    """
+    label = "Differences to tuned with intervals, by task"
+    wide = inline(plot_differences(report), "forest", label)
+    return wide + inline(plot_differences(report, width="column"), "forest narrow", label, prefix="narrow-")

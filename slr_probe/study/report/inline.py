@@ -28,7 +28,7 @@ _SIZE = re.compile(r"([\d.]+)px")
 _BOLD = re.compile(r"\b(bold|[6-9]00)\b")
 
 
-def inline(figure: Figure, name: str, label: str) -> Markup:
+def inline(figure: Figure, name: str, label: str, *, prefix: str = "") -> Markup:
     """A figure as an element of the page that can be read out and walked with the arrow keys.
 
     The same figure gives the same text.
@@ -37,12 +37,16 @@ def inline(figure: Figure, name: str, label: str) -> Markup:
         figure: A figure with marks; see `slr_probe.show.charts.marks`.
         name: Its class, and what tells its shapes from those of other figures in the page.
         label: What it shows, for those who do not see it.
+        prefix: Stands before the ids of its marks, where the page holds the same figure twice.
     """
     drawn = fromstring(_svg(figure, name))
     found = Element("svg", {"xmlns": _SVG[1:-1], "viewBox": drawn.get("viewBox", ""), "class": f"plot {name}"})
     found.attrib |= {"role": "group", "aria-label": label, "tabindex": "0"}
     SubElement(found, "defs").extend(_definitions(drawn))
     found.extend(_joined(_shapes(drawn, marks(figure))))
+    for shape in found.iter() if prefix else ():
+        if shape.find("title") is not None:
+            shape.set("id", prefix + shape.get("id", ""))
     return Markup(tostring(found, encoding="unicode"))
 
 

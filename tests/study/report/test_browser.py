@@ -79,10 +79,18 @@ def test_the_first_column_of_a_table_stays_in_view_on_a_phone(page):
     assert moved == [50, 0]
 
 
+@pytest.mark.parametrize(("width", "shown"), [(390, "narrow"), (1400, "wide")])
+def test_differences_lie_below_each_other_on_a_phone(page, width, shown):
+    browser = page(width, touch=width < 500)
+    seen = browser.run("[...document.querySelectorAll('svg.forest')].map(s => s.getBoundingClientRect().width > 0)")
+    assert seen == [shown == "wide", shown == "narrow"]
+
+
 def test_text_in_figures_can_be_read_on_a_phone(page):
     browser = page(390, touch=True)
     sizes = browser.run(
-        "[...document.querySelectorAll('svg.plot')].flatMap(s => [...s.querySelectorAll('text')].map(t => "
+        "[...document.querySelectorAll('svg.plot')].filter(s => s.getBoundingClientRect().width).flatMap(s => "
+        "[...s.querySelectorAll('text')].map(t => "
         "parseFloat(getComputedStyle(t).fontSize) * s.getBoundingClientRect().width / s.viewBox.baseVal.width))"
     )
     assert min(sizes) > 7.9

@@ -81,6 +81,12 @@ def test_shapes_of_different_figures_have_different_ids():
     assert len(set(ids)) == len(ids)
 
 
+def test_a_figure_that_is_there_twice_has_other_ids(figure):
+    one, other = inline(figure, "plain", "label"), inline(figure, "plain narrow", "label", prefix="narrow-")
+    assert list(titles(other)) == [f"narrow-{name}" for name in titles(one)]
+    assert list(titles(other).values()) == list(titles(one).values())
+
+
 def test_every_shape_that_is_used_is_defined():
     for drawing in (*heat_maps(planted(), "1:3"), trade_off(planted(), "1:3")):
         root = parsed(drawing)
