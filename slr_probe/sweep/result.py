@@ -27,13 +27,16 @@ class SweepResult(Result):
     """Exact next-token distributions over the answers, and scores of replies, for every recipe.
 
     Attributes:
-        answer_logprobs: Log-probability (nats) of each answer, all its spellings summed, padded with -inf.
+        answer_logprobs: Log-probability (nats) that the reply begins with each answer, all its spellings summed, padded
+            with -inf. Where one answer begins another ("1" and "17"), a reply counts for the longer.
         sizes: Number of answers of each prompt, |V|.
         invalid_tokens: Ids of the likeliest tokens that are no answer, most likely first.
         invalid_logprobs: Their log-probabilities in nats.
         recipe_data: The recipes as plain data; read `recipes`.
         settings: How it was measured: dtype, temperature, min-p, versions, fingerprints of the checkpoints.
         grid_logprobs: `answer_logprobs` at the other temperatures and min-p of `settings["grid"]`; see `at`.
+        ended_logprobs: Log-probability that the reply is nothing but the answer: given and ended, first at the sweep's
+            own temperature and min-p, then over the grid; empty where the queries did not ask.
         reply_scores: `SCORES` of `slr_probe.forward.token_scores` at every read of the replies, first at the sweep's
             own temperature and min-p, then over the grid; see `replies`.
         reply_reads: Reply and position of each read.
@@ -49,6 +52,7 @@ class SweepResult(Result):
     recipe_data: tuple[Mapping[str, Any], ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
     grid_logprobs: Float[ndarray, "recipe prompt setting answer"] = field(default_factory=lambda: np.empty((0,) * 4))
+    ended_logprobs: Float[ndarray, "recipe prompt setting answer"] = field(default_factory=lambda: np.empty((0,) * 4))
     reply_scores: Float[ndarray, "recipe read setting score"] = field(default_factory=lambda: np.empty((0,) * 4))
     reply_reads: Int[ndarray, "read 2"] = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
 
@@ -61,6 +65,11 @@ class SweepResult(Result):
     def validity(self) -> Float[ndarray, "recipe prompt"]:
         """Probability mass on the answers."""
         return validity(self.answer_logprobs)
+
+    @cached_property
+    def ended_validity(self) -> Float[ndarray, "recipe prompt"] | None:
+        """Probability that the reply is an answer and ends; None where the queries did not ask."""
+        return validity(self.ended_logprobs[:, :, 0]) if self.ended_logprobs.size else None
 
     @cached_property
     def entropy(self) -> Float[ndarray, "recipe prompt"]:
@@ -99,6 +108,7 @@ class SweepResult(Result):
             invalid_logprobs=self.invalid_logprobs[..., :0],
             settings={**self.settings, "temperature": temperature, "min_p": min_p, "grid": ()},
             grid_logprobs=self.grid_logprobs[:, :, :0],
+            ended_logprobs=self.ended_logprobs[:, :, number : number + 1],
             reply_scores=self.reply_scores[:, :, number : number + 1],
         )
 

@@ -219,9 +219,15 @@ def _settings(request: Request, ready: Prepared, left: int) -> dict[str, Any]:
     }
 
 
+def _arrays(request: Request, table: Table) -> Arrays:
+    """The arrays of the result: what was read of answers put together, the rest as it is."""
+    read = {name: array for name, array in table.arrays.items() if name != "path_logprobs"}
+    return read | request.path_reader.answers(table.arrays)
+
+
 def _result(request: Request, table: Table, settings: dict[str, Any]) -> SweepResult:
     return SweepResult(
-        **table.arrays,
+        **_arrays(request, table),
         sizes=np.array([len(query.answers) for query in request.queries], dtype=np.int64),
         recipe_data=tuple(recipe.to_dict() for recipe in request.recipes),
         settings=settings,

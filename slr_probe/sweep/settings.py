@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -16,6 +16,7 @@ from slr_probe.pair.side import fingerprint
 from slr_probe.recipe import Recipe
 from slr_probe.restoration.plan import plan_hybrid
 from slr_probe.sweep.reads.answers import AnswerReader, Setting
+from slr_probe.sweep.reads.paths import PathReader, PathTrie
 from slr_probe.sweep.reads.replies import ReplyReader
 from slr_probe.sweep.reads.rows import Asked
 from slr_probe.tasks.answers import Query
@@ -97,8 +98,15 @@ class Request:
     @cached_property
     def asked(self) -> Asked:
         """All questions as rows to run."""
-        answers = AnswerReader(self.queries, self.measure.settings, self.measure.invalid, self.pair.device)
-        return Asked((answers,) if self.reply_reader is None else (answers, self.reply_reader))
+        settings, device = self.measure.settings, self.pair.device
+        at_prompts = [trie.at_prompt for trie in self.path_reader.tries]
+        readers = (AnswerReader(at_prompts, settings, self.measure.invalid, device), self.path_reader)
+        return Asked(readers if self.reply_reader is None else (*readers, self.reply_reader))
+
+    @cached_property
+    def path_reader(self) -> PathReader:
+        """What reads how answers of several tokens go on, and replies after their answers end."""
+        return PathReader(tuple(map(PathTrie, self.queries)), self.measure.settings, self.pair.device)
 
     @cached_property
     def reply_reader(self) -> ReplyReader | None:
@@ -127,7 +135,7 @@ class Request:
             "base": fingerprint(self.pair.base_side),
             "tuned": fingerprint(self.pair.tuned_side),
             "recipes": digest(recipes),
-            "prompts": digest([(query.token_ids, query.answers) for query in self.queries]),
+            "prompts": digest([astuple(query) for query in self.queries]),
             **self._identity_of_replies(),
             "measure": {**asdict(self.measure), "grid": list(self.measure.grid)},
             "compute": f"{self.dtype} of {self.pair.dtype} on {self.pair.device.type}",
@@ -178,6 +186,10 @@ def as_queries(pair: ModelPair, task: Task | Iterable[Query], *, needed: bool = 
             raise TaskError(f"expected a task or a sequence of Query; item {number} is a {type(query).__name__}")
         _check_answers(query, f"prompt {number}")
         check_query(query, pair.config, f"prompt {number}")
+        trie = PathTrie(query)
+        wanted = tuple(dict.fromkeys(token for tokens in trie.targets.values() for some in tokens for token in some))
+        for row, _ in trie.rows:
+            check_query(Query(row.token_ids, (wanted,)), pair.config, f"prompt {number} with an answer")
     return queries
 
 
@@ -201,14 +213,30 @@ def check_replies(pair: ModelPair, replies: Replies | None) -> None:
 def _check_answers(query: Query, name: str) -> None:
     if len(query.answers) < 2:
         raise TaskError(f"{name} has {len(query.answers)} answer(s); a choice needs at least two")
-    seen: set[int] = set()
-    for number, spellings in enumerate(query.answers):
-        if not spellings:
+    longer = query.longer or ((),) * len(query.answers)
+    if len(longer) != len(query.answers):
+        raise TaskError(f"{name} has {len(query.answers)} answers, but longer spellings of {len(longer)}")
+    seen: set[tuple[int, ...]] = set()
+    for number, (tokens, paths) in enumerate(zip(query.answers, longer, strict=True)):
+        if not tokens and not paths:
             raise TaskError(f"answer {number} of {name} has no token; give the ids of all its spellings")
-        twice = [token for i, token in enumerate(spellings) if token in seen or token in spellings[:i]]
-        if twice:
-            raise TaskError(
-                f"token id {twice[0]} is listed twice among the answers of {name}; each id may belong to one answer "
-                "only"
-            )
-        seen.update(spellings)
+        if any(len(path) < 2 for path in paths):
+            raise TaskError(f"a longer spelling of answer {number} of {name} has fewer than two tokens: {paths}")
+        for path in (*((token,) for token in tokens), *paths):
+            if path in seen:
+                what = f"token id {path[0]}" if len(path) == 1 else f"the tokens {path}"
+                raise TaskError(
+                    f"{what} is listed twice among the answers of {name}; each spelling may belong to one answer only"
+                )
+            seen.add(path)
+    _check_ending(query, {token for path in seen for token in path}, name)
+
+
+def _check_ending(query: Query, tokens: set[int], name: str) -> None:
+    if query.ending is None:
+        return
+    if not query.ending.ends or not all(query.ending.marks):
+        raise TaskError(f"{name} asks whether the reply ends, but has no end token, or an empty closing mark")
+    within = tokens | {token for mark in query.ending.marks for token in mark}
+    if not within.isdisjoint(query.ending.ends):
+        raise TaskError(f"an answer or a closing mark of {name} holds an end token; a reply cannot go on after it")

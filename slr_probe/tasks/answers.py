@@ -15,18 +15,46 @@ PLAIN_FRAME = "Question: {prompt}\nAnswer:"
 _SPACE_MARKERS = ("", " ", "▁", "Ġ")  # none, literal, SentencePiece, byte-level BPE
 
 
+MARKS = (".", "!", "\n")
+"""What may stand between an answer and the end of the turn (ours)."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a reply may end after an answer.
+
+    Attributes:
+        ends: Tokens that end the turn.
+        marks: Token paths of closing marks, after which the turn may end as well.
+    """
+
+    ends: tuple[int, ...]
+    marks: tuple[tuple[int, ...], ...] = ()
+
+    @classmethod
+    def of(cls, tokenizer: Any, ends: Sequence[int], marks: Sequence[str] = MARKS) -> Ending:
+        """Closing marks as a tokenizer writes them by themselves."""
+        paths = (tuple(encode(tokenizer, mark)) for mark in marks)
+        known = dict.fromkeys(path for path in paths if path and {*ends, tokenizer.unk_token_id}.isdisjoint(path))
+        return cls(tuple(dict.fromkeys(ends)), tuple(known))
+
+
 @dataclass(frozen=True)
 class Query:
-    """A rendered prompt whose next token is the answer.
+    """A rendered prompt whose reply is the answer.
 
     Attributes:
         token_ids: Token ids of the prompt, with exactly one BOS where the model uses one.
         answers: For each valid answer, the ids of all single tokens that spell it (`"a"`, `" a"`, ...). No id
             is listed under two answers.
+        longer: For each valid answer, its spellings of several tokens; empty where no answer has any.
+        ending: How a reply ends that is nothing but the answer; None where that is not asked.
     """
 
     token_ids: tuple[int, ...]
     answers: tuple[tuple[int, ...], ...]
+    longer: tuple[tuple[tuple[int, ...], ...], ...] = ()
+    ending: Ending | None = None
 
 
 def spellings(answer: str, ignore_case: bool) -> tuple[str, ...]:
@@ -58,17 +86,44 @@ def answer_tokens(tokenizer: Any, answer: str, ignore_case: bool) -> tuple[int, 
     return tuple(sorted(_single_tokens(tokenizer, spellings(answer, ignore_case))))
 
 
+def single_tokens(tokenizer: Any, answer: str, ignore_case: bool) -> tuple[int, ...]:
+    """The same for an answer whose first spelling may be of several tokens; see `answer_paths` for these."""
+    return tuple(sorted(_single_tokens(tokenizer, spellings(answer, ignore_case))))
+
+
 @dataclass(frozen=True)
 class AnswerPrompt:
-    """The prompt, cut just before the answer token.
+    """The prompt, cut just before the answer.
 
     Attributes:
         token_ids: Its tokens.
         split: Answers that are not one token there, as the tokenizer writes them after this prompt.
+        text: What it is the encoding of.
     """
 
     token_ids: tuple[int, ...]
     split: tuple[str, ...]
+    text: str
+
+
+def answer_paths(
+    tokenizer: Any, prompt: AnswerPrompt, answer: str, ignore_case: bool
+) -> tuple[tuple[int, ...], ...]:
+    """All spellings of an answer that the tokenizer writes as several tokens, with and without a leading space.
+
+    Each is encoded by itself and after the prompt, which is not always the same.
+    """
+    prefix = encode(tokenizer, prompt.text)
+    special = {*tokenizer.all_special_ids, tokenizer.unk_token_id}
+    paths: dict[tuple[int, ...], None] = {}
+    for text in spellings(answer, ignore_case):
+        for form in (text, " " + text):
+            alone, whole = encode(tokenizer, form), encode(tokenizer, prompt.text + form)
+            after = whole[len(prefix) :] if whole[: len(prefix)] == prefix else []
+            for ids in (alone, after):
+                if len(ids) > 1 and special.isdisjoint(ids) and _spell(tokenizer, ids, text):
+                    paths[tuple(ids)] = None
+    return tuple(sorted(paths))
 
 
 def answer_prompt(
@@ -113,18 +168,18 @@ def _single_tokens(tokenizer: Any, texts: Sequence[str]) -> set[int]:
     for text in texts:
         for lead in ("", " "):
             ids = encode(tokenizer, lead + text)
-            if len(ids) == 1 and _spells(tokenizer, ids[0], text):
+            if len(ids) == 1 and _spell(tokenizer, ids, text):
                 tokens.add(ids[0])
         for marker in _SPACE_MARKERS:
             token = tokenizer.convert_tokens_to_ids(marker + text)
             known = token is not None and tokenizer.convert_ids_to_tokens(token) == marker + text
-            if known and _spells(tokenizer, token, text):
+            if known and _spell(tokenizer, [token], text):
                 tokens.add(int(token))
     return tokens - set(tokenizer.all_special_ids)
 
 
-def _spells(tokenizer: Any, token: int, text: str) -> bool:
-    return bool(tokenizer.decode([token], clean_up_tokenization_spaces=False).strip(" ") == text)
+def _spell(tokenizer: Any, tokens: Sequence[int], text: str) -> bool:
+    return bool(tokenizer.decode(list(tokens), clean_up_tokenization_spaces=False).strip(" ") == text)
 
 
 def _reply_lead(renderer: PromptRenderer, turns: Sequence[Mapping[str, str]]) -> str:
@@ -152,4 +207,4 @@ def _cut(
         replies = [encoded(text + lead + form) for form in forms]
         if not any(len(ids) == len(prefix) + 1 and ids[:-1] == prefix for ids in replies):
             split.append(answer)
-    return AnswerPrompt(tuple(prefix), tuple(split))
+    return AnswerPrompt(tuple(prefix), tuple(split), text)

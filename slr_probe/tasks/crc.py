@@ -20,14 +20,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from slr_probe.errors import TaskError
 from slr_probe.files import read_json
 from slr_probe.pair.prompts import Format
-from slr_probe.tasks.answers import Query, answer_prompt, answer_tokens
+from slr_probe.tasks.answers import Ending, Query, answer_paths, answer_prompt, single_tokens
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
 
 Split = Literal["selection", "held_out"]
 _FORMAT = "slr_probe.crc/1"
-_FEWEST = 5
 
 
 @dataclass(frozen=True)
@@ -193,73 +192,57 @@ class CRCTask:
         """The prompts that selection never sees; None where there are none."""
         return self.split("held_out")
 
-    def render(self, pair: ModelPair, format: Format | None = None) -> RenderedTask:
-        """Render for the pair's tokenizer, dropping questions with an answer that is not a single token.
+    def render(
+        self,
+        pair: ModelPair,
+        format: Format | None = None,
+        *,
+        every_spelling: bool = False,
+        ends: Sequence[int] = (),
+    ) -> RenderedTask:
+        """Render for the pair's tokenizer.
 
-        What counts is how the tokenizer writes an answer right after the prompt, which depends on the format: a token
-        for " red" is no use where the reply begins without a space. A question is dropped where fewer than two of its
-        answers are single tokens there; where some are not, a note says so.
+        Answers count as single tokens, with and without a space before them, wherever the tokenizer writes them so. An
+        answer that it writes as several tokens right after the prompt ("17", "Wednesday", an emoji) counts in these
+        spellings as well: its probability is then read token by token.
 
         Args:
             pair: Whose tokenizer and chat template are used.
             format: `"chat"` or `"plain"`; default: chat where there is a chat template.
+            every_spelling: Read the spellings of several tokens of every answer, such as "RED" beside "red".
+            ends: End tokens of the models (`generation.decode.end_tokens`). With them a sweep also tells how likely a
+                reply is nothing but an answer, which costs a position for each spelling and closing mark.
 
         Raises:
-            TaskError: Questions were dropped and fewer than 5 remain in a category.
+            TaskError: The tokenizer has no tokens for an answer.
             PromptError: The prompt cannot be rendered in that format.
         """
         chosen: Format = format or pair.prompts.default_format
-        kept: list[CRCItem] = []
-        queries: list[Query] = []
-        notes: list[str] = list(pair.prompts.opening.notes) if chosen == "chat" else []
-        partly: list[str] = []
-        dropped: list[str] = []
-        for item in self.items:
-            query, split = _query(pair, item, chosen)
-            if query is None:
-                dropped.append(f"dropped {item.prompt!r}: {split}")
-                continue
-            kept.append(item)
-            queries.append(query)
-            if split:
-                partly.append(f"{split} of {item.prompt!r}")
-        self._check_enough(kept, dropped)
-        notes += dropped
-        if partly:
-            notes.append(
-                f"{len(partly)} prompts are scored without answers that are several tokens after the {chosen} prompt, "
-                f"so validity is understated there; first {partly[0]}"
-            )
-        return RenderedTask(tuple(kept), tuple(queries), chosen, tuple(notes))
+        notes = pair.prompts.opening.notes if chosen == "chat" else ()
+        ending = Ending.of(pair.tokenizer, ends) if ends else None
+        queries = (_query(pair, item, chosen, every_spelling, ending) for item in self.items)
+        return RenderedTask(self.items, tuple(queries), chosen, tuple(notes))
 
     def queries(self, pair: ModelPair, format: Format | None = None) -> Sequence[Query]:
         """What `sweep` asks for; see `render`."""
         return self.render(pair, format).rendered
 
-    def _check_enough(self, kept: Sequence[CRCItem], notes: Sequence[str]) -> None:
-        left = Counter(item.category for item in kept)
-        for category, count in Counter(item.category for item in self.items).items():
-            if left[category] < min(count, _FEWEST):
-                raise TaskError(
-                    f"only {left[category]} of {count} prompts in category {category!r} have answers that are single "
-                    f"tokens of this tokenizer, and at least {min(count, _FEWEST)} are needed; give a task with other "
-                    f"answers. First: {notes[0]}"
-                )
 
-
-def _query(pair: ModelPair, item: CRCItem, format: Format) -> tuple[Query | None, str]:
-    """The question to this tokenizer, and which answers are left out; or None, and why it cannot be asked."""
-    tokens = [answer_tokens(pair.tokenizer, answer, item.ignore_case) for answer in item.answers]
-    split = [answer for answer, ids in zip(item.answers, tokens, strict=True) if not ids]
-    if split:
-        return None, f"{', '.join(map(repr, split))} not a single token"
-    if max(Counter(token for ids in tokens for token in ids).values()) > 1:
-        return None, "one token spells two of the answers"
+def _query(pair: ModelPair, item: CRCItem, format: Format, every_spelling: bool, ending: Ending | None) -> Query:
+    """The question to this tokenizer. A spelling that it writes alike for two answers belongs to the first."""
     prompt = answer_prompt(pair.prompts, item.prompt, item.answers, item.ignore_case, format)
-    names = ", ".join(map(repr, prompt.split))
-    if len(item.answers) - len(prompt.split) < 2:
-        return None, f"{names} not a single token after the {format} prompt"
-    return Query(prompt.token_ids, tuple(tokens)), names
+    seen: set[tuple[int, ...]] = set()
+    single, longer = [], []
+    for answer in item.answers:
+        tokens = [(token,) for token in single_tokens(pair.tokenizer, answer, item.ignore_case)]
+        wanted = every_spelling or answer in prompt.split or not tokens
+        paths = answer_paths(pair.tokenizer, prompt, answer, item.ignore_case) if wanted else ()
+        if not tokens and not paths:
+            raise TaskError(f"the tokenizer has no tokens for the answer {answer!r} of {item.prompt!r}; give others")
+        single.append(tuple(path[0] for path in tokens if path not in seen))
+        longer.append(tuple(path for path in paths if path not in seen))
+        seen.update(tokens, paths)
+    return Query(prompt.token_ids, tuple(single), tuple(longer) if any(longer) else (), ending)
 
 
 def _item(item: Any) -> CRCItem:
