@@ -60,7 +60,7 @@ class Questions:
     @property
     def has_answers(self) -> bool:
         """Whether every prompt has an answer set."""
-        return all(query.answers for query in self.queries)
+        return all(query.answers and all(query.answers) for query in self.queries)
 
 
 def batches(queries: Sequence[Query], size: int, *, one_length: bool = False) -> Iterator[Batch]:
@@ -141,10 +141,12 @@ def read_prompts(path: str | os.PathLike[str]) -> list[Prompt]:
 
 
 def _of_task(pair: ModelPair, task: Any, format: Format | None) -> Questions:
-    rendered = task if isinstance(task, RenderedTask) else task.render(pair, format)
-    plain = task.render(pair, "plain") if isinstance(task, CRCTask) and rendered.format == "chat" else None
+    rendered = (task if isinstance(task, RenderedTask) else task.render(pair, format)).one_token()
     labels = tuple(item.prompt for item in rendered.items)
-    return Questions(rendered.rendered, labels, rendered.categories, plain.rendered if plain else None)
+    plain = None
+    if isinstance(task, CRCTask) and rendered.format == "chat":
+        plain = replace(task, items=rendered.items).render(pair, "plain").rendered
+    return Questions(rendered.rendered, labels, rendered.categories, plain)
 
 
 def _of_texts(pair: ModelPair, prompts: list[Prompt], words: list[tuple[str, ...]], format: Format | None) -> Questions:

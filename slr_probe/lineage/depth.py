@@ -127,6 +127,6 @@ def _relative(base: Any, tuned: Any, options: dict[str, Any]) -> Float[ndarray, 
 def _lens_prompts(pair: ModelPair, prompts: Sequence[str]) -> tuple[Any, list[str]]:
     """CRC questions, or the tasks' own prompts where the tokenizer cannot ask those."""
     try:
-        return CRCTask.default().selection.render(pair), []
+        return CRCTask.default().selection.render(pair).one_token(), []
     except TaskError:
         return list(prompts), ["the entropy over depth is that of the tasks' prompts: CRC does not fit the tokenizer"]

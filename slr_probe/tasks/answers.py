@@ -106,9 +106,7 @@ class AnswerPrompt:
     text: str
 
 
-def answer_paths(
-    tokenizer: Any, prompt: AnswerPrompt, answer: str, ignore_case: bool
-) -> tuple[tuple[int, ...], ...]:
+def answer_paths(tokenizer: Any, prompt: AnswerPrompt, answer: str, ignore_case: bool) -> tuple[tuple[int, ...], ...]:
     """All spellings of an answer that the tokenizer writes as several tokens, with and without a leading space.
 
     Each is encoded by itself and after the prompt, which is not always the same.

@@ -1,9 +1,10 @@
-"""Constrained Random Character: questions whose answer is one token out of a known set.
+"""Constrained Random Character: questions whose answer is one out of a known set.
 
 The task is that of Selective Layer Restoration (arXiv 2602.06665): a model asked for a random choice should stay in the
 set (validity) and use all of it (diversity). The paper's prompts are not public: wording and sets here are our own.
-Because an answer is a single token, the next-token distribution is the answer and both scores are exact. What a first
-token cannot show is how the reply goes on: "A" in "A random letter is ..." counts as the letter.
+The probability that a reply begins with an answer is read off the distribution of the next token, or of the next few,
+so both scores are exact. How the reply goes on does not count: "A" in "A random letter is ..." is the letter. Whether
+the reply ends after the answer is asked with `render(..., ends=...)`.
 """
 
 from __future__ import annotations
@@ -77,10 +78,10 @@ class RenderedTask:
     """A task as one tokenizer sees it, ready for `sweep`.
 
     Attributes:
-        items: The questions that fit the tokenizer.
+        items: The questions.
         rendered: Their queries, in the same order.
         format: `"chat"` or `"plain"`.
-        notes: What was dropped or is scored in part, and why.
+        notes: What a reader should know of how they were put.
     """
 
     items: tuple[CRCItem, ...]
@@ -96,6 +97,18 @@ class RenderedTask:
     def categories(self) -> tuple[str, ...]:
         """Category of each question."""
         return tuple(item.category for item in self.items)
+
+    def one_token(self) -> RenderedTask:
+        """The questions of which every answer has a spelling of one token, for what reads the next token only.
+
+        Raises:
+            TaskError: There are none.
+        """
+        fit = [i for i, query in enumerate(self.rendered) if all(query.answers)]
+        if not fit:
+            raise TaskError("no question of the task has answers of one token of this tokenizer; give other answers")
+        queries = tuple(replace(self.rendered[i], longer=(), ending=None) for i in fit)
+        return replace(self, items=tuple(self.items[i] for i in fit), rendered=queries)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from slr_probe.errors import TaskError
+from slr_probe.errors import PromptError, TaskError
 from slr_probe.forward.budget import parse_bytes
 from slr_probe.pair.prompts import Format
 from slr_probe.rank.candidates import references
@@ -19,7 +19,7 @@ from slr_probe.rank.measure import Scorer
 from slr_probe.rank.order import best_allowed
 from slr_probe.rank.weights import changed_blocks
 from slr_probe.recipe import Recipe
-from slr_probe.sweep.settings import Measure
+from slr_probe.sweep.settings import Measure, as_queries
 from slr_probe.tasks.crc import CRCTask
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class CRC:
         self._scorers: dict[str, Scorer] = {}
 
     def scorer(self, split: str) -> Scorer | None:
-        """Measures recipes on one split; None, with a note, where the tokenizer cannot ask the questions."""
+        """Measures recipes on one split; None, with a note, where the questions cannot be put to the models."""
         if self.task is None:
             return None
         if split not in self._scorers:
@@ -95,7 +95,8 @@ class CRC:
                 return None
             try:
                 rendered = part.render(self.pair, self.format)
-            except TaskError as error:
+                as_queries(self.pair, rendered)
+            except (TaskError, PromptError) as error:
                 self.task = None
                 self.notes.append(f"nothing was measured on CRC: {error}")
                 return None

@@ -65,53 +65,67 @@ def test_queries():
     assert len(ids) == len(set(ids))
 
 
-def test_questions_that_do_not_fit_the_tokenizer_are_dropped_with_a_note():
-    items = [(f"Pick {a} or {b}.", [a, b]) for a, b in zip("abcde", "vwxyz", strict=True)]
-    rendered = CRCTask.of([*items, ("Pick green or red.", ["green", "red"])]).render(
-        pair_with(subword_tokenizer("gpt2"))
-    )
-    assert len(rendered.items) == 5
-    assert rendered.notes == ("dropped 'Pick green or red.': 'green' not a single token",)
+def spelled(tokenizer, paths):
+    return {tuple(tokenizer.convert_ids_to_tokens(list(path))) for path in paths}
+
+
+def test_an_answer_of_several_tokens_counts_in_every_spelling():
+    tokenizer = subword_tokenizer("gpt2")
+    (query,) = CRCTask.of([("Pick green or red.", ["green", "red"])]).queries(pair_with(tokenizer))
+    assert query.answers[0] == ()
+    forms = {tuple(lead + form) for form in ("green", "GREEN", "Green") for lead in ("", " ")}
+    assert spelled(tokenizer, query.longer[0]) == forms
+    assert query.longer[1] == ()
+    assert query.ending is None
 
 
 @pytest.mark.parametrize(
     ("word", "chat", "plain"),
     [("red", True, False), ("Red", True, False), (" red", False, True), ("RED", False, False), (" RED", False, False)],
 )
-def test_an_answer_counts_in_the_form_that_continues_the_prompt(word, chat, plain):
+def test_longer_spellings_count_where_no_token_continues_the_prompt(word, chat, plain):
     tokenizer = subword_tokenizer("gpt2", TEMPLATE, [word, "blue", " blue", "Answer", "Question"])
-    assert answer_tokens(tokenizer, "red", True)
+    tokens = answer_tokens(tokenizer, "red", True)
+    assert tokens
     task = CRCTask.of([("Pick red or blue.", ["red", "blue"]), *((f"{i}?", ["1", "2"]) for i in range(5))])
     for format, fits in (("chat", chat), ("plain", plain)):
         rendered = task.render(pair_with(tokenizer), format)
-        note = f"dropped 'Pick red or blue.': 'red' not a single token after the {format} prompt"
-        assert rendered.notes == (() if fits else (note,))
+        assert len(rendered.items) == 6
+        assert rendered.notes == ()
+        assert rendered.rendered[0].answers[0] == tokens
+        assert bool(rendered.rendered[0].longer) is not fits
 
 
-def test_a_question_stays_with_a_note_where_two_answers_fit():
-    tokenizer = subword_tokenizer("gpt2", TEMPLATE, [" red", "blue", "green"])
-    rendered = CRCTask.of([("Pick a colour.", ["red", "blue", "green"])]).render(pair_with(tokenizer))
-    (note,) = rendered.notes
-    assert note.startswith("1 prompts are scored without answers that are several tokens after the chat prompt")
-    assert note.endswith("first 'red' of 'Pick a colour.'")
-    assert [len(ids) for ids in rendered.rendered[0].answers] == [1, 1, 1]
+def test_every_spelling_is_read_on_request():
+    tokenizer = subword_tokenizer("gpt2", TEMPLATE, ["red", "blue"])
+    task = CRCTask.of([("Pick red or blue.", ["red", "blue"])])
+    assert task.queries(pair_with(tokenizer))[0].longer == ()
+    (query,) = task.render(pair_with(tokenizer), every_spelling=True).rendered
+    assert spelled(tokenizer, query.longer[0]) == {tuple(text) for text in (" red", "RED", " RED", "Red", " Red")}
 
 
-def test_capitals_count_only_where_case_does_not_matter():
-    pair = pair_with(subword_tokenizer("gpt2", TEMPLATE, ["Red", "blue"]))
-    item = CRCItem("Pick red or blue.", ("red", "blue"))
-    assert CRCTask((item,)).render(pair).items
-    with pytest.raises(TaskError, match="'red' not a single token"):
-        CRCTask((replace(item, ignore_case=False),)).render(pair)
+def test_the_ending_is_asked_with_end_tokens():
+    tokenizer = subword_tokenizer("gpt2", TEMPLATE, ["red", "blue"])
+    ends = (tokenizer.convert_tokens_to_ids("Z"), tokenizer.convert_tokens_to_ids("!"))
+    rendered = CRCTask.of([("Pick red or blue.", ["red", "blue"])]).render(pair_with(tokenizer), ends=ends)
+    ending = rendered.rendered[0].ending
+    assert ending.ends == ends
+    assert spelled(tokenizer, ending.marks) == {(".",), ("\n",)}, "an end token is no mark before the end"
+    assert rendered.one_token().rendered[0].ending is None
 
 
-def test_too_few_questions_left():
-    items = [(f"Pick {a} or green.", [a, "green"]) for a in "abc"] + [(f"Pick {a} or z.", [a, "z"]) for a in "abcd"]
-    with pytest.raises(TaskError, match="only 4 of 7 prompts in category 'words'"):
-        CRCTask.of(items).render(pair_with(subword_tokenizer("gpt2")))
-    assert (
-        len(CRCTask.of(items[3:]).render(pair_with(subword_tokenizer("gpt2"))).items) == 4
-    )  # a small task of one's own
+def test_what_reads_one_position_gets_the_questions_of_one_token():
+    tokenizer = subword_tokenizer("gpt2")
+    task = CRCTask.of([("Pick green or red.", ["green", "red"]), ("Pick red or blue.", ["red", "blue"])])
+    rendered = task.render(pair_with(tokenizer)).one_token()
+    assert [item.prompt for item in rendered.items] == ["Pick red or blue."]
+    with pytest.raises(TaskError, match="no question of the task has answers of one token"):
+        replace(task, items=task.items[:1]).render(pair_with(tokenizer)).one_token()
+
+
+def test_an_answer_that_the_tokenizer_cannot_write():
+    with pytest.raises(TaskError, match="no tokens for the answer 'é'"):
+        CRCTask.of([("Pick.", ["é", "red"])]).render(pair_with(subword_tokenizer("gpt2")))
 
 
 def test_no_token_stands_under_two_answers():
