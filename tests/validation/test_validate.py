@@ -231,8 +231,9 @@ def test_another_run_in_the_folder_is_refused(pair, tmp_path):
         validate(pair, "1:2", WRITE, out=tmp_path / "mine", **OPTIONS)
 
 
-def test_a_tokenizer_that_cannot_ask_crc_leaves_it_out_with_a_note(pair):
-    words = CRCTask.of([CRCItem("Pick red or blue", ("red", "blue"))] * 1)
+@pytest.mark.parametrize("answers", [("red", "é"), ("red", "r" * 64)])
+def test_answers_that_the_models_cannot_give_leave_crc_out_with_a_note(pair, answers):
+    words = CRCTask.of([CRCItem("Pick one", answers)])
     found = validate(pair, "1:2", WRITE, crc=words, baselines=["soup"], resamples=50)
     assert "soup" not in found.kinds
     assert any("nothing was measured on CRC" in note for note in found.notes)
