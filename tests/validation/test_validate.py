@@ -231,7 +231,7 @@ def test_another_run_in_the_folder_is_refused(pair, tmp_path):
         validate(pair, "1:2", WRITE, out=tmp_path / "mine", **OPTIONS)
 
 
-@pytest.mark.parametrize("answers", [("red", "é"), ("red", "r" * 64)])
+@pytest.mark.parametrize("answers", [("red", "é"), ("red", "r" * 600)])
 def test_answers_that_the_models_cannot_give_leave_crc_out_with_a_note(pair, answers):
     words = CRCTask.of([CRCItem("Pick one", answers)])
     found = validate(pair, "1:2", WRITE, crc=words, baselines=["soup"], resamples=50)
