@@ -26,7 +26,7 @@ def parse_bytes(memory: str | int) -> int:
     """
     if isinstance(memory, int) and not isinstance(memory, bool) and memory > 0:
         return memory
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?\s*", str(memory).lower())
+    match = re.fullmatch(r"\s*(\d{1,20}(?:\.\d{1,20})?)\s*([kmgt]?i?)b?\s*", str(memory).lower())
     if match is None or match[2] not in _UNITS or float(match[1]) == 0:
         raise SweepError(f"memory must be a size such as '4GB' or '512MiB'; got {memory!r}")
     return int(float(match[1]) * _UNITS[match[2]])

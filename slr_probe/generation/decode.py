@@ -232,9 +232,9 @@ def _as_ids(value: Any, owner: object) -> set[int]:
         GenerationError: It is something else.
     """
     ids = [] if value is None else list(value) if isinstance(value, (list, tuple)) else [value]
-    if any(not isinstance(token, int) or isinstance(token, bool) for token in ids):
+    if any(not isinstance(token, int) or isinstance(token, bool) or token >= 1 << 31 for token in ids):
         raise GenerationError(f"{owner}: eos_token_id must be a token id or a list of them; got {one_line(value, 100)}")
-    return set(ids)
+    return {token for token in ids if token >= 0}  # -1 stands for none in some files
 
 
 def _end_of_turn(tokenizer: Any) -> set[int]:

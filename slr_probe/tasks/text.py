@@ -56,6 +56,8 @@ class Item:
         if self.check not in CHECKS:
             raise TaskError(f"unknown check {self.check!r} of {self.id!r}; expected one of {', '.join(CHECKS)}")
         object.__setattr__(self, "answers", _answers(self.id, self.answers))
+        if not isinstance(self.constraints, (list, tuple)):
+            raise TaskError(f"the constraints of {self.id!r} must be a list of pairs; got {self.constraints!r}")
         object.__setattr__(self, "constraints", tuple(check_constraint(one) for one in self.constraints))
         if bool(self.answers) != (self.check != "none"):
             need = "accepted answers" if self.check != "none" else "a check: 'list', 'exact' or 'number'"

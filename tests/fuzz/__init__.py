@@ -1,0 +1,1 @@
+"""Inputs that nobody wrote: whatever comes in, a result or one clear error comes out, soon."""
