@@ -45,6 +45,17 @@ def split_revision(source: str) -> tuple[str, str | None]:
     return (source, None) if match is None or match[3] is None else (match[1] + match[2], match[3])
 
 
+def hub_id(source: str) -> str | None:
+    """The repository that a name stands for on the hub, without subfolder and revision; None for anything else.
+
+    Examples:
+        >>> hub_id("org/name/step100@main"), hub_id("organism:base"), hub_id("/home/me/run")
+        ('org/name', None, None)
+    """
+    match = None if Path(source).expanduser().is_dir() else _HUB_ID.fullmatch(source)
+    return match[1] if match else None
+
+
 def resolve(
     source: str | os.PathLike[str], *, download: bool = False, code: bool = False, nested: bool = False
 ) -> Path:

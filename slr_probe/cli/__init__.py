@@ -53,6 +53,7 @@ def program() -> typer.Typer:
         mask,
         probes,
         ranking,
+        sharing,
         study,
         validate,
     )

@@ -20,6 +20,7 @@ VERBS = (
     "rank",
     "restore",
     "verify",
+    "reproduce",
     "chat",
     "validate",
     "compare",

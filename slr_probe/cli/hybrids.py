@@ -44,7 +44,7 @@ def inspect(
 
 @app.command()
 @revisions
-@takes(RESTORE, "untouched check_finite")
+@takes(RESTORE, "untouched check_finite base_id tuned_id")
 def restore(
     base: Base,
     tuned: Tuned,

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from slr_probe.checkpoint import AdapterCheckpoint
+from slr_probe.checkpoint import AdapterCheckpoint, Checkpoint
 from slr_probe.checkpoint.entries import list_files
 from slr_probe.errors import CheckpointError
 from slr_probe.files import digest, read_regular, reason
 from slr_probe.pair.side import Side
-from slr_probe.recipe import Recipe
 from slr_probe.version import __version__
 
 RECORD, CARD = "recipe.json", "README.md"
@@ -77,46 +76,12 @@ def write_record(out: Path, record: dict[str, Any], notes: Sequence[str], tuned:
         tuned: Tuned side.
     """
     files = {name: hash_file(out / name) for name in sorted([*extras(tuned), CARD])}
-    data = {"format": FORMAT, "slr_probe": __version__, **record, "notes": list(notes), "files": files}
-    text = json.dumps({**data, "digest": digest(data)}, indent=2)
-    (out / RECORD).write_text(text + "\n", encoding="utf-8")
+    weights = Checkpoint.open(out).fingerprint()
+    data = {"format": FORMAT, "slr_probe": __version__, **record, "notes": list(notes), "weights": weights}
+    (out / RECORD).write_text(sealed({**data, "files": files}), encoding="utf-8")
 
 
-def write_card(out: Path, recipe: Recipe, base: Side, tuned: Side) -> None:
-    """Write the model card, `README.md`."""
-    rows = "\n".join(f"| {span} | {text} |" for span, text in _table(recipe))
-    (out / CARD).write_text(
-        f"""---
-library_name: transformers
-tags: [merge, slr_probe, selective-layer-restoration]
-base_model: {json.dumps([base.label, tuned.label])}
-base_model_relation: merge
----
-# Hybrid: {recipe}
-
-Built without training by slr_probe {__version__} from two checkpoints of one architecture:
-`{base.label}` (base, pre-trained) and `{tuned.label}` (tuned, post-trained).
-Method: Selective Layer Restoration, arXiv 2602.06665.
-
-| part | weights from |
-| --- | --- |
-{rows}
-
-Config, tokenizer, chat template and generation config are the tuned model's; inference costs the same.
-`recipe.json` holds the exact recipe, both sources and hashes; `slr-probe verify` on this folder compares every tensor
-and every other file with the source that it must come from. The licences of both sources apply.
-""",
-        encoding="utf-8",
-    )
-
-
-def _table(recipe: Recipe) -> list[tuple[str, str]]:
-    words = {0.0: "base", 1.0: "tuned"}
-    rows = []
-    for run in recipe.to_dict()["blocks"]:
-        start, _, _ = run["blocks"].partition(":")
-        rows.append((f"blocks {run['blocks']}", str(recipe.blocks[int(start)])))
-    for part in ("embedding", "final_norm", "head"):
-        share = getattr(recipe, part)
-        rows.append((part.replace("_", " "), words.get(share, f"{share:g} tuned")))
-    return rows
+def sealed(record: dict[str, Any]) -> str:
+    """A record as text, with its own digest at the end."""
+    content = {name: value for name, value in record.items() if name != "digest"}
+    return json.dumps({**content, "digest": digest(content)}, indent=2) + "\n"

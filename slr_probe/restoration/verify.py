@@ -88,11 +88,11 @@ def verify_hybrid(
         CheckpointError: The folder is no hybrid, is corrupt, or a source cannot be found.
     """
     path = Path(folder).expanduser()
-    record = _record(path)
+    record = read_record(path)
     recipe = Recipe.from_dict(record["recipe"])
     base_side, tuned_side, _ = open_sides(
-        base or _source(record["base"], base_revision),
-        tuned or _source(record["tuned"], tuned_revision),
+        base or source_of(record["base"], base_revision),
+        tuned or source_of(record["tuned"], tuned_revision),
         base_revision=base_revision if base else None,
         tuned_revision=tuned_revision if tuned else None,
         download=download,
@@ -100,7 +100,7 @@ def verify_hybrid(
     )
     hybrid = Checkpoint.open(path)
     problems = [
-        *_changed(record, base_side, tuned_side),
+        *changed(record, base_side, tuned_side),
         *compare_files(path, record["files"], tuned_side),
         *compare_shards(hybrid, require_checkpoint(tuned_side).shards),
     ]
@@ -128,13 +128,18 @@ def _compare_tensors(
         if (stored.dtype, stored.shape) != (source.dtype, source.shape):
             actual, right = (f"{info.dtype} {list(info.shape)}" for info in (stored, source))
             problems.append(f"'{name}' is {actual}, not {right}")
-        elif not _equal(hybrid_pieces(plan[name], source, base, tuned), read_bytes(stored, CHUNK)):
+        elif not equal_bytes(hybrid_pieces(plan[name], source, base, tuned), read_bytes(stored, CHUNK)):
             problems.append(f"'{name}' differs from {origin}")
         steps.update(stored.nbytes)
     return dict(sorted(counts.items())), problems
 
 
-def _record(path: Path) -> dict[str, Any]:
+def read_record(path: Path) -> dict[str, Any]:
+    """What `recipe.json` in a folder says.
+
+    Raises:
+        CheckpointError: There is none, or it is not whole.
+    """
     if not (path / RECORD).is_file():
         raise CheckpointError(f"{path} has no {RECORD}; expected a folder that slr-probe restore wrote")
     record = read_json(path / RECORD, CheckpointError)
@@ -151,13 +156,15 @@ def _is_whole(record: dict[str, Any]) -> bool:
     return "recipe" in record and isinstance(record.get("files"), dict) and all(isinstance(text, str) for text in texts)
 
 
-def _source(origin: dict[str, str], revision: str | None) -> str:
+def source_of(origin: dict[str, str], revision: str | None) -> str:
+    """Where a side that is recorded can be found now."""
     if revision is not None:
         return at_revision(split_revision(origin["source"])[0], revision)
     return origin["path"] if Path(origin["path"]).is_dir() else origin["source"]
 
 
-def _changed(record: dict[str, Any], base: Side, tuned: Side) -> list[str]:
+def changed(record: dict[str, Any], base: Side, tuned: Side) -> list[str]:
+    """Whether the record was edited, and whether a side is not what it was built from."""
     content = {name: value for name, value in record.items() if name != "digest"}
     edited = [] if digest(content) == record["digest"] else [f"{RECORD} was edited: its digest does not fit"]
     return edited + [
@@ -167,7 +174,7 @@ def _changed(record: dict[str, Any], base: Side, tuned: Side) -> list[str]:
     ]
 
 
-def _equal(left_pieces: Iterator[Bytes], right_pieces: Iterator[Bytes]) -> bool:
+def equal_bytes(left_pieces: Iterator[Bytes], right_pieces: Iterator[Bytes]) -> bool:
     """Whether two streams hold the same bytes, however they are cut."""
     left = right = np.empty(0, dtype=np.uint8)
     while True:

@@ -65,8 +65,19 @@ def test_the_record_and_the_card(llama: Pair, tmp_path: Path) -> None:
         }
     card = (out / "README.md").read_text()
     assert card.startswith("---\nlibrary_name: transformers\n")
-    for words in ("restore 1:3 of 4", str(llama.base), str(llama.tuned), "| blocks 1:3 | base |", "2602.06665"):
+    for words in ("restore 1:3 of 4", "`base`", "`tuned`", "| blocks 1:3 | base |", "2602.06665"):
         assert words in card
+    assert str(llama.base.parent) not in card
+    assert "base_model" not in card  # a folder of this machine has no name on the hub
+
+
+def test_public_names_of_local_folders(llama: Pair, tmp_path: Path) -> None:
+    out = restore(*llama.folders, "1:3", tmp_path / "out", base_id="org/base", tuned_id="org/chat@v2")
+    record, card = json.loads((out / "recipe.json").read_text()), (out / "README.md").read_text()
+    assert [record[side]["source"] for side in ("base", "tuned")] == ["org/base", "org/chat@v2"]
+    assert 'base_model: ["org/base", "org/chat"]\nbase_model_relation: merge\n' in card
+    assert "`org/chat@v2` (tuned" in card
+    assert verify_hybrid(out).ok
 
 
 def test_what_belongs_to_the_training_of_tuned_is_left_out(own_pair: Callable[..., Pair], tmp_path: Path) -> None:
