@@ -102,7 +102,7 @@ def reproduce(
         base or source_of(record["base"], base_revision),
         tuned or source_of(record["tuned"], tuned_revision),
     )
-    names = {f"{role}_id": record[role]["source"] for role in ("base", "tuned")}
+    names: dict[str, Any] = {f"{role}_id": record[role]["source"] for role in ("base", "tuned")}
     sides = open_sides(*sources, **opened)[:2]
     built = restore(*sources, recipe, out, progress=progress, **opened, **names)
     counted, differing = _compare_weights(record, home, built)
