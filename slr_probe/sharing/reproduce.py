@@ -102,9 +102,9 @@ def reproduce(
         base or source_of(record["base"], base_revision),
         tuned or source_of(record["tuned"], tuned_revision),
     )
-    names: dict[str, Any] = {f"{role}_id": record[role]["source"] for role in ("base", "tuned")}
+    names = [record[role]["source"] for role in ("base", "tuned")]
     sides = open_sides(*sources, **opened)[:2]
-    built = restore(*sources, recipe, out, progress=progress, **opened, **names)
+    built = restore(*sources, recipe, out, base_id=names[0], tuned_id=names[1], progress=progress, **opened)
     counted, differing = _compare_weights(record, home, built)
     return Reproduction(built, recipe, counted, (*changed(record, *sides), *_compare_files(record, built), *differing))
 
