@@ -11,7 +11,11 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from slr_probe import ModelPair, restore, restored, verify_hybrid
+from slr_probe import ModelPair, Recipe, restore, restored, verify_hybrid
+from slr_probe.generation.decode import end_tokens
+from slr_probe.sweep import sweep
+from slr_probe.tasks import Replies, Reply
+from tests.sweep.naive import assert_same_replies, naive_replies
 from tests.tiny import load
 
 PAIR = os.environ.get("SLR_PROBE_PAIR")
@@ -75,3 +79,15 @@ def test_the_saved_hybrid_the_one_in_memory_and_a_naive_swap_agree(folders: tupl
     torch.testing.assert_close(saved, found, rtol=0, atol=1e-5)
     torch.testing.assert_close(naive, found, rtol=0, atol=1e-5)
     assert not torch.allclose(found, tuned, atol=1e-2)
+
+
+def test_replies_are_scored_as_the_hybrids_themselves_score_them(folders: tuple[Path, Path]) -> None:
+    pair = ModelPair.load(*folders, dtype="float32", device="cpu")
+    text = pair.tokenizer("A short story about rain.", add_special_tokens=False).input_ids
+    prompt = tuple(pair.render("Tell a story."))
+    replies = Replies((Reply(prompt, (*text, 106)), Reply(prompt, (*text[:3], 106), read=(0, 3))), end_tokens(pair))
+    recipes = [Recipe.tuned(pair.depth), pair.recipe("14:18"), Recipe.soup(0.5, pair.depth)]
+    found = sweep(pair, recipes, replies=replies, grid=[(1.3, 0.05)])
+    for setting in ((1.0, 0.0), (1.3, 0.05)):
+        expected = naive_replies(pair, recipes, replies, recipes[0], *setting)
+        assert_same_replies(found.at(*setting).replies, expected, atol=2e-5)
