@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from slr_probe.errors import LayerRangeError
 
-_PATTERN = re.compile(r"\s*(\d+)\s*:\s*(\d+)\s*")
+_PATTERN = re.compile(r"\s*(\d{1,9})\s*:\s*(\d{1,9})\s*")
 
 
 @dataclass(frozen=True, order=True, init=False)

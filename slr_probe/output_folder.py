@@ -32,8 +32,11 @@ def output_folder(out: Path, key: dict[str, Any], *, needed: int) -> Iterator[Pa
     Raises:
         OutputError: `out` is not empty, another process is writing it, or the disk is or gets full.
     """
-    out = out.expanduser().resolve()  # a link to an empty folder cannot be replaced, what it points to can
-    _require_free(out)
+    try:
+        out = out.expanduser().resolve()  # a link to an empty folder cannot be replaced, what it points to can
+        _require_free(out)
+    except (OSError, RuntimeError) as error:  # a name too long, a loop of links, or the home of nobody
+        raise OutputError(f"cannot create {out}: {getattr(error, 'strerror', None) or error}") from error
     work = out.with_name(f".{out.name}.slr_probe-partial")
     missing = [parent for parent in work.parents if not parent.exists()]
     _make(work, missing, out)

@@ -18,7 +18,7 @@ from slr_probe import Recipe, restore, verify_hybrid
 from slr_probe.checkpoint import Checkpoint
 from slr_probe.errors import OutputError
 from slr_probe.output_folder import output_folder
-from slr_probe.restoration import disk
+from slr_probe.restoration import write
 from tests.tiny import DEPTH, Pair, snapshot
 
 ROOT = Path(__file__).parents[1]
@@ -40,11 +40,11 @@ setattr(owner, name, hang)
 restore(base, tuned, "0:4", out, untouched=untouched)
 """
 MOMENTS = {
-    "before the first byte": ("disk.write_shard", 1),
+    "before the first byte": ("write.write_shard", 1),
     "inside the first shard": ("stream._write", 5),
-    "after two shards": ("disk.write_shard", 3),
-    "before the files around": ("disk.copy_extras", 1),
-    "before the record": ("disk.write_record", 1),
+    "after two shards": ("write.write_shard", 3),
+    "before the files around": ("write.copy_extras", 1),
+    "before the record": ("write.write_record", 1),
 }
 
 
@@ -226,7 +226,7 @@ def test_a_folder_that_fills_up_meanwhile_is_left_alone(
         out.mkdir()
         (out / "theirs").write_text("theirs")
 
-    monkeypatch.setattr(disk, "write_record", interfere)
+    monkeypatch.setattr(write, "write_record", interfere)
     with pytest.raises(OutputError, match="exists and is not empty"):
         restore(*llama.folders, RECIPE, out)
     assert [p.name for p in tmp_path.rglob("*")] == ["out", "theirs"]
@@ -251,7 +251,9 @@ def test_a_full_disk_is_one_clear_error(
     number: int, place: str, calls: int, llama: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = f"slr_probe.restoration.{place}"
-    original = {"_write": disk.write_shard.__globals__["_write"], "copyfile": shutil.copyfile}[place.rpartition(".")[2]]
+    original = {"_write": write.write_shard.__globals__["_write"], "copyfile": shutil.copyfile}[
+        place.rpartition(".")[2]
+    ]
     monkeypatch.setattr(name, fail_after(calls, OSError(number, os.strerror(number)), original))
     with pytest.raises(OutputError, match=r"no space left while writing .*out; nothing was left behind"):
         restore(*llama.folders, RECIPE, tmp_path / "new" / "out")
@@ -277,7 +279,7 @@ def test_too_little_space_is_known_before_any_work(
 ) -> None:
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
-    monkeypatch.setattr(disk, "write_shard", fail_after(0, AssertionError("work was begun"), None))
+    monkeypatch.setattr(write, "write_shard", fail_after(0, AssertionError("work was begun"), None))
     with pytest.raises(OutputError, match=r"not enough space for .*: 0 MiB are needed, 0 MiB are free"):
         restore(*llama.folders, RECIPE, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
@@ -296,7 +298,14 @@ def test_a_parent_that_cannot_be_written(
 def test_any_other_interruption_passes_through_and_leaves_nothing(
     error: BaseException, llama: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disk, "write_shard", fail_after(2, error, disk.write_shard))
+    monkeypatch.setattr(write, "write_shard", fail_after(2, error, write.write_shard))
     with pytest.raises(type(error)):
         restore(*llama.folders, Recipe.soup(0.5, DEPTH), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["y" * 300, "~nobody-at-all/out"])
+def test_a_name_that_no_folder_can_have_is_one_error(tmp_path, name):
+    out = Path(name) if name.startswith("~") else tmp_path / name
+    with pytest.raises(OutputError, match="cannot create"), output_folder(out, {}, needed=0):
+        pass

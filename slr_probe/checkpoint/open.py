@@ -16,6 +16,7 @@ from slr_probe.errors import CheckpointError
 
 AnyCheckpoint: TypeAlias = Checkpoint | AdapterCheckpoint
 EMBEDDED = "organism:"
+_NOWHERE = Path(os.devnull) / "nowhere"
 _PART = r"(?!\.+(?:/|@|$))[\w.-]+"  # of a path, but not "." or ".."
 _HUB_ID = re.compile(rf"([A-Za-z0-9][\w.-]*/{_PART})((?:/{_PART})*)(?:@([\w./-]+))?")  # name, subfolder, revision
 _HARMLESS = frozenset({"_name_or_path", "_model_name_or_path", "_commit_hash", "transformers_version"})
@@ -34,14 +35,14 @@ def at_revision(source: str | os.PathLike[str], revision: str | None) -> str:
     if revision is None:
         return text
     match = _HUB_ID.fullmatch(text)
-    if match is None or match[3] or Path(text).expanduser().is_dir():
+    if match is None or match[3] or _local(text).is_dir():
         raise CheckpointError(f"revision {revision!r} was given for {text!r}; only a hub id (org/name) has revisions")
     return f"{text}@{revision}"
 
 
 def split_revision(source: str) -> tuple[str, str | None]:
     """A name without its revision, and the revision of a hub id that names one."""
-    match = None if Path(source).expanduser().is_dir() else _HUB_ID.fullmatch(source)
+    match = None if _local(source).is_dir() else _HUB_ID.fullmatch(source)
     return (source, None) if match is None or match[3] is None else (match[1] + match[2], match[3])
 
 
@@ -52,8 +53,18 @@ def hub_id(source: str) -> str | None:
         >>> hub_id("org/name/step100@main"), hub_id("organism:base"), hub_id("/home/me/run")
         ('org/name', None, None)
     """
-    match = None if Path(source).expanduser().is_dir() else _HUB_ID.fullmatch(source)
+    match = None if _local(source).is_dir() else _HUB_ID.fullmatch(source)
     return match[1] if match else None
+
+
+def _local(name: str) -> Path:
+    """The path that a name stands for; one where nothing is, for a name that no file can have."""
+    try:
+        path = Path(name).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError):  # too long, or the home of nobody
+        return _NOWHERE
+    return path
 
 
 def resolve(
@@ -80,7 +91,7 @@ def resolve(
             return organism.path(text.removeprefix(EMBEDDED))
         except (ValueError, FileNotFoundError) as error:
             raise CheckpointError(str(error)) from error
-    folder = Path(text).expanduser()
+    folder = _local(text)
     if text and folder.is_dir():
         return folder.resolve()
     if text and folder.exists():

@@ -27,6 +27,8 @@ def main() -> None:
     variable SLR_PROBE_TRACEBACK is set.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if "--download" not in sys.argv:  # no bars of transformers between our lines
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     with _harmless_streams():
         try:
             program()(prog_name="slr-probe")

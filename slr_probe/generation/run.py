@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
 
 _DEFAULT = Sampling()
+_MOST = 1 << 20  # samples a prompt
 Done = dict[tuple[str, int], tuple[str, bool]]
 """Text and end of each finished sample, by prompt id and number of the sample."""
 
@@ -196,8 +197,8 @@ def _check(
     ids = [name for name, _ in pairs]
     if len(set(ids)) != len(ids):
         raise GenerationError(f"two prompts share the id {next(i for i in ids if ids.count(i) > 1)!r}")
-    if samples < 1:
-        raise GenerationError(f"samples must be at least 1; got {samples}")
+    if not 1 <= samples <= _MOST:
+        raise GenerationError(f"samples must be at least 1, and {_MOST} at most; got {samples}")
     if batch_tokens is not None and batch_tokens < 1:
         raise GenerationError(f"batch_tokens must be at least 1; got {batch_tokens}")
     if backend not in ("hf", "vllm"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from slr_probe.errors import GenerationError
 
 _COLDEST = 1e-6
+_LONGEST = 1 << 20  # tokens
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,21 @@ class Sampling:
     stop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
-        object.__setattr__(self, "stop", stop)
+        stop = (self.stop,) if isinstance(self.stop, str) else self.stop
+        listed = isinstance(stop, (list, tuple)) and all(isinstance(text, str) and text for text in stop)
+        object.__setattr__(self, "stop", tuple(stop) if listed else self.stop)
         checks = (
             ("temperature", "0 (greedy), or 1e-6 or more", _real(self.temperature) and _warm(self.temperature)),
             ("top_p", "above 0 and at most 1", _real(self.top_p) and 0 < self.top_p <= 1),
             ("top_k", "a whole number, 0 (off) or more", _whole(self.top_k) and self.top_k >= 0),
             ("min_p", "between 0 and 1", _real(self.min_p) and 0 <= self.min_p <= 1),
-            ("max_tokens", "a whole number of at least 1", _whole(self.max_tokens) and self.max_tokens >= 1),
-            ("seed", "a whole number, 0 or more", _whole(self.seed) and self.seed >= 0),
-            ("stop", "texts that are not empty", all(isinstance(text, str) and text for text in stop)),
+            (
+                "max_tokens",
+                f"a whole number from 1 to {_LONGEST}",
+                _whole(self.max_tokens) and 1 <= self.max_tokens <= _LONGEST,
+            ),
+            ("seed", "a whole number from 0 to 2^63 - 1", _whole(self.seed) and 0 <= self.seed < 1 << 63),
+            ("stop", "texts that are not empty", listed),
         )
         for name, expected, good in checks:
             if not good:
@@ -82,7 +87,7 @@ def _warm(temperature: float) -> bool:
 
 
 def _real(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= 1e300
 
 
 def _whole(value: object) -> bool:

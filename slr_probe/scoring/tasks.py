@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Preset = Literal["full", "quick"]
 TASKS = tuple(BUILTIN)
+_MOST = 1 << 20  # prompts, samples or tokens: what is asked for by a slip of the pen
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,8 @@ def read_size(preset: str, prompts: int | None, samples: int | None, max_tokens:
         ("max_tokens", 1, "an output needs"),
     ):
         value = getattr(size, name)
-        if value is not None and value < fewest:
-            raise ValidationError(f"{why} {name.replace('_', ' ')} of at least {fewest}; got {value}")
+        if value is not None and not fewest <= value <= _MOST:
+            raise ValidationError(f"{why} {name.replace('_', ' ')} of at least {fewest}, {_MOST} at most; got {value}")
     return size
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from slr_probe.defaults import MIN_P
-from slr_probe.errors import StudyError
+from slr_probe.errors import StudyError, one_line
 from slr_probe.signature import parameters
 
 _DELTA = parameters("probes.weights.measure:weight_delta")
@@ -238,6 +238,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 """What each preset changes of the defaults, which are `"standard"`."""
 
 _KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+_MOST = {"common.seed": 2**63 - 1}
 _LEAST = {"rank.held_out": 1, "rank.resamples": 100, "patching.window": 1, "report.samples": 1}
 
 
@@ -276,9 +277,9 @@ def _read_choice(name: str, value: Any, choices: tuple[str, ...]) -> Any:
 
 
 def _check_limits(name: str, value: Any) -> None:
-    least = _LEAST.get(name, 0)
-    if type(value) is int and value < least:
-        raise StudyError(f"{name} must be at least {least}; got {value}")
+    least, most = _LEAST.get(name, 0), _MOST.get(name, 1_000_000)
+    if type(value) is int and not least <= value <= most:
+        raise StudyError(f"{name} must be from {least} to {most}; got {one_line(value, 30)}")
     if name == "common.level" and not 0 < value < 1:
         raise StudyError(f"{name} must lie between 0 and 1; got {value}")
     if name == "rank.floor" and not 0 < value <= 1:

@@ -239,3 +239,11 @@ def test_revisions_on_the_command_line(
     assert run("verify", tmp_path / "out")[0] == 0
     assert run("verify", tmp_path / "out", "--base-revision", "step2")[0] == 2
     assert run("inspect", *sides, "--tuned-revision", "x")[0] == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 5000, "a/" + "y" * 300, "~nobody-at-all/model", "a\0b", "organism:" + "x" * 5000, "\udcff"]
+)
+def test_a_name_that_no_folder_can_have_is_one_error(name):
+    with pytest.raises(CheckpointError):
+        resolve(name)

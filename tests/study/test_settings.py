@@ -20,7 +20,7 @@ def test_a_file_overrules_the_preset_that_it_names():
         ({"rank": {"floor": 1.5}}, "rank.floor must lie above 0 and not above 1; got 1.5"),
         ({"rank": {"prompts": 2.5}}, "rank.prompts must be a whole number; got 2.5"),
         ({"rank": {"prompts": True}}, "rank.prompts must be a whole number; got True"),
-        ({"rank": {"prompts": -1}}, "rank.prompts must be at least 0; got -1"),
+        ({"rank": {"prompts": -1}}, "rank.prompts must be from 0 to 1000000; got -1"),
         ({"rank": {"soups": 1}}, "rank.soups must be true or false; got 1"),
         ({"rank": 3}, "[rank] must be a table"),
         ({"patching": {"components": "mlp"}}, "patching.components must be a list; got 'mlp'"),

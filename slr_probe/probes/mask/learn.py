@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LayerMask", "learn_layer_mask", "read_conversations", "sample_conversations"]
 
+_MOST_STEPS = 1_000_000
 _ENDS = 256  # conversations on which the losses of base and tuned are measured
 
 
@@ -51,8 +52,11 @@ class MaskSettings:
     format: str | None
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch_size < 1:
-            raise MaskError(f"steps and batch_size must be at least 1; got {self.steps} and {self.batch_size}")
+        if not 1 <= self.steps <= _MOST_STEPS or self.batch_size < 1:
+            raise MaskError(
+                f"steps must be from 1 to {_MOST_STEPS} and batch_size at least 1; got {self.steps} and "
+                f"{self.batch_size}"
+            )
         for name in ("learning_rate", "temperature"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise MaskError(f"{name} must be a finite number above 0; got {getattr(self, name)!r}")

@@ -216,7 +216,7 @@ def test_cli(run: Any, pair_of: Any, tmp_path: Path) -> None:
     ("options", "message"),
     [
         (["--data", "absent.jsonl"], "cannot read absent.jsonl"),
-        (["--steps", "0"], "steps and batch_size must be at least 1"),
+        (["--steps", "0"], "steps must be from 1"),
         (["--budget", "2"], "budget is a gamma"),
     ],
 )
