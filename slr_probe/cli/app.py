@@ -25,6 +25,7 @@ VERBS = (
     "validate",
     "compare",
     "lineage",
+    "publish",
 )
 """In the order in which they are used: all in one go first, then step by step."""
 

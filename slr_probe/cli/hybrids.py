@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,10 +12,13 @@ import typer
 from slr_probe.cli.app import app
 from slr_probe.cli.options import RESTORE, VERIFY, Base, Download, JsonFile, Quiet, Trust, Tuned, like, revisions, takes
 from slr_probe.cli.output import check_places, print_table, write_data
+from slr_probe.cli.sharing import Measured, Private, read_measured
+from slr_probe.cli.sharing import push as publish_folder
 from slr_probe.errors import RecipeError
 
 if TYPE_CHECKING:
     from slr_probe.recipe import Recipe
+    from slr_probe.validation import ValidationReport
 
 
 @app.command()
@@ -56,6 +60,9 @@ def restore(
         list[str] | None, typer.Option("--only", help="Only this part of those blocks: attention, mlp, q, down, ...")
     ] = None,
     recipe: Annotated[Path | None, typer.Option("--recipe", help="A recipe file (JSON) instead of --layers.")] = None,
+    push: Annotated[str | None, typer.Option("--push", help="Publish it on the Hugging Face hub as ORG/NAME.")] = None,
+    measured: Measured = None,
+    private: Private = False,
     download: Download = False,
     trust: Trust = False,
     quiet: Quiet = False,
@@ -72,6 +79,7 @@ def restore(
     from slr_probe.recipe import Recipe
     from slr_probe.restoration import restore as restore_on_disk
 
+    report, ids = _check_push(push, measured, private, base, tuned, options)
     if (layers is None) == (recipe is None):
         raise RecipeError("give either --layers START:STOP or --recipe FILE")
     if recipe is not None and only:
@@ -84,6 +92,8 @@ def restore(
     folder = restore_on_disk(base, tuned, chosen, out, **options)
     print(f"{folder}: {json.loads((folder / 'recipe.json').read_text())['recipe']['name']}")
     print(f"check it:  slr-probe verify {folder}")
+    if push is not None:
+        publish_folder(folder, push, report, private, **ids)
 
 
 @app.command()
@@ -116,6 +126,26 @@ def verify(
     )
     print(report)
     raise typer.Exit(0 if report.ok else 1)
+
+
+def _check_push(
+    push: str | None, measured: Path | None, private: bool, base: str, tuned: str, options: Mapping[str, Any]
+) -> tuple[ValidationReport | None, dict[str, str]]:
+    """Check before the work what publishing needs after it: the validation, and names of both sides.
+
+    Raises:
+        RecipeError: Something that only publishing takes, without --push.
+        CheckpointError: A side is known as a folder of this machine only.
+    """
+    if push is None:
+        if measured is not None or private:
+            raise RecipeError("--measured and --private are for a hybrid that is published: give --push ORG/NAME")
+        return None, {}
+    from slr_probe.sharing.publish import known_name
+
+    sides = {"base": base, "tuned": tuned}
+    ids = {f"{role}_id": known_name(role, source, options[f"{role}_id"]) for role, source in sides.items()}
+    return read_measured(measured), {name: one for name, one in ids.items() if options[name] is not None}
 
 
 def _read_recipe(path: Path) -> Recipe:

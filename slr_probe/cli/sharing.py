@@ -1,14 +1,22 @@
-"""`slr-probe reproduce`: a hybrid built again from its record."""
+"""`slr-probe reproduce`, `publish`: a hybrid on its way to others."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from slr_probe.cli.app import app
-from slr_probe.cli.options import REPRODUCE, Download, Quiet, Trust, takes
+from slr_probe.cli.options import PUBLISH, REPRODUCE, Download, Quiet, Trust, like, takes
+
+if TYPE_CHECKING:
+    from slr_probe.validation import ValidationReport
+
+Measured = Annotated[
+    Path | None, typer.Option("--measured", help="report.npz of slr-probe validate: its table goes on the model card.")
+]
+Private = Annotated[bool, like(PUBLISH, "private", "--private")]
 
 
 @app.command()
@@ -33,3 +41,40 @@ def reproduce(
     found = build_again(file, out, **options)
     print(found)
     raise typer.Exit(0 if found.ok else 1)
+
+
+@app.command()
+@takes(PUBLISH, "base_id tuned_id")
+def publish(
+    folder: Annotated[Path, typer.Argument(help="A folder that slr-probe restore wrote.", show_default=False)],
+    repo: Annotated[str, typer.Argument(help="ORG/NAME on the Hugging Face hub.", show_default=False)],
+    measured: Measured = None,
+    private: Private = False,
+    **options: Any,
+) -> None:
+    """Push a hybrid to the Hugging Face hub, with a card that says what was measured and how to make it again.
+
+    The hybrid is compared with its hashes first. Neither card nor record names a folder of this machine: sources that
+    are folders need --base-id and --tuned-id. Uses the network, and the token that `hf auth login` left.
+
+    Example: slr-probe publish hybrid org/name --measured validation/report.npz
+    """
+    push(folder, repo, read_measured(measured), private, **options)
+
+
+def push(folder: Path, repo: str, report: ValidationReport | None, private: bool, **ids: Any) -> None:
+    """Publish a hybrid with the table of a validation, and say where it is."""
+    from slr_probe.recipe import Recipe
+    from slr_probe.restoration.verify import read_record
+    from slr_probe.sharing import publish as publish_hybrid
+    from slr_probe.show.card import measured
+
+    table = "" if report is None else measured(report, Recipe.from_dict(read_record(folder)["recipe"]))
+    print(f"published: {publish_hybrid(folder, repo, measured=table, private=private, **ids)}")
+
+
+def read_measured(file: Path | None) -> ValidationReport | None:
+    """The validation that a user named, if any."""
+    from slr_probe.validation import ValidationReport
+
+    return None if file is None else ValidationReport.load(file)

@@ -71,7 +71,7 @@ def every_line(report: ScoreReport, task: str) -> tuple[list[str], list[list[str
             at = (t, int(m), i)
             mean = estimate(found.mean, at, decimals(report, task, name))
             p = p_value(found.adjusted[at]) if np.isfinite(found.adjusted[at]) else ""
-            rows.append([label, report.models[m], mean, _difference(report, at, task), p, str(found.count[at])])
+            rows.append([label, report.models[m], mean, difference(report, at, task), p, str(found.count[at])])
             label = ""
     return ["metric", "model", "mean", f"against {report.reference}", "adjusted p", "prompts"], rows
 
@@ -93,12 +93,13 @@ def lines(report: ScoreReport, task: str) -> tuple[list[str], list[list[str]]]:
             row.append(number(report.comparisons.mean.estimate[at], decimals(report, task, name)))
             if name in primary:
                 star = "*" if is_confirmed(float(report.comparisons.adjusted[at]), report.level) else ""
-                row.append(_difference(report, at, task) + star)
+                row.append(difference(report, at, task) + star)
         rows.append(row)
     return columns, rows
 
 
-def _difference(report: ScoreReport, at: tuple[int, int, int], task: str) -> str:
+def difference(report: ScoreReport, at: tuple[int, int, int], task: str) -> str:
+    """The difference to the reference at a place, with its interval."""
     found = report.comparisons.difference
     if not np.isfinite(found.low[at]):
         return ""
