@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.errors import IncompatiblePairError
+from slr_probe.pair.computed import compute_alike
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -40,16 +41,17 @@ def compare_configs(base: PretrainedConfig, tuned: PretrainedConfig) -> tuple[st
 
     Returns:
         One note for every difference that does not decide whether blocks can be exchanged
-        (token ids, maximum positions, dtype, rope scaling, ...). The hybrid follows the tuned config in all of them.
+        (token ids, maximum positions, dtype, rope scaling, spelling, ...). The hybrid follows the tuned config in all.
 
     Raises:
-        IncompatiblePairError: A decisive field differs; the message names all of them with both values.
+        IncompatiblePairError: A decisive field differs and with it the models; the message names all of them with
+            both values.
     """
     differing = _differing(_fields(base), _fields(tuned))
     fatal = [key for key in differing if _is_decisive(key)]
     if "model_type" in fatal:
         fatal = ["model_type"]  # of two architectures, everything else differs as well
-    if fatal:
+    if fatal and not compute_alike(base.get_text_config(decoder=True), tuned.get_text_config(decoder=True), fatal):
         lines = "; ".join(f"{key}: base {differing[key][0]!r}, tuned {differing[key][1]!r}" for key in fatal)
         raise IncompatiblePairError(f"base and tuned are not of one architecture: {lines}")
     return _notes(differing)
