@@ -8,13 +8,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from slr_probe.cli.app import app
-from slr_probe.cli.options import RANK, Base, Device, Download, Dtype, JsonFile, Quiet, Trust, Tuned, revisions, takes
+from slr_probe.cli.options import (
+    GUARDS,
+    RANK,
+    Base,
+    Device,
+    Download,
+    Dtype,
+    JsonFile,
+    Quiet,
+    Trust,
+    Tuned,
+    like,
+    revisions,
+    takes,
+)
 from slr_probe.cli.output import check_places, print_table, write_data, write_result
+from slr_probe.defaults import ENDING, SURPRISE
 
 if TYPE_CHECKING:
     from slr_probe.rank.compare import Choice
 
-_TAKEN = "method floor scorer proposals soups temperature min_p memory stream seed"
+_TAKEN = "method floor objective scorer proposals soups temperature min_p memory stream seed"
 
 
 @app.command()
@@ -32,6 +47,9 @@ def rank(
     download: Download = False,
     trust: Trust = False,
     quiet: Quiet = False,
+    guards: Annotated[bool, like(RANK, "guards", "--guards/--no-guards")] = True,
+    ending: Annotated[tuple[float, float], like(GUARDS, "ending")] = ENDING,
+    surprise: Annotated[float, like(GUARDS, "surprise")] = SURPRISE,
     **options: Any,
 ) -> None:
     """Propose the range of blocks to restore: most diversity among those that keep enough validity.
@@ -39,10 +57,11 @@ def rank(
     Example: slr-probe rank organism:base organism:dpo
     """
     from slr_probe.pair import ModelPair
-    from slr_probe.rank import rank_layers
+    from slr_probe.rank import Guards, rank_layers
     from slr_probe.show import ranking as shown
 
     check_places(out, json_file)
+    options["guards"] = Guards(ending=ending, surprise=surprise) if guards else None
     pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)
     sweeps = None if out is None else out / "sweeps"
     found = rank_layers(pair, task, out=sweeps, progress=False if quiet else None, **options)
@@ -56,6 +75,6 @@ def rank(
 def _advice(choice: Choice, base: str, tuned: str) -> str:
     """The command that restores what was chosen, or that there is nothing to restore."""
     if choice.layers is None:
-        return f"nothing to restore: {choice.why}"
+        return f"nothing to restore: {choice.why}; sample tuned warmer instead"
     doubt = "" if choice.confirmed else " (its gain is not confirmed)"
     return f"restore it{doubt}:  slr-probe restore {base} {tuned} --layers {choice.layers} --out hybrid"

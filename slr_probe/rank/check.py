@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from jaxtyping import Float
@@ -12,6 +12,7 @@ from numpy import ndarray
 
 from slr_probe.errors import RankingError
 from slr_probe.forward.budget import as_dtype, parse_bytes
+from slr_probe.rank.rows import Objective
 from slr_probe.sweep.settings import Measure
 
 
@@ -33,6 +34,16 @@ def check_floor(floor: Any) -> None:
     """
     if not _is(Real, floor) or not 0 < floor <= 1:
         raise RankingError(f"floor must lie above 0 and not above 1 (a share of tuned's validity); got {floor!r}")
+
+
+def check_objective(objective: Any) -> None:
+    """Check what is to be maximised.
+
+    Raises:
+        RankingError: It is unknown.
+    """
+    if objective not in get_args(Objective):
+        raise RankingError(f"unknown objective {objective!r}; expected one of {', '.join(get_args(Objective))}")
 
 
 def check_numbers(counts: Mapping[str, Any], level: Any, seed: Any) -> None:

@@ -12,9 +12,11 @@ from typing import Literal
 import numpy as np
 
 from slr_probe.layers import LayerRange
+from slr_probe.rank.frontier import warmer
 from slr_probe.rank.guards.bounds import Guard
 from slr_probe.rank.order import EQUAL
-from slr_probe.rank.scores import MEASURES, VERIFIED, RangeScores, What
+from slr_probe.rank.reasons import reason
+from slr_probe.rank.scores import MEASURES, RangeScores, What
 from slr_probe.stats import difference_interval
 from slr_probe.stats.compare import State, adjusted_tests, difference_state
 
@@ -67,12 +69,14 @@ class Gap:
     """A range's diversity above another model's.
 
     Attributes:
-        kind: The other model: `"tuned"`, `"early"`, `"late"` or `"soup"`.
+        kind: The other model: `"tuned"`, `"early"`, `"late"`, `"soup"`, or `"warmer"`: tuned at the
+            temperature at which it is as valid.
         difference: Fraction of log |V|, paired over prompts.
         p: P-value of the sign-flip test, adjusted by Holm's method for the other gaps of the same range.
         state: What interval and test together say.
         kept: Share of tuned's validity that the other model keeps.
         keeps_floor: Whether that share meets the floor.
+        temperature: The temperature that the other model is sampled at; NaN for that of the ranking.
     """
 
     kind: str
@@ -81,6 +85,7 @@ class Gap:
     state: State
     kept: float
     keeps_floor: bool
+    temperature: float = float("nan")
 
     @property
     def confirmed(self) -> bool:
@@ -132,8 +137,11 @@ def evidence(scores: RangeScores, row: int) -> Evidence:
 
 def compare(scores: RangeScores, row: int, other: int) -> Estimate:
     """Diversity of one row above another's, paired over prompts, held out where both were scored so."""
-    held_out = _held_out(scores, row, other)
-    moved = _differences(scores, row, other)
+    return _estimate(scores, _differences(scores, row, other), held_out=_held_out(scores, row, other))
+
+
+def _estimate(scores: RangeScores, moved: np.ndarray, *, held_out: bool) -> Estimate:
+    """Mean of paired differences, with its interval."""
     if len(moved) < 2 or not np.isfinite(moved).all():
         return Estimate(float(moved.mean()) if len(moved) else np.nan, np.nan, np.nan)
     found = difference_interval(moved[None], np.zeros_like(moved), **scores.bootstrap(held_out=held_out))
@@ -141,13 +149,14 @@ def compare(scores: RangeScores, row: int, other: int) -> Estimate:
 
 
 def gaps(scores: RangeScores, row: int) -> tuple[Gap, ...]:
-    """What a range is compared with: tuned, then the controls that are other blocks, and the best soup."""
+    """What a range is compared with: tuned, controls that are other blocks, the best soup, and a warmer tuned."""
     own = own_controls(scores, row)
     others = [("tuned", scores.tuned)]
     others += [(kind, int(i)) for kind in ("early", "late") if kind not in own for i in scores.rows(kind)]
     others += [] if scores.best_soup is None else [("soup", scores.best_soup)]
-    adjusted = adjusted_tests([_differences(scores, row, other) for _, other in others], seed=scores.seed)
-    return tuple(_gap(scores, row, kind, other, float(p)) for (kind, other), p in zip(others, adjusted, strict=True))
+    rivals = [*(_rival(scores, row, kind, other) for kind, other in others), *_warmer(scores, row)]
+    adjusted = adjusted_tests([rival.differences for rival in rivals], seed=scores.seed)
+    return tuple(_gap(scores, rival, float(p)) for rival, p in zip(rivals, adjusted, strict=True))
 
 
 def ahead(scores: RangeScores, row: int) -> tuple[Gap, ...]:
@@ -179,10 +188,10 @@ def choose(scores: RangeScores) -> Choice:
     excluded = _excluded(scores)
     lost = (None, ()) if excluded is None else (scores.ranges[excluded], scores.excluded_by(excluded))
     if not scores.feasible[best]:
-        return Choice(None, _reason(scores, "unmet"), None, *lost)
+        return Choice(None, reason(scores, "unmet"), None, *lost)
     if not scores.value[best] > scores.value[scores.tuned] + EQUAL:
-        return Choice(None, _reason(scores, "no gain"), None, *lost)
-    return Choice(scores.ranges[best], _reason(scores, "best"), gaps(scores, best)[0], *lost)
+        return Choice(None, reason(scores, "no gain"), None, *lost)
+    return Choice(scores.ranges[best], reason(scores, "best"), gaps(scores, best)[0], *lost)
 
 
 def _excluded(scores: RangeScores) -> int | None:
@@ -201,51 +210,38 @@ def stability(share: float) -> Stability:
     return "stable" if share >= _STABLE else "moderately stable" if share >= _MODERATE else "not stable"
 
 
-_AIMS = {
-    "crc": ("the most diverse", "more diverse"),
-    "spread": ("the one of most spread", "of more spread"),
-    "both": ("the best in diversity and spread together", "better in diversity and spread together"),
-}
-"""What the best range is and what it must be beside tuned, by objective."""
+@dataclass(frozen=True)
+class _Rival:
+    kind: str
+    differences: np.ndarray
+    held_out: bool
+    kept: float
+    temperature: float = float("nan")
 
 
-def _reason(scores: RangeScores, outcome: Literal["unmet", "no gain", "best"]) -> str:
-    first, kept = scores.ranges[int(scores.order[0])], _conditions(scores)
-    most, more = _AIMS[scores.objective]
-    if scores.method in VERIFIED:
-        allowed = int(scores.feasible[: len(scores.ranges)].sum())
-        return {
-            "unmet": f"no range keeps {kept}; {first} comes nearest",
-            "no gain": f"no range that keeps {kept} is {more} than tuned",
-            "best": f"{most} of the {allowed} ranges that keep {kept}",
-        }[outcome]
-    only = f"{first} is the only range that '{scores.method}' measures"
-    return {
-        "unmet": f"{only}, and it does not keep {kept}",
-        "no gain": f"{only}; it keeps {kept} and is not {more} than tuned",
-        "best": f"the first by '{scores.method}', and it keeps {kept}",
-    }[outcome]
-
-
-def _conditions(scores: RangeScores) -> str:
-    """What a range must keep, as the end of a sentence."""
-    said = [f"at least {scores.floor:g} of tuned's validity"]
-    for guard in scores.judge.asked:
-        low, high = scores.judge.bounds(guard)
-        if guard == "ending":
-            said.append(f"{low:g} to {high:g} of its ending")
-        elif guard == "surprise":
-            said.append(f"at most {high:g} of its surprise")
-        else:
-            said.append(f"at most {high:g} nats from it")
-    return said[0] if len(said) == 1 else ", ".join(said[:-1]) + " and " + said[-1]
-
-
-def _gap(scores: RangeScores, row: int, kind: str, other: int, adjusted: float) -> Gap:
-    difference = compare(scores, row, other)
-    state = difference_state(difference.low, difference.high, adjusted, scores.level)
+def _rival(scores: RangeScores, row: int, kind: str, other: int) -> _Rival:
     kept = float(scores.means("kept", held_out=_held_out(scores, other))[other])
-    return Gap(kind, difference, adjusted, state, kept, bool(kept >= scores.floor))
+    return _Rival(kind, _differences(scores, row, other), _held_out(scores, row, other), kept)
+
+
+def _warmer(scores: RangeScores, row: int) -> list[_Rival]:
+    """Tuned at equal validity, where some temperature gives that."""
+    held_out = _held_out(scores, row)
+    found = warmer(scores, row, held_out=held_out)
+    if found is None:
+        return []
+    own, validity = scores.diversity[row], scores.validity
+    if held_out:
+        own, validity = scores.held_diversity[row], scores.held_validity
+    kept = float(found.validity.mean() / validity[scores.tuned].mean())
+    return [_Rival("warmer", own - found.diversity, held_out, kept, found.temperature)]
+
+
+def _gap(scores: RangeScores, rival: _Rival, adjusted: float) -> Gap:
+    difference = _estimate(scores, rival.differences, held_out=rival.held_out)
+    state = difference_state(difference.low, difference.high, adjusted, scores.level)
+    keeps = bool(rival.kept >= scores.floor)
+    return Gap(rival.kind, difference, adjusted, state, rival.kept, keeps, rival.temperature)
 
 
 def _held_out(scores: RangeScores, *rows: int) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,23 +13,32 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.block_weight import TUNED
+from slr_probe.defaults import MIN_P
 from slr_probe.errors import TaskError
 from slr_probe.files import digest
 from slr_probe.pair.prompts import Format
+from slr_probe.rank.guards.table import SCORES
 from slr_probe.recipe import Recipe
 from slr_probe.tasks.answers import Query
 from slr_probe.tasks.crc import CRCTask, RenderedTask
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
+    from slr_probe.rank.guards.replies import ReadReplies
+    from slr_probe.sweep import SweepResult
 
 _OPTIMISTIC = "no held-out prompts: the scores of the best range are optimistic, as it was chosen on them"
+WRITING, DRAWN = (1.0, 0.0), (1.0, MIN_P)
+"""Temperature and min-p at which replies are scored, and at which the entropy of what is drawn is taken."""
 Scores = tuple[Float[ndarray, "recipe prompt"], Float[ndarray, "recipe prompt"]]
+Measured = tuple[
+    Float[ndarray, "*recipe prompt"], Float[ndarray, "*recipe prompt"], Float[ndarray, "*recipe read score"]
+]
 
 
 @dataclass
 class Scorer:
-    """Validity and diversity of recipes on one set of prompts; what was measured is remembered.
+    """Scores of recipes on one set of prompts, and on replies; what was measured is remembered.
 
     Attributes:
         pair: The pair.
@@ -38,6 +47,7 @@ class Scorer:
         engine: Options of `sweep`.
         out: Beginning of the name of the folders that the sweeps write to; a hash of the recipes follows, so that the
             same recipes are found again. None keeps results in memory only.
+        replies: Replies that are read in the same walk; None for none.
     """
 
     pair: ModelPair
@@ -45,19 +55,25 @@ class Scorer:
     changed: frozenset[int]
     engine: dict[str, Any] = field(default_factory=dict)
     out: Path | None = None
-    _known: dict[Recipe, tuple[Float[ndarray, " prompt"], Float[ndarray, " prompt"]]] = field(default_factory=dict)
+    replies: ReadReplies | None = None
+    _known: dict[Recipe, Measured] = field(default_factory=dict)
 
     def __call__(self, recipes: Iterable[Recipe]) -> Scores:
         """Validity and diversity (fraction of log |V|) of each recipe and prompt.
 
         A prompt on which a hybrid has no valid mass at all (min-p can remove it) has no diversity; it counts as 0.
         """
+        validity, diversity, _ = self.measured(recipes)
+        return validity, diversity
+
+    def measured(self, recipes: Iterable[Recipe]) -> Measured:
+        """Validity, diversity, and scores of the replies (`SCORES`) of each recipe."""
         wanted = [self.canonical(recipe) for recipe in recipes]
         new = [recipe for recipe in dict.fromkeys(wanted) if recipe not in self._known]
         if new:
             self._measure(new)
-        validity, diversity = zip(*(self._known[recipe] for recipe in wanted), strict=True)
-        return np.array(validity), np.array(diversity)
+        validity, diversity, replies = zip(*(self._known[recipe] for recipe in wanted), strict=True)
+        return np.array(validity), np.array(diversity), np.array(replies)
 
     def canonical(self, recipe: Recipe) -> Recipe:
         """The recipe with every block that is the same in base and tuned taken from tuned."""
@@ -89,25 +105,55 @@ class Scorer:
         found: Sequence[Query] = self.task.queries(self.pair)
         return found
 
+    def sweep(self, recipes: Sequence[Recipe], **options: Any) -> SweepResult:
+        """One sweep over the prompts and the replies; its folder is named by all that is asked."""
+        return self._swept(self.pair, {recipe: recipe for recipe in recipes}, self.task, **options)
+
     def _measure(self, recipes: list[Recipe]) -> None:
         base = self.canonical(Recipe.base(self.pair.depth, blocks_only=False))
         apart = base in recipes and bool(self.pair.base_fields)
         if apart:  # its weights under the tuned config would be another model
             alone = Recipe.tuned(self.pair.depth)
-            self._sweep(self.pair.base_alone(), {alone: base}, list(self.queries))
-        self._sweep(self.pair, {one: one for one in recipes if not (apart and one == base)}, self.task)
+            self._remember(self.pair.base_alone(), {alone: base}, list(self.queries))
+        self._remember(self.pair, {one: one for one in recipes if not (apart and one == base)}, self.task)
 
-    def _sweep(self, pair: ModelPair, recipes: Mapping[Recipe, Recipe], task: Any) -> None:
+    def _remember(self, pair: ModelPair, recipes: Mapping[Recipe, Recipe], task: Any) -> None:
         """Measure recipes of a pair, and remember them under those that they stand for."""
-        from slr_probe.sweep import sweep
-
         if not recipes:
             return
-        asked = digest([recipe.to_dict() for recipe in recipes.values()])[:12]
-        out = None if self.out is None else self.out.with_name(f"{self.out.name}-{asked}")
-        result = sweep(pair, list(recipes), task, out=out, **self.engine)
-        for recipe, validity, diversity in zip(recipes.values(), result.validity, result.diversity, strict=True):
-            self._known[recipe] = (validity, np.nan_to_num(diversity, nan=0.0))
+        result = self._swept(pair, recipes, task, **({} if self.replies is None else {"grid": [WRITING, DRAWN]}))
+        replies = reply_scores(result)
+        if pair is not self.pair:  # it was compared with itself
+            replies[..., SCORES.index("drift")] = np.nan
+        for at, recipe in enumerate(recipes.values()):
+            diversity = np.nan_to_num(result.diversity[at], nan=0.0)
+            self._known[recipe] = (result.validity[at], diversity, replies[at])
+
+    def _swept(self, pair: ModelPair, recipes: Mapping[Recipe, Recipe], task: Any, **options: Any) -> SweepResult:
+        from slr_probe.sweep import sweep
+
+        replies = None if self.replies is None else self.replies.replies
+        asked = {"recipes": [recipe.to_dict() for recipe in recipes.values()], **options}
+        if replies is not None:
+            asked["replies"] = asdict(replies)
+            options = {"replies": replies, **options}
+        name = digest(asked if len(asked) > 1 else asked["recipes"])[:12]
+        out = None if self.out is None else self.out.with_name(f"{self.out.name}-{name}")
+        found: SweepResult = sweep(pair, list(recipes), task, out=out, **{**self.engine, **options})
+        return found
+
+
+def reply_scores(result: SweepResult) -> Float[ndarray, "recipe read score"]:
+    """`SCORES` of the replies of a sweep: at temperature 1, and the entropy after min-p as text is generated."""
+    count = len(result.reply_reads)
+    if not count:
+        return np.zeros((len(result.recipes), 0, len(SCORES)))
+    reply, position = result.reply_reads.T
+    written, drawn = result.at(*WRITING).replies, result.at(*DRAWN).replies
+    assert written is not None
+    assert drawn is not None
+    scores = (written.given, written.end, written.kl_to, drawn.entropy)
+    return np.stack([score[:, reply, position] for score in scores], axis=-1)
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,12 @@ from numpy import ndarray
 from slr_probe.errors import LayerRangeError
 from slr_probe.layers import LayerRange
 from slr_probe.rank.compare import Choice, Gap, choose, gaps
+from slr_probe.rank.frontier import Warmer, at_floor
+from slr_probe.rank.guards.bounds import REPLY_GUARDS
+from slr_probe.rank.guards.repair import EndBias, repair
 from slr_probe.rank.order import Agreement, agreement
 from slr_probe.rank.scores import MEASURES, RangeScores
-from slr_probe.result import plain_value, records
+from slr_probe.result import limits, plain_value, records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +61,25 @@ class RangeRanking(RangeScores):
         """
         return gaps(self, int(self.order[0]) if layers is None else self.index(layers))
 
+    @property
+    def warmest(self) -> Warmer | None:
+        """What can be had without restoring anything: tuned so warm that it just keeps the floor; None if unknown."""
+        return at_floor(self)
+
+    def end_bias(self, layers: LayerRange | str | None = None) -> EndBias | None:
+        """The number on the end tokens' logits that makes a range end its turns as tuned does; None without replies.
+
+        Args:
+            layers: The range; default: the one that guards exclude, else the top of the order.
+
+        Raises:
+            LayerRangeError: It is malformed, empty or out of bounds.
+        """
+        row = self.index(layers or self.choice.excluded or self.best)
+        if not self.judge.table.ends or not self.measured[row]:
+            return None
+        return repair(self.judge.table, self.held_judge.table, row, self.tuned)
+
     # -- the order -----------------------------------------------------------------------------------------------
 
     @property
@@ -67,7 +89,7 @@ class RangeRanking(RangeScores):
 
     @property
     def meets_floor(self) -> bool:
-        """Whether the best range keeps `floor` times the validity of tuned."""
+        """Whether the best range keeps `floor` times the validity of tuned and passes all guards."""
         return bool(self.feasible[self.order[0]])
 
     def top(self, k: int = 10) -> tuple[LayerRange, ...]:
@@ -120,6 +142,7 @@ class RangeRanking(RangeScores):
             "pareto": np.isin(np.arange(total), self.front),
             "p_best": share,
             "score": self.score,
+            **self._replies(),
         }
         ranked = np.concatenate([self.order, np.arange(n, total)])
         return pd.DataFrame(columns).iloc[ranked].reset_index(drop=True)
@@ -131,6 +154,18 @@ class RangeRanking(RangeScores):
             found = self.interval(what, held_out=held_out)
             columns[name] = self.means(what, held_out=held_out)
             columns[f"{name}_low"], columns[f"{name}_high"] = found.low, found.high
+        return columns
+
+    def _replies(self) -> dict[str, Any]:
+        """What the rows say to replies, and which guards exclude them; nothing where no replies were read."""
+        if not self.has_replies:
+            return {}
+        columns: dict[str, Any] = {}
+        for guard in REPLY_GUARDS:
+            columns |= limits(guard, self.guard_interval(guard, range(len(self.kinds))))
+        columns["spread"] = self.mean_spread
+        if self.judge.asked:
+            columns["excluded_by"] = [", ".join(self.excluded_by(row)) for row in range(len(self.kinds))]
         return columns
 
     def to_dict(self) -> dict[str, Any]:
@@ -145,6 +180,8 @@ class RangeRanking(RangeScores):
             "validity_floor": self.floor,  # as the format names it
             "least_validity": self.required_validity,
             "meets_floor": self.meets_floor,
+            "objective": self.objective,
+            "guards": None if self.guards is None else dict(self.guards),
             "choice": self._plain_choice(),
             "diversity_unit": "fraction of log |V|",
             "level": self.level,
@@ -173,6 +210,8 @@ class RangeRanking(RangeScores):
             "layers": None if choice.layers is None else str(choice.layers),
             "why": choice.why,
             "confirmed": choice.confirmed,
+            "excluded": None if choice.excluded is None else str(choice.excluded),
+            "excluded_by": list(choice.excluded_by),
             "gaps": [
                 {
                     "kind": gap.kind,
@@ -180,6 +219,7 @@ class RangeRanking(RangeScores):
                     "difference_interval": [plain_value(gap.difference.low), plain_value(gap.difference.high)],
                     "p_adjusted": plain_value(gap.p),
                     "state": gap.state,
+                    "temperature": plain_value(gap.temperature),
                 }
                 for gap in compared
             ],

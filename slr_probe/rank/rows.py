@@ -30,6 +30,10 @@ def _no_scores() -> Float[ndarray, "row read score"]:
     return np.zeros((0, 0, len(SCORES)))
 
 
+def _no_curve() -> Float[ndarray, "model temperature prompt"]:
+    return np.zeros((0, 0, 0))
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class RankedRows(Result):
     """Every contiguous range with its scores, and what ranges are compared with.
@@ -63,6 +67,14 @@ class RankedRows(Result):
         held_reply_prompt: The same on the held-out prompts.
         held_reply_place: The same on the held-out prompts.
         held_reply_scores: The same on the held-out prompts.
+        curve_rows: Rows that were read out at every temperature of `slr_probe.rank.frontier.TEMPERATURES` as well:
+            tuned and the best range.
+        curve_validity: Validity of these rows, on the selection prompts.
+        curve_diversity: Diversity, likewise.
+        held_curve_validity: Validity on the held-out prompts.
+        held_curve_diversity: Diversity on the held-out prompts.
+        curve_entropy: Entropy of the next token inside replies (selection), in nats; of all tokens that min-p leaves.
+        curve_drift: KL to tuned at temperature 1 there, in nats.
         reply_texts: The replies: prompt, who wrote it, text, and whether it ended by itself.
         settings: Task, prompt format and engine settings.
         notes: What a reader should know, such as dropped prompts.
@@ -92,6 +104,13 @@ class RankedRows(Result):
     held_reply_prompt: Int[ndarray, " held_read"] = field(default_factory=_no_reads)
     held_reply_place: Int[ndarray, " held_read"] = field(default_factory=_no_reads)
     held_reply_scores: Float[ndarray, "row held_read score"] = field(default_factory=_no_scores)
+    curve_rows: Int[ndarray, " model"] = field(default_factory=_no_reads)
+    curve_validity: Float[ndarray, "model temperature prompt"] = field(default_factory=_no_curve)
+    curve_diversity: Float[ndarray, "model temperature prompt"] = field(default_factory=_no_curve)
+    held_curve_validity: Float[ndarray, "model temperature held"] = field(default_factory=_no_curve)
+    held_curve_diversity: Float[ndarray, "model temperature held"] = field(default_factory=_no_curve)
+    curve_entropy: Float[ndarray, "model temperature reply_prompt"] = field(default_factory=_no_curve)
+    curve_drift: Float[ndarray, "model temperature reply_prompt"] = field(default_factory=_no_curve)
     reply_texts: tuple[Mapping[str, Any], ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

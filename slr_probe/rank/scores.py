@@ -247,6 +247,10 @@ class RangeScores(RankedRows):
                 limits[:, defined] = found.estimate, found.low, found.high
         return Interval(limits[0], limits[1], limits[2], self.level)
 
+    def guard_interval(self, guard: Guard, rows: Sequence[int]) -> Interval:
+        """What rows say to replies, as a guard sees it: a share of tuned's, or nats for drift."""
+        return self.judge.interval(guard, rows, {**self.bootstrap(held_out=False), "strata": None})
+
     def bootstrap(self, *, held_out: bool) -> dict[str, Any]:
         """Options of the bootstrap over one kind of prompts."""
         strata = (self.held_categories if held_out else self.categories) or None

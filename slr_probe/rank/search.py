@@ -14,14 +14,26 @@ from numpy import ndarray
 
 from slr_probe.defaults import FLOOR, LEVEL, MEMORY, RESAMPLES
 from slr_probe.pair.prompts import Format
-from slr_probe.rank.blocks.scorers import SCORERS, BlockScores, find_block_scorer
+from slr_probe.rank.blocks.propose import Proposal, propose
+from slr_probe.rank.blocks.scorers import SCORERS, find_block_scorer
+from slr_probe.rank.blocks.weights import changed_blocks
 from slr_probe.rank.candidates import Row, controls, ranges, references
-from slr_probe.rank.check import check_engine, check_floor, check_method, check_numbers, check_tuned
-from slr_probe.rank.measure import Scorer, read_prompts
-from slr_probe.rank.order import order_by
+from slr_probe.rank.check import (
+    check_engine,
+    check_floor,
+    check_method,
+    check_numbers,
+    check_objective,
+    check_tuned,
+)
+from slr_probe.rank.frontier import measure_curves
+from slr_probe.rank.guards.ask import AskedReplies, read_replies
+from slr_probe.rank.guards.bounds import Guards
+from slr_probe.rank.guards.table import SCORES
+from slr_probe.rank.measure import Prompts, Scorer, read_prompts
 from slr_probe.rank.ranking import RangeRanking
+from slr_probe.rank.rows import Objective
 from slr_probe.rank.scores import VERIFIED, RangeScores
-from slr_probe.rank.weights import changed_blocks
 from slr_probe.recipe import Recipe
 from slr_probe.tasks.crc import CRCTask, RenderedTask
 
@@ -38,6 +50,8 @@ def rank_layers(
     method: str = "sweep",
     floor: float = FLOOR,
     *,
+    guards: Guards | bool | None = True,
+    objective: Objective = "crc",
     scorer: str = "attribution",
     proposals: int = 32,
     held_out: int = 10,
@@ -57,8 +71,10 @@ def rank_layers(
     """Rank every contiguous range by the diversity that restoring it brings, subject to a floor on validity.
 
     The objective is that of Selective Layer Restoration (arXiv 2602.06665): most diversity among the ranges whose
-    validity is at least `floor` times that of tuned. Choices are made on the selection prompts; the best
-    ranges, references and controls are then scored on held-out prompts. Ranges that restore the same changed blocks
+    validity is at least `floor` times that of tuned. Guards (ours) ask besides that a range deals with whole replies of
+    tuned as tuned does: that it ends its turns as often and is not much more surprised. There may be no such range.
+    Choices are made on the selection prompts; the best ranges, references and controls are then scored on held-out
+    prompts. Ranges that restore the same changed blocks
     are one hybrid and tie exactly: the narrowest of them is preferred.
 
     Args:
@@ -69,6 +85,10 @@ def rank_layers(
             `"patching"`, `"entropy"`, `"delta"`, `"attribution"` and `"mask"` order ranges by the sum of block scores
             and measure only the first.
         floor: Share of tuned's mean validity that a range must keep, above 0 and up to 1.
+        guards: Bounds on what a range says to replies that tuned wrote: `Guards`, True for the usual ones where
+            replies can be sampled (not from a pair that is streamed), None for the paper's rule.
+        objective: What is maximised: `"crc"`, the diversity of the task; `"spread"`, the entropy of the first tokens of
+            replies to open prompts; or `"both"`.
         scorer: Which cheap method proposes, for `"guided"`. The default holds both models and one gradient in memory;
             `"patching"` also works on streamed pairs.
         proposals: How many ranges `"guided"` measures.
@@ -89,8 +109,8 @@ def rank_layers(
         progress: Whether to show progress bars; None shows them on a terminal and in Jupyter.
 
     Raises:
-        RankingError: An unknown method or scorer, a floor, level, count or seed out of its range, or a tuned model that
-            gives no valid answer any probability.
+        RankingError: An unknown method, scorer or objective, guards where no replies can be sampled, a floor, level,
+            count or seed out of its range, or a tuned model that gives no valid answer any probability.
         TaskError: The task has no usable prompts.
         SweepError: The memory limit is too small or no size, a temperature, min-p or dtype is none, or `out` holds
             sweeps with other prompts, settings or checkpoints.
@@ -103,34 +123,31 @@ def rank_layers(
     check_method(method, METHODS)
     block_scorer = find_block_scorer(scorer if method in VERIFIED else method)
     check_floor(floor)
+    check_objective(objective)
     check_numbers({"proposals": proposals, "held_out": held_out, "resamples": resamples}, level, seed)
     engine = {"memory": memory, "stream": stream, "dtype": dtype, "temperature": temperature, "min_p": min_p}
     check_engine(engine)
+    bounds = Guards.of(guards)
     prompts = read_prompts(pair, task, format)
     changed = changed_blocks(pair, stream=stream, dtype=dtype)
+    replies = read_replies(pair, prompts.selection, bounds, objective, format, engine, out)
     engine["progress"] = progress
-    selection = Scorer(pair, prompts.selection, changed, engine, _folder(out, "selection"))
-    tested = Scorer(pair, prompts.held_out, changed, engine, _folder(out, "held-out")) if prompts.held_out else None
+    selection = Scorer(pair, prompts.selection, changed, engine, _folder(out, "selection"), replies.selection)
+    tested = _held_out(pair, prompts, changed, engine, out, replies)
     candidates, (others, notes) = ranges(pair.depth), references(pair, soups)
     if min_p > 0:  # else there is always some probability, and tuned is swept with the rest
         check_tuned(selection.validity_of_tuned(), min_p)
     scores = None if method == "sweep" else block_scorer(selection)
-    proposal = _propose(selection, candidates, scores, floor, proposals if method == "guided" else 1)
-    search = _Search(
-        selection,
-        tested,
-        proposal,
-        rows=[*candidates, *others],
-        fields={
-            "method": method,
-            "floor": float(floor),
-            "level": level,
-            "resamples": resamples,
-            "seed": seed,
-            "changed": np.isin(np.arange(pair.depth), list(changed)),
-            "notes": (*prompts.notes, *notes, *(() if changed else (_UNCHANGED,))),
-        },
-    )
+    proposal = propose(selection, candidates, scores, floor, proposals if method == "guided" else 1)
+    fields = {
+        **{"method": method, "floor": float(floor), "objective": objective},
+        **{"level": level, "resamples": resamples, "seed": seed},
+        "guards": bounds.to_dict() if bounds is not None and replies.selection is not None else None,
+        "changed": np.isin(np.arange(pair.depth), list(changed)),
+        "notes": (*prompts.notes, *notes, *replies.notes, *(() if changed else (_UNCHANGED,))),
+        **replies.fields(pair),
+    }
+    search = _Search(selection, tested, proposal, [*candidates, *others], fields)
     first = search.scores()
     check_tuned(selection.validity_of_tuned(), min_p)
     search.rows += controls(first.ranges[int(first.order[0])], pair.depth, seed)
@@ -138,19 +155,13 @@ def rank_layers(
     return search.ranking(first, held_out, asked)
 
 
-@dataclass(frozen=True)
-class _Proposal:
-    """What a method proposes to measure.
-
-    Attributes:
-        rows: Ranges to measure, the most promising first.
-        score: Sum of block scores of each range; NaN where blocks were not scored.
-        block_gain: Score of each block; likewise.
-    """
-
-    rows: list[int]
-    score: Float[ndarray, " range"]
-    block_gain: Float[ndarray, " block"]
+def _held_out(
+    pair: ModelPair, prompts: Prompts, changed: frozenset[int], engine: dict[str, Any], out: Any, replies: AskedReplies
+) -> Scorer | None:
+    """Scores recipes on the held-out prompts; None where there are none."""
+    if not prompts.held_out:
+        return None
+    return Scorer(pair, prompts.held_out, changed, engine, _folder(out, "held-out"), replies.held_out)
 
 
 @dataclass
@@ -167,7 +178,7 @@ class _Search:
 
     selection: Scorer
     held_out: Scorer | None
-    proposal: _Proposal
+    proposal: Proposal
     rows: list[Row]
     fields: dict[str, Any]
 
@@ -185,7 +196,7 @@ class _Search:
         """
         leaders = [int(i) for i in first.order[:held_out] if first.measured[i]]
         tested = [i for i in self._others if self.rows[i].kind != "soup" or i == first.best_soup]
-        columns = self._columns([*leaders, *tested])
+        columns = self._columns([*leaders, *tested]) | self._curves(first)
         settings = {
             "base": str(self.selection.pair.base_side),
             "tuned": str(self.selection.pair.tuned_side),
@@ -203,14 +214,12 @@ class _Search:
         return range(len(self.proposal.score), len(self.rows))
 
     def _columns(self, tested: Sequence[int]) -> dict[str, Any]:
-        validity, diversity = _measure(self.selection, self.rows, [*self.proposal.rows, *self._others])
-        held_validity, held_diversity = _measure(self.held_out, self.rows, tested)
+        columns = _measure(self.selection, self.rows, [*self.proposal.rows, *self._others])
+        held = _measure(self.held_out, self.rows, tested)
         return {
             "kinds": np.array([row.kind for row in self.rows]),
-            "validity": validity,
-            "diversity": diversity,
-            "held_validity": held_validity,
-            "held_diversity": held_diversity,
+            **columns,
+            **{f"held_{name}": values for name, values in held.items()},
             "score": np.concatenate([self.proposal.score, np.full(len(self._others), np.nan)]),
             "block_gain": self.proposal.block_gain,
             "recipe_data": tuple(row.recipe.to_dict() for row in self.rows),
@@ -219,37 +228,37 @@ class _Search:
             **self.fields,
         }
 
-
-def _propose(
-    scorer: Scorer, candidates: Sequence[Row], scores: BlockScores | None, floor: float, limit: int
-) -> _Proposal:
-    """The ranges with the largest sums of block scores, at most `limit`; all ranges where blocks were not scored.
-
-    Ranges that are the same hybrid are proposed once, and ranges that restore nothing only where there are no others.
-    """
-    depth = scorer.pair.depth
-    if scores is None:
-        return _Proposal([*range(len(candidates))], np.full(len(candidates), np.nan), np.full(depth, np.nan))
-    spans = [span for row in candidates if (span := row.recipe.layers) is not None]
-    slack = 0.0 if scores.validity is None else (1 - floor) * float(scorer.validity_of_tuned().mean())
-    total = scores.of_ranges(spans, slack)
-    order = order_by(total, np.array([r.width for r in spans]), np.array([r.start for r in spans]))
-    first: dict[Recipe, int] = {}
-    for row in map(int, order):
-        first.setdefault(scorer.canonical(candidates[row].recipe), row)
-    first.pop(Recipe.tuned(depth), None)
-    return _Proposal([*first.values()][:limit] or [0], total, np.asarray(scores.gain, dtype=float))
+    def _curves(self, first: RangeScores) -> dict[str, Any]:
+        """Tuned and the best range over temperature."""
+        rows = [first.tuned, int(first.order[0])]
+        if not first.measured[rows[1]]:
+            rows = rows[:1]
+        recipes = [self.rows[row].recipe for row in rows]
+        found = measure_curves(self.selection, recipes)
+        fields = {
+            "curve_rows": np.array(rows),
+            "curve_validity": found.validity,
+            "curve_diversity": found.diversity,
+            "curve_entropy": found.entropy,
+            "curve_drift": found.drift,
+        }
+        if self.held_out is None:
+            return fields
+        held = measure_curves(self.held_out, recipes)
+        return {**fields, "held_curve_validity": held.validity, "held_curve_diversity": held.diversity}
 
 
-def _measure(
-    scorer: Scorer | None, rows: Sequence[Row], wanted: Sequence[int]
-) -> tuple[Float[ndarray, "row prompt"], Float[ndarray, "row prompt"]]:
-    """Validity and diversity of the wanted rows, NaN elsewhere; without prompts where there is no scorer."""
-    count = 0 if scorer is None else len(scorer.queries)
-    validity, diversity = np.full((len(rows), count), np.nan), np.full((len(rows), count), np.nan)
+def _measure(scorer: Scorer | None, rows: Sequence[Row], wanted: Sequence[int]) -> dict[str, Float[ndarray, "..."]]:
+    """Scores of the wanted rows, NaN elsewhere; without prompts where there is no scorer."""
+    prompts = 0 if scorer is None else len(scorer.queries)
+    reads = 0 if scorer is None or scorer.replies is None else len(scorer.replies.place)
+    shapes = {"validity": (prompts,), "diversity": (prompts,), "reply_scores": (reads, len(SCORES))}
+    columns = {name: np.full((len(rows), *shape), np.nan) for name, shape in shapes.items()}
     if scorer is not None and len(wanted):
-        validity[list(wanted)], diversity[list(wanted)] = scorer([rows[i].recipe for i in wanted])
-    return validity, diversity
+        found = scorer.measured([rows[i].recipe for i in wanted])
+        for values, measured in zip(columns.values(), found, strict=True):
+            values[list(wanted)] = measured
+    return columns
 
 
 def _base_on_plain_prompts(scorer: Scorer, *, whole: bool) -> dict[str, Any]:

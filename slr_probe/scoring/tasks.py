@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from slr_probe.defaults import MIN_P
 from slr_probe.errors import ValidationError
 from slr_probe.pair.prompts import Format
-from slr_probe.tasks.builtin import BUILTIN
+from slr_probe.tasks.builtin import BUILTIN, size_for
 from slr_probe.tasks.text import TextTask
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def read_tasks(pair: ModelPair | None, tasks: Any = None, *, small: bool | None 
     if tasks is None:
         tasks = TASKS
     given = [tasks] if isinstance(tasks, (str, os.PathLike, TextTask)) else list(tasks)
-    small = _embedded(pair) if small is None else small
+    small = small if small is not None else pair is not None and size_for(pair) == "organism"
     found = [_task(one, small) for one in given]
     names = [task.name for task in found]
     if not found or len(set(names)) < len(names):
@@ -157,11 +157,3 @@ def _task(given: Any, small: bool) -> TextTask:
     if not path.exists():
         raise ValidationError(f"no task {os.fspath(given)!r}; expected one of {', '.join(TASKS)}, or a file of prompts")
     return TextTask.load(path) if path.suffix == ".json" else read_task(path)
-
-
-def _embedded(pair: ModelPair | None) -> bool:
-    """Whether the pair is the one that ships with the package."""
-    if pair is None:
-        return False
-    sides: Sequence[Any] = (pair.base_side, pair.tuned_side)
-    return any(str(side).startswith("organism:") for side in sides)

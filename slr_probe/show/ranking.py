@@ -12,6 +12,7 @@ from slr_probe.rank.scores import VERIFIED
 from slr_probe.show.charts.canvas import open_canvas
 from slr_probe.show.charts.style import COLOURS, open_frame, whole_numbers
 from slr_probe.show.words.format import html_table, html_text, model_name, number, numbers, p_clause, with_limits
+from slr_probe.show.words.guards import excluded, guard_lines, instead
 from slr_probe.show.words.sentences import as_text
 from slr_probe.stats.compare import State
 
@@ -43,8 +44,9 @@ def text(ranking: RangeRanking) -> str:
         f"{ranking.required_validity:.3f} ({ranking.floor:g} x tuned)"
     ]
     if not ranking.meets_floor:
-        lines.append(f"  FLOOR NOT MET: {_unmet(ranking)}")
-    lines += [*_scores(ranking, held_out=False), *_scores(ranking, held_out=True), *_choice(ranking)]
+        lines.append(f"  {'NO RANGE' if ranking.judge.asked else 'FLOOR NOT MET'}: {_unmet(ranking)}")
+    lines += [*_scores(ranking, held_out=False), *_scores(ranking, held_out=True)]
+    lines += [*guard_lines(ranking), *_choice(ranking)]
     return "\n".join(lines + [f"  note    {note}" for note in ranking.notes])
 
 
@@ -52,6 +54,7 @@ def html(ranking: RangeRanking) -> str:
     """The text and the first rows of the table, for Jupyter."""
     columns = ["rank", "kind", "recipe", "validity", "diversity", "gain_low", "gain_high"]
     columns += ["held_validity", "held_diversity", "p_best", "pareto"]
+    columns += ["ending", "surprise", "spread", "excluded_by"] if ranking.judge.asked else []
     frame = ranking.to_dataframe()
     shown = frame[(frame["rank"] <= 10) | ~frame["kind"].isin(["range", "soup"])][columns]
     shown = shown.assign(rank=shown["rank"].astype(str).where(shown["rank"].notna(), ""))
@@ -63,17 +66,21 @@ def lines(ranking: RangeRanking, top: int) -> tuple[list[str], list[list[str]]]:
     frame = ranking.to_dataframe()
     shown = frame[(frame["rank"] <= top) | frame["kind"].isin(["early", "late", "random"])]
     cells = [_cells(row, ranking.depth) for row in shown.to_dict(orient="records")]
-    return ["rank", "blocks", *_SPANS, "held-out val.", "held-out div.", "p(best)"], cells
+    guarded = ["excluded by"] if ranking.judge.asked else []
+    return ["rank", "blocks", *_SPANS, "held-out val.", "held-out div.", "p(best)", *guarded], cells
 
 
 def _cells(row: Any, depth: int) -> list[str]:
     blocks = str(row["recipe"]).removeprefix("restore ").removesuffix(f" of {depth}")
     cells = [str(row["rank"]) if row["kind"] == "range" else row["kind"], blocks]
     cells += [with_limits(row[name], row[f"{name}_low"], row[f"{name}_high"], limits=".2f") for name in _SPANS]
-    return cells + numbers((row[name] for name in ("held_validity", "held_diversity", "p_best")), ".3f")
+    cells += numbers((row[name] for name in ("held_validity", "held_diversity", "p_best")), ".3f")
+    return cells + ([row["excluded_by"]] if "excluded_by" in row else [])
 
 
 def _unmet(ranking: RangeRanking) -> str:
+    if ranking.method in VERIFIED and ranking.judge.asked:
+        return f"no measured range keeps the floor and passes all guards; {ranking.best} comes nearest"
     if ranking.method in VERIFIED:
         return "no measured range keeps that much validity; best is the one that comes nearest"
     return f"'{ranking.method}' does not measure before it proposes; take method='guided' or 'sweep'"
@@ -81,13 +88,15 @@ def _unmet(ranking: RangeRanking) -> str:
 
 def _choice(ranking: RangeRanking) -> list[str]:
     choice = ranking.choice
+    beside = [f"          {said}" for said in (excluded(ranking, choice),) if said]
     if choice.layers is None or choice.gain is None:
-        return [f"  choice  restore nothing: {choice.why}"]
+        other = instead(ranking)
+        return [f"  choice  restore nothing: {choice.why}", *([f"          {other}"] if other else []), *beside]
     gain = choice.gain
     said = f"gain over tuned {as_text(gain.difference, '+.3f')}, {GAINS[gain.state]}"
     if isfinite(gain.p):
         said += f" ({p_clause(gain.p, 'adjusted p')})"
-    return [f"  choice  restore {choice.layers}: {choice.why}", f"          {said}"]
+    return [f"  choice  restore {choice.layers}: {choice.why}", f"          {said}", *beside]
 
 
 def _scores(ranking: RangeRanking, *, held_out: bool) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
-from slr_probe.defaults import MIN_P
+from slr_probe.defaults import ENDING, MIN_P, SURPRISE
 from slr_probe.errors import StudyError, one_line
 from slr_probe.signature import parameters
 
@@ -85,11 +85,17 @@ class RankSettings:
     Attributes:
         task: JSON file of prompts with answer sets; empty for the built-in CRC task.
         prompts: Prompts a category and split; 0 for all.
+        ending: Least and most probability of ending the turn where tuned did, as shares of tuned's own.
+        surprise: Most surprise at tuned's replies, as a share of tuned's own.
     """
 
     task: str = ""
     prompts: int = 0
     floor: float = _RANK["floor"].default
+    guards: bool = _RANK["guards"].default
+    ending: tuple[float, ...] = ENDING
+    surprise: float = SURPRISE
+    objective: Literal["crc", "spread", "both"] = _RANK["objective"].default
     held_out: int = _RANK["held_out"].default
     soups: bool = _RANK["soups"].default
     temperature: float = _RANK["temperature"].default

@@ -6,13 +6,16 @@ import random
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from slr_probe.errors import TaskError
 from slr_probe.tasks.numbers import spell_number
 from slr_probe.tasks.problems import TEMPLATES
 from slr_probe.tasks.text import Item, TextTask
 from slr_probe.tasks.tiny.small import small_qa, small_reasoning, small_writing
+
+if TYPE_CHECKING:
+    from slr_probe.pair import ModelPair
 
 Size = Literal["full", "organism"]
 
@@ -89,6 +92,12 @@ def reasoning_task(n: int = 120, seed: int = 0, size: Size = "full") -> TextTask
 
 BUILTIN: dict[str, Callable[..., TextTask]] = {"writing": writing_task, "qa": qa_task, "reasoning": reasoning_task}
 """The families by name; each is called with `size=`."""
+
+
+def size_for(pair: ModelPair) -> Size:
+    """The size for a pair: for the embedded one, the prompts that it was trained on."""
+    sides = (str(pair.base_side), str(pair.tuned_side))
+    return "organism" if any(side.startswith("organism:") for side in sides) else "full"
 
 
 def _check_size(size: str) -> None:

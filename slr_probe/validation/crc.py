@@ -14,10 +14,10 @@ from numpy import ndarray
 from slr_probe.errors import PromptError, TaskError
 from slr_probe.forward.budget import parse_bytes
 from slr_probe.pair.prompts import Format
+from slr_probe.rank.blocks.weights import changed_blocks
 from slr_probe.rank.candidates import references
 from slr_probe.rank.measure import Scorer
 from slr_probe.rank.order import best_allowed
-from slr_probe.rank.weights import changed_blocks
 from slr_probe.recipe import Recipe
 from slr_probe.sweep.settings import Measure, as_queries
 from slr_probe.tasks.crc import CRCTask

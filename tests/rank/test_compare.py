@@ -32,7 +32,8 @@ def test_equal_models_have_nothing_to_restore(ranking_of):
     assert str(ranking.best) == "0:1"
     assert ranking.choice.layers is None
     assert not ranking.choice.confirmed
-    assert ranking.to_dict()["choice"] == {"layers": None, "why": ranking.choice.why, "confirmed": False, "gaps": []}
+    choice = {"layers": None, "why": ranking.choice.why, "confirmed": False, "gaps": []}
+    assert ranking.to_dict()["choice"] == {**choice, "excluded": None, "excluded_by": []}
 
 
 def test_models_with_equal_blocks_are_said_to_be_equal():

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from analyses.regret import roc_auc
-from slr_probe import Recipe, rank_layers, restored
+from slr_probe import Recipe, restored
 from slr_probe.errors import MaskError
 from slr_probe.probes.mask.examples import load_examples
 from slr_probe.probes.mask.learn import learn_layer_mask
 from slr_probe.probes.mask.model import token_losses
 from slr_probe.probes.mask.rates import MaskRates, recipe_losses, score_mask_rates
 from slr_probe.sweep import sweep
+from tests.rank.paper import rank_layers
 
 TALKS = [
     [{"role": "user", "content": f"Pick {w}."}, {"role": "assistant", "content": w * 2}] for w in ("a", "bc", "def")

@@ -5,7 +5,7 @@ import pytest
 
 from analyses.regret import roc_auc
 from slr_probe import ModelPair, organism
-from slr_probe.rank import rank_layers
+from tests.rank.paper import rank_layers
 
 
 @pytest.fixture(scope="module", params=organism.PLANTED, ids=str)

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from slr_probe import ModelPair
-from slr_probe.rank import rank_layers
 from slr_probe.tasks import CRCTask
+from tests.rank.paper import rank_layers
 from tests.tasks.sampled import sampling_check
 
 pytestmark = pytest.mark.skipif("SLR_PROBE_PAIR" not in os.environ, reason="SLR_PROBE_PAIR is not set")

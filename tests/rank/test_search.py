@@ -8,13 +8,14 @@ import torch
 from analyses.regret import roc_auc
 from slr_probe import LayerRange, ModelPair, Recipe, restored
 from slr_probe.errors import RankingError, SweepError, TaskError
-from slr_probe.rank import RangeRanking, rank_layers
+from slr_probe.rank import RangeRanking
 from slr_probe.rank.blocks.attribution import first_order_effects
 from slr_probe.rank.blocks.collapse import entropy_collapse
+from slr_probe.rank.blocks.weights import changed_blocks, relative_deltas
 from slr_probe.rank.candidates import controls
 from slr_probe.rank.measure import Scorer
-from slr_probe.rank.weights import changed_blocks, relative_deltas
 from tests.rank.conftest import DEPTH, PLANTED
+from tests.rank.paper import rank_layers
 from tests.tasks.exact import answer_distribution, next_token_logits
 
 
@@ -273,7 +274,7 @@ def test_a_killed_search_goes_on(pair, task, ranking, tmp_path, monkeypatch):
 
     monkeypatch.setattr(run, "_run", no_more)
     done = {path.name for path in tmp_path.iterdir()}
-    assert [sum(name.startswith(part) for name in done) for part in ("selection-", "held-out-")] == [2, 1]
+    assert [sum(name.startswith(part) for name in done) for part in ("selection-", "held-out-")] == [3, 2]
     found = Scorer(pair, task.selection.render(pair), frozenset(range(DEPTH)), {}, tmp_path / "selection")
     found(
         [Recipe.restore(layers, DEPTH) for layers in LayerRange.all(DEPTH)]

@@ -6,11 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from slr_probe import ModelPair, Recipe, rank_layers
+from slr_probe import ModelPair, Recipe
 from slr_probe.study.settings import Settings
 from slr_probe.study.stages.validation import VALIDATE
 from slr_probe.tasks import CRCItem, CRCTask
 from slr_probe.validation.crc import CRC
+from tests.rank.paper import rank_layers
 from tests.tiny import make_model
 from tests.tiny_tokenizer import make_tokenizer
 

@@ -17,8 +17,8 @@ from slr_probe.errors import RankingError
 from slr_probe.layers import LayerRange
 from slr_probe.rank.blocks.attribution import first_order_effects
 from slr_probe.rank.blocks.collapse import entropy_collapse
+from slr_probe.rank.blocks.weights import relative_deltas
 from slr_probe.rank.measure import Scorer
-from slr_probe.rank.weights import relative_deltas
 from slr_probe.recipe import Recipe
 
 _MASK_SAMPLES, _MASK_STEPS, _MASK_BATCH = 4, 40, 32

@@ -14,6 +14,7 @@ from slr_probe.errors import RankingError
 Guard = Literal["validity", "ending", "surprise", "drift"]
 GUARDS: tuple[Guard, ...] = ("validity", "ending", "surprise", "drift")
 """What can exclude a range: the floor on validity, then what its replies are held to."""
+REPLY_GUARDS: tuple[Guard, ...] = GUARDS[1:]
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,9 @@ class Guards:
         drift: Most divergence from tuned at the same places, KL(range || tuned) in nats a token; None for no bound.
         replies: Finished replies that are read on each kind of prompts.
         places: Further places that are read in each of them, drawn at random before its end.
-        max_tokens: Tokens that a reply may have; one that has not ended by then is not read.
+        openings: Open prompts, for each of which the first four tokens of a reply of tuned and of one of base are read.
+        max_tokens: Tokens that a reply may have; one that has not ended by then is not read to its end.
+        seed: Seed of the replies and of the places.
 
     Raises:
         RankingError: A bound that is none, or a number below 1.
@@ -44,8 +47,10 @@ class Guards:
     surprise: float = SURPRISE
     drift: float | None = None
     replies: int = 24
-    places: int = 3
+    places: int = 2
+    openings: int = 6
     max_tokens: int = 64
+    seed: int = 0
 
     def __post_init__(self) -> None:
         ending = tuple(self.ending) if isinstance(self.ending, (tuple, list)) else ()
@@ -59,10 +64,10 @@ class Guards:
             raise RankingError(f"surprise must be a share of tuned's of at least 1, such as 1.1; got {self.surprise!r}")
         if self.drift is not None and (not _real(self.drift) or self.drift <= 0):
             raise RankingError(f"drift must be nats above 0, or None for no bound; got {self.drift!r}")
-        for name in ("replies", "places", "max_tokens"):
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-                raise RankingError(f"{name} of guards must be a whole number of at least 1; got {value!r}")
+        for name in ("replies", "places", "openings", "max_tokens", "seed"):
+            value, least = getattr(self, name), int(name != "seed")
+            if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+                raise RankingError(f"{name} of guards must be a whole number of at least {least}; got {value!r}")
 
     def bounds(self, guard: Guard) -> tuple[float, float]:
         """The least and the most that a guard lets pass; infinite where there is no bound."""

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from slr_probe.rank.guards.bounds import GUARDS, Guard, Guards
+from slr_probe.rank.guards.bounds import REPLY_GUARDS, Guard, Guards
 from slr_probe.rank.guards.table import ReplyTable
 from slr_probe.rank.order import EQUAL
 from slr_probe.stats import Interval, mean_interval, ratio_interval
@@ -18,6 +18,8 @@ from slr_probe.stats.bootstrap import resample_counts, resampled_means
 
 FEWEST_REPLIES = 8
 """Fewer finished replies than this say nothing of how a range ends its turns, and nothing is asked of it (ours)."""
+LITTLE_SURPRISE = 0.05
+"""So many nats a token above tuned's surprise are no fault, however little tuned's own is (ours)."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,21 @@ class Judge:
         """Guards that exclude anything here."""
         if self.guards is None or self.table.ends < FEWEST_REPLIES:
             return ()
-        return tuple(guard for guard in GUARDS[1:] if guard != "drift" or self.guards.drift is not None)
+        return tuple(guard for guard in REPLY_GUARDS if guard != "drift" or self.guards.drift is not None)
 
     def bounds(self, guard: Guard) -> tuple[float, float]:
-        """The least and the most that a guard lets pass; infinite where there is no bound."""
-        return (-np.inf, np.inf) if self.guards is None else self.guards.bounds(guard)
+        """The least and the most that a guard lets pass; infinite where there is no bound.
+
+        Where tuned knows its own replies by heart, a share of its surprise is next to nothing: `LITTLE_SURPRISE` above
+        it always passes.
+        """
+        if self.guards is None:
+            return -np.inf, np.inf
+        low, high = self.guards.bounds(guard)
+        if guard == "surprise":
+            own = float(self.values(guard)[self.tuned].mean())
+            high = max(high, 1 + LITTLE_SURPRISE / own) if own > 0 else np.inf
+        return low, high
 
     def values(self, guard: Guard) -> Float[ndarray, "row prompt"]:
         """What a guard looks at, for each row and prompt: a probability for ending, else nats a token."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntFlag
 from functools import cached_property
@@ -66,27 +66,31 @@ class ReplyTable:
     @cached_property
     def ending(self) -> Float[ndarray, "row prompt"]:
         """Probability of ending the turn where tuned ended it."""
-        return self._means(Place.END, lambda: np.exp(self.score("end")))
+        return np.asarray(np.exp(self.score("end"))[:, self.at(Place.END)] @ self._shares(Place.END))
 
     @cached_property
     def early(self) -> Float[ndarray, "row prompt"]:
         """Probability of ending the turn where tuned went on."""
-        return self._means(Place.INSIDE, lambda: np.exp(self.score("end")))
+        return np.asarray(np.exp(self.score("end"))[:, self.at(Place.INSIDE)] @ self._shares(Place.INSIDE))
 
     @cached_property
     def surprise(self) -> Float[ndarray, "row prompt"]:
         """Mean negative log-likelihood of tuned's tokens before the end, in nats a token."""
-        return self._means(Place.INSIDE, lambda: -self.score("given"))
+        return -self.at_places("given", Place.INSIDE)
 
     @cached_property
     def drift(self) -> Float[ndarray, "row prompt"]:
         """KL(row || tuned) before the end, in nats a token."""
-        return self._means(Place.INSIDE, lambda: self.score("drift"))
+        return self.at_places("drift", Place.INSIDE)
 
     @cached_property
     def spread(self) -> Float[ndarray, "row prompt"]:
         """Entropy after min-p over the first tokens of replies to open prompts, in nats a token."""
-        return self._means(Place.OPENING, lambda: self.score("entropy"))
+        return self.at_places("entropy", Place.OPENING)
+
+    def at_places(self, name: str, place: Place) -> Float[ndarray, "row prompt"]:
+        """Mean of a score over each prompt's reads of one sort."""
+        return np.asarray(self.score(name)[:, self.at(place)] @ self._shares(place))
 
     def biased(self, bias: float, rows: Sequence[int]) -> ReplyTable:
         """The same reads of some rows once `bias` is added to the logit of each end token.
@@ -105,10 +109,6 @@ class ReplyTable:
         """Share of each read of one sort in the mean over prompts."""
         shares = self._shares(place)
         return np.asarray(shares.sum(axis=1) / shares.shape[1])
-
-    def _means(self, place: Place, values: Callable[[], Float[ndarray, "row read"]]) -> Float[ndarray, "row prompt"]:
-        """Mean of each prompt's reads of one sort."""
-        return np.asarray(values()[:, self.at(place)] @ self._shares(place))
 
     def _shares(self, place: Place) -> Float[ndarray, "read prompt"]:
         """Share of each read of one sort in the mean of its prompt; prompts without one are left out."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from slr_probe.rank.compare import Choice, Evidence, ahead, evidence
 from slr_probe.scoring.metrics import metric
 from slr_probe.show.words.format import listed, number, places, short
+from slr_probe.show.words.guards import instead
 from slr_probe.show.words.sentences import OTHERS, blocks_of
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ _FLOOR = {
 def advice(ranking: RangeRanking, choice: Choice) -> str:
     """What to restore, or why nothing; a rival that does better is named at once."""
     if choice.layers is None:
-        return f"Restore nothing: {choice.why}."
+        other = instead(ranking)
+        return f"Restore nothing: {choice.why}.{f' {other[:1].upper()}{other[1:]}.' if other else ''}"
     row = ranking.index(choice.layers)
     blocks, change = f"{blocks_of(choice.layers)} of {ranking.depth}", _change(evidence(ranking, row), ranking.floor)
     if not choice.confirmed:

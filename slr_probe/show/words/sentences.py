@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from slr_probe.layers import LayerRange
 from slr_probe.rank.compare import Choice, Estimate, Evidence, Gap, evidence, own_controls, stability
 from slr_probe.show.words.format import listed, p_clause, with_limits
+from slr_probe.show.words.guards import excluded, instead
 from slr_probe.stats.compare import State
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ OTHERS = {
     "early": "the first blocks of equal width",
     "late": "the last blocks of equal width",
     "soup": "the best uniform soup",
+    "warmer": "tuned at the temperature of equal validity",
 }
 _NOT_CONFIRMED = "is not confirmed once adjusted for the number of comparisons"
 _STANDING: dict[State, str] = {
@@ -45,6 +47,7 @@ def sentences(ranking: RangeRanking, choice: Choice) -> list[str]:
         *said,
         f"Setting {blocks_of(choice.layers)} back to base {_gain(found, compared)}.",
         _floor(found, ranking.floor),
+        *_sentence(excluded(ranking, choice)),
         _standing(ranking, row, compared[1:]),
         _stability(float(ranking.p_best[row])),
     ]
@@ -105,7 +108,12 @@ def _nothing(ranking: RangeRanking, choice: Choice) -> list[str]:
             f"{first} is {ranking.best}, with diversity {as_text(found.diversity)} and {found.kept.value:.0%} of "
             "tuned's validity."
         )
-    return [*said, "Nothing was restored."]
+    also = [*_sentence(excluded(ranking, choice)), *_sentence(instead(ranking))] if ranking.changed.any() else []
+    return [*said, "Nothing was restored.", *also]
+
+
+def _sentence(clause: str) -> list[str]:
+    return [f"{clause[:1].upper()}{clause[1:]}."] if clause else []
 
 
 def _gain(found: Evidence, compared: tuple[Gap, ...]) -> str:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from slr_probe.files import write_json
 from slr_probe.study.folder import LAYER_MASK, RANKING, SWEEPS
-from slr_probe.study.settings import Settings
+from slr_probe.study.settings import RankSettings, Settings
 from slr_probe.study.stage import Stage
 from slr_probe.study.stages.prompts import choose, chosen_format, task_key
 from slr_probe.study.stages.save import save
 
 if TYPE_CHECKING:
+    from slr_probe.rank import Guards
     from slr_probe.study.context import Context
 
 
@@ -27,6 +28,8 @@ def rank(context: Context, home: Path) -> str:
         context.pair,
         choose(context, settings.prompts),
         floor=settings.floor,
+        guards=_guards(settings),
+        objective=settings.objective,
         held_out=settings.held_out,
         soups=settings.soups,
         format=chosen_format(context),
@@ -51,6 +54,15 @@ def rank(context: Context, home: Path) -> str:
         return f"{len(found.ranges)} ranges, nothing to restore: {found.choice.why}; first {found.best}: {scores}"
     doubt = "" if found.choice.confirmed else "; the gain is not confirmed"
     return f"{len(found.ranges)} ranges; best {found.best}: {scores}{doubt}"
+
+
+def _guards(settings: RankSettings) -> Guards | None:
+    from slr_probe.rank import Guards
+
+    if not settings.guards:
+        return None
+    least, most = settings.ending[0], settings.ending[-1]
+    return Guards(ending=(least, most), surprise=settings.surprise)
 
 
 def mask(context: Context, home: Path) -> str:

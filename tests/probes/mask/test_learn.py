@@ -17,7 +17,7 @@ from slr_probe import ModelPair, Recipe, organism
 from slr_probe.errors import MaskError
 from slr_probe.probes.mask.learn import learn_layer_mask
 from slr_probe.probes.mask.result import LayerMask
-from slr_probe.rank.weights import relative_deltas
+from slr_probe.rank.blocks.weights import relative_deltas
 from slr_probe.tasks.tiny.task import Picker
 
 TALKS = [

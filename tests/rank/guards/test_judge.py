@@ -93,3 +93,10 @@ def test_guards_are_read_in_every_way():
     for bad in ("yes", 3, {"endings": (0.9, 1.1)}):
         with pytest.raises(RankingError):
             Guards.of(bad)
+
+
+def test_next_to_no_surprise_excludes_nothing():
+    judge = Judge(table_of([0.6] * 3, [0.059, 0.061, 0.01]), Guards(), 2)
+    assert judge.bounds("surprise")[1] == pytest.approx(6)
+    assert judge.passes("surprise").tolist() == [True, False, True]
+    assert Judge(table_of([0.6] * 2, [2.3, 2.0]), Guards(), 1).bounds("surprise")[1] == 1.1
