@@ -41,7 +41,7 @@ def conditions(scores: RangeScores) -> str:
         if guard == "ending":
             said.append(f"{low:g} to {high:g} of its ending")
         elif guard == "surprise":
-            said.append(f"at most {high:g} of its surprise")
+            said.append(f"at most {high:.3g} of its surprise")
         else:
             said.append(f"at most {high:g} nats from it")
     return said[0] if len(said) == 1 else ", ".join(said[:-1]) + " and " + said[-1]

@@ -254,6 +254,7 @@ def _measure(scorer: Scorer | None, rows: Sequence[Row], wanted: Sequence[int]) 
     reads = 0 if scorer is None or scorer.replies is None else len(scorer.replies.place)
     shapes = {"validity": (prompts,), "diversity": (prompts,), "reply_scores": (reads, len(SCORES))}
     columns = {name: np.full((len(rows), *shape), np.nan) for name, shape in shapes.items()}
+    columns["reply_scores"] = columns["reply_scores"].astype(np.float32)  # as the sweep gives them
     if scorer is not None and len(wanted):
         found = scorer.measured([rows[i].recipe for i in wanted])
         for values, measured in zip(columns.values(), found, strict=True):
