@@ -26,6 +26,8 @@ VERBS = (
     "compare",
     "lineage",
     "publish",
+    "export",
+    "apply",
 )
 """In the order in which they are used: all in one go first, then step by step."""
 

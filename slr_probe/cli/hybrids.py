@@ -1,4 +1,4 @@
-"""`slr-probe inspect`, `restore`, `verify`: pairs and hybrids."""
+"""`slr-probe inspect`, `restore`, `export`, `apply`, `verify`: pairs and hybrids."""
 
 from __future__ import annotations
 
@@ -10,7 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from slr_probe.cli.app import app
-from slr_probe.cli.options import RESTORE, VERIFY, Base, Download, JsonFile, Quiet, Trust, Tuned, like, revisions, takes
+from slr_probe.cli.options import (
+    APPLY_PATCH,
+    RESTORE,
+    SAVE_PATCH,
+    VERIFY,
+    Base,
+    Download,
+    JsonFile,
+    Quiet,
+    Trust,
+    Tuned,
+    like,
+    revisions,
+    takes,
+)
 from slr_probe.cli.output import check_places, print_table, write_data
 from slr_probe.cli.sharing import Measured, Private, read_measured
 from slr_probe.cli.sharing import push as publish_folder
@@ -46,6 +60,15 @@ def inspect(
     write_data({**data, "blocks": blocks.to_dict(orient="records")}, json_file)
 
 
+Layers = Annotated[
+    str | None, typer.Option("--layers", "-l", help="Blocks to set back to base: START:STOP, stop exclusive.")
+]
+Only = Annotated[
+    list[str] | None, typer.Option("--only", help="Only this part of those blocks: attention, mlp, q, down, ...")
+]
+RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="A recipe file (JSON) instead of --layers.")]
+
+
 @app.command()
 @revisions
 @takes(RESTORE, "untouched check_finite base_id tuned_id")
@@ -53,13 +76,9 @@ def restore(
     base: Base,
     tuned: Tuned,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to create.", show_default=False)],
-    layers: Annotated[
-        str | None, typer.Option("--layers", "-l", help="Blocks to set back to base: START:STOP, stop exclusive.")
-    ] = None,
-    only: Annotated[
-        list[str] | None, typer.Option("--only", help="Only this part of those blocks: attention, mlp, q, down, ...")
-    ] = None,
-    recipe: Annotated[Path | None, typer.Option("--recipe", help="A recipe file (JSON) instead of --layers.")] = None,
+    layers: Layers = None,
+    only: Only = None,
+    recipe: RecipeFile = None,
     push: Annotated[str | None, typer.Option("--push", help="Publish it on the Hugging Face hub as ORG/NAME.")] = None,
     measured: Measured = None,
     private: Private = False,
@@ -75,25 +94,65 @@ def restore(
 
     Example: slr-probe restore organism:base organism:dpo --layers 2:4 --out hybrid
     """
-    from slr_probe.pair.open import open_sides
-    from slr_probe.recipe import Recipe
     from slr_probe.restoration import restore as restore_on_disk
 
     report, ids = _check_push(push, measured, private, base, tuned, options)
-    if (layers is None) == (recipe is None):
-        raise RecipeError("give either --layers START:STOP or --recipe FILE")
-    if recipe is not None and only:
-        raise RecipeError("--only narrows --layers; a recipe file says itself which parts it restores")
-    chosen: Recipe | str = _read_recipe(recipe) if recipe is not None else layers or ""
-    if only:
-        depth = open_sides(base, tuned, download=download, trust_remote_code=trust)[1].depth
-        chosen = Recipe.restore(layers or "", depth, only=only)
-    options |= {"download": download, "trust_remote_code": trust, "progress": False if quiet else None}
-    folder = restore_on_disk(base, tuned, chosen, out, **options)
+    opened = {"download": download, "trust_remote_code": trust}
+    chosen = _chosen(base, tuned, layers, only, recipe, opened)
+    folder = restore_on_disk(base, tuned, chosen, out, progress=False if quiet else None, **opened, **options)
     print(f"{folder}: {json.loads((folder / 'recipe.json').read_text())['recipe']['name']}")
     print(f"check it:  slr-probe verify {folder}")
     if push is not None:
         publish_folder(folder, push, report, private, **ids)
+
+
+@app.command()
+@revisions
+@takes(SAVE_PATCH, "base_id tuned_id")
+def export(
+    base: Base,
+    tuned: Tuned,
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to create (.safetensors).", show_default=False)],
+    layers: Layers = None,
+    only: Only = None,
+    recipe: RecipeFile = None,
+    download: Download = False,
+    trust: Trust = False,
+    **options: Any,
+) -> None:
+    """Write a hybrid as a patch: the tensors that are not tuned's, in one file that slr-probe apply puts into TUNED.
+
+    Example: slr-probe export organism:base organism:dpo --layers 2:4 --out patch.safetensors
+    """
+    from slr_probe.sharing import save_patch
+
+    opened = {"download": download, "trust_remote_code": trust}
+    chosen = _chosen(base, tuned, layers, only, recipe, opened)
+    file = save_patch(base, tuned, chosen, out, **opened, **options)
+    print(f"{file}: {file.stat().st_size:,} bytes")
+    print(f"apply it:  slr-probe apply {file} {tuned} --out FOLDER")
+
+
+@app.command()
+@takes(APPLY_PATCH, "tuned_id tuned_revision")
+def apply(
+    patch: Annotated[Path, typer.Argument(help="A file that slr-probe export wrote.", show_default=False)],
+    tuned: Tuned,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to create.", show_default=False)],
+    download: Download = False,
+    trust: Trust = False,
+    quiet: Quiet = False,
+    **options: Any,
+) -> None:
+    """Write the hybrid that a patch makes of TUNED: the folder that slr-probe restore would write, without base.
+
+    Example: slr-probe apply patch.safetensors organism:dpo --out hybrid
+    """
+    from slr_probe.sharing import apply_patch
+
+    options |= {"download": download, "trust_remote_code": trust, "progress": False if quiet else None}
+    folder = apply_patch(patch, tuned, out, **options)
+    print(f"{folder}: {json.loads((folder / 'recipe.json').read_text())['recipe']['name']}")
 
 
 @app.command()
@@ -146,6 +205,33 @@ def _check_push(
     sides = {"base": base, "tuned": tuned}
     ids = {f"{role}_id": known_name(role, source, options[f"{role}_id"]) for role, source in sides.items()}
     return read_measured(measured), {name: one for name, one in ids.items() if options[name] is not None}
+
+
+def _chosen(
+    base: str,
+    tuned: str,
+    layers: str | None,
+    only: list[str] | None,
+    recipe: Path | None,
+    opened: Mapping[str, bool],
+) -> Recipe | str:
+    """The recipe that a user described by a range, parts of it, or a file.
+
+    Raises:
+        RecipeError: Neither a range nor a file, or both.
+    """
+    from slr_probe.pair.open import open_sides
+    from slr_probe.recipe import Recipe
+
+    if (layers is None) == (recipe is None):
+        raise RecipeError("give either --layers START:STOP or --recipe FILE")
+    if recipe is not None and only:
+        raise RecipeError("--only narrows --layers; a recipe file says itself which parts it restores")
+    if recipe is not None:
+        return _read_recipe(recipe)
+    if not only:
+        return layers or ""
+    return Recipe.restore(layers or "", open_sides(base, tuned, **opened)[1].depth, only=only)
 
 
 def _read_recipe(path: Path) -> Recipe:
