@@ -97,7 +97,7 @@ def restore(
     from slr_probe.restoration import restore as restore_on_disk
 
     report, ids = _check_push(push, measured, private, base, tuned, options)
-    opened = {"download": download, "trust_remote_code": trust}
+    opened: dict[str, Any] = {"download": download, "trust_remote_code": trust}
     chosen = _chosen(base, tuned, layers, only, recipe, opened)
     folder = restore_on_disk(base, tuned, chosen, out, progress=False if quiet else None, **opened, **options)
     print(f"{folder}: {json.loads((folder / 'recipe.json').read_text())['recipe']['name']}")
@@ -126,7 +126,7 @@ def export(
     """
     from slr_probe.sharing import save_patch
 
-    opened = {"download": download, "trust_remote_code": trust}
+    opened: dict[str, Any] = {"download": download, "trust_remote_code": trust}
     chosen = _chosen(base, tuned, layers, only, recipe, opened)
     file = save_patch(base, tuned, chosen, out, **opened, **options)
     print(f"{file}: {file.stat().st_size:,} bytes")
@@ -213,7 +213,7 @@ def _chosen(
     layers: str | None,
     only: list[str] | None,
     recipe: Path | None,
-    opened: Mapping[str, bool],
+    opened: Mapping[str, Any],
 ) -> Recipe | str:
     """The recipe that a user described by a range, parts of it, or a file.
 
