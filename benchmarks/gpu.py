@@ -20,6 +20,7 @@ import argparse
 import collections
 import json
 import random
+import statistics
 import time
 import traceback
 import warnings
@@ -243,17 +244,17 @@ def measured(
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
-    seconds = sorted(timed(ours, device)[0] for _ in range(args.rounds))
+    seconds = [timed(ours, device)[0] for _ in range(args.rounds)]
     peak = torch.cuda.max_memory_allocated(device) - before if device.type == "cuda" else 0
     settings = ours().settings
     block = sum(p.numel() for p in pair.decoder.blocks[0].parameters() if p.ndim == 2)
     work = 2.0 * block * plan.tokens * settings["block_evaluations"]
-    median = seconds[len(seconds) // 2]
+    median = statistics.median(seconds)
     some = LayerRange.all(pair.depth)[:: max(1, len(LayerRange.all(pair.depth)) // 6)]
     plain = timed(lambda: naive(pair, some, queries), device)[0] * len(LayerRange.all(pair.depth)) / len(some)
     share = work / median / rate
     print(
-        f"{what}: {median:.2f} s ({seconds[0]:.2f} to {seconds[-1]:.2f}), {settings['block_evaluations']} block "
+        f"{what}: {median:.2f} s (the first {seconds[0]:.2f}), {settings['block_evaluations']} block "
         f"evaluations of {plan.tokens} tokens, {share:.2f} of the matrix rate; {peak / 1e9:.1f} GB beside the weights "
         f"({args.memory} allowed); swap + forward of the questions alone {plain:.1f} s ({plain / median:.1f} times)",
         flush=True,

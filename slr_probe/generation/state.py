@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from slr_probe.forward.device import many_shapes
 from slr_probe.forward.kv_cache import CACHE_NAMES
 
 _STEPS, _ROWS = 2, 2  # with a cache, of which the logits are compared: a wrong one may show in the second step only
@@ -98,7 +99,8 @@ class State:
             options["position_ids"] = (mask.cumsum(dim=1) - 1).clamp_(min=0)[:, -ids.shape[1] :]
         if self._padded:  # recurrent blocks multiply what they read by the mask, whatever its length
             options["attention_mask"] = mask
-        out = self._model(input_ids=ids, **options, **self._options)
+        with many_shapes():  # the cache grows with every step
+            out = self._model(input_ids=ids, **options, **self._options)
         self.logits = out.logits[:, -1]
         return out
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # transformers would apply adapter files that lie beside a whole model once more; here only an adapter's own folder
 # counts as one, and it is merged below. Where transformers is told to look, there are none.
 _NO_ADAPTER = {"subfolder": ".none"}
-_PIECE = 1 << 20
+_PIECE, _PIECE_GPU = 1 << 20, 1 << 28  # elements to sum at once: a processor's cache; few waits for a device
 _TOKENIZER_FILES = (
     *("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "tokenizer.model", "tekken.json"),
     *("spiece.model", "sentencepiece.bpe.model"),
@@ -30,7 +30,7 @@ def is_finite(tensor: torch.Tensor) -> bool:
     if not tensor.is_floating_point():
         return True
     # A sum is NaN or infinite if any element is; only then is the slower exact test made.
-    pieces = torch.split(tensor.reshape(-1), _PIECE)
+    pieces = torch.split(tensor.reshape(-1), _PIECE if tensor.device.type == "cpu" else _PIECE_GPU)
     return all(bool(piece.sum().isfinite()) or bool(piece.isfinite().all()) for piece in pieces)
 
 

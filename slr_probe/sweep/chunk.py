@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy import ndarray
 
+from slr_probe.forward.device import as_index
 from slr_probe.forward.surgery import installed
 from slr_probe.sweep.execute import BlockRunner
 from slr_probe.sweep.plan import Chunk, Schedule
@@ -68,7 +69,7 @@ def last_states(
         for g, states, part in parts:
             if hidden is None:
                 hidden = part.new_empty(chunk.trie.levels[-1].width, int(starts[-1]), part.shape[-1])
-            hidden[states, starts[g] : starts[g + 1]] = part
+            hidden[as_index(states, part.device), starts[g] : starts[g + 1]] = part
     assert hidden is not None
     return hidden
 

@@ -12,6 +12,7 @@ import torch
 
 from slr_probe.forward.budget import runs
 from slr_probe.forward.capture import Capture, Geometry
+from slr_probe.forward.device import as_index
 from slr_probe.forward.kv_cache import KVCache
 from slr_probe.forward.questions import padded
 from slr_probe.forward.readout import Readout
@@ -21,7 +22,7 @@ from slr_probe.sweep.reads.rows import Row
 from slr_probe.sweep.trie import Level, Trie, schedule
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
     from slr_probe.forward.kv_cache import KeyValue
     from slr_probe.sweep.weights import Weights
@@ -69,7 +70,7 @@ class StatePool:
         assert self._level is not None
         assert self._data is not None
         parents = [self._level.parents[child] for child in children]
-        states = self._data[[self._parents[parent] for parent in parents]]
+        states = self._data[as_index([self._parents[parent] for parent in parents], self._data.device)]
         for parent in parents:
             self._left[parent] -= 1
             if not self._left[parent]:
@@ -81,7 +82,7 @@ class StatePool:
         if self._data is None:
             self._data = data.new_empty((len(self._free), *data.shape[1:]))
         places = [self._free.pop() for _ in states]
-        self._data[places] = data
+        self._data[as_index(places, data.device)] = data
         self._places.update(zip(states, places, strict=True))
 
 
@@ -178,8 +179,10 @@ class BlockRunner:
         Where most positions are read, all are run.
         """
         rows, positions = group.places
+        device = states.device
         if not self.split or group.reads_most:
-            return self.advance(block, group, states, before)[:, rows, positions - group.shared]
+            own = as_index((positions - group.shared).tolist(), device)
+            return self.advance(block, group, states, before)[:, as_index(rows.tolist(), device), own]
         earlier = _repeated(before, len(group.rows)) if before is not None else None
         if group.padded > 1:
             cache = KVCache(group.shared, earlier, stop=True)
@@ -189,8 +192,8 @@ class BlockRunner:
             earlier = cache.joined
         out = states.new_empty(states.shape[0], len(rows), states.shape[3])
         for position in sorted(set(positions.tolist())):
-            reads = (positions == position).nonzero()[0].tolist()
-            some = rows[reads].tolist()
+            reads = (positions == position).nonzero()[0]
+            some = as_index(rows[reads].tolist(), device)
             tokens = states[:, some, position - group.shared].flatten(0, 1)[:, None]
             if earlier is None:  # rows of one token
                 hidden = self.capture.run(block, tokens, Geometry(1))
@@ -198,7 +201,7 @@ class BlockRunner:
                 keys, values = (_rows(part, len(states), some, position) for part in earlier)
                 cache = KVCache(position, (keys, values))
                 hidden = self.capture.run(block, tokens, Geometry(1, position, True), cache)
-            out[:, reads] = hidden.reshape(len(states), len(reads), -1)
+            out[:, as_index(reads.tolist(), device)] = hidden.reshape(len(states), len(reads), -1)
         return out
 
     def warm(self, group: Group) -> None:
@@ -255,6 +258,6 @@ def _repeated(pairs: list[KeyValue], times: int) -> KeyValue:
     return keys, values
 
 
-def _rows(part: torch.Tensor, states: int, rows: list[int], tokens: int) -> torch.Tensor:
+def _rows(part: torch.Tensor, states: int, rows: Int[torch.Tensor, " row"], tokens: int) -> torch.Tensor:
     """Keys or values of the first tokens of some rows, for every state."""
     return part.reshape(states, -1, *part.shape[1:])[:, rows, ..., :tokens, :].flatten(0, 1)

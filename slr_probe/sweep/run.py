@@ -13,6 +13,7 @@ import torch
 
 from slr_probe.defaults import MEMORY
 from slr_probe.forward.budget import as_dtype, parse_bytes
+from slr_probe.forward.device import many_shapes
 from slr_probe.progress import progress_bar
 from slr_probe.recipe import Recipe
 from slr_probe.sweep.chunk import run_chunk, run_reference
@@ -74,6 +75,7 @@ def sweep(
 
 
 @torch.no_grad()
+@many_shapes()
 def sweep(
     pair: ModelPair,
     recipes: Recipes = None,
