@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -68,7 +68,7 @@ def choose_runner(
             try:
                 for shares, side in zip(sides, traces, strict=True):
                     _compare(runner, groups, shares, side, depth)
-                return runner
+                return runner if reason is None else replace(runner, unsplit=str(reason))
             except Exception as error:  # a cache of another kind fails in its own way: the plain way may still work
                 reason = error
     raise NotReproducible(str(reason)) from reason

@@ -96,12 +96,14 @@ class BlockRunner:
         batch: Number of tokens to run at once, about.
         split: Whether keys of earlier tokens can be kept apart, so that shared tokens are run once and the last
             block is run for the positions that are read only.
+        unsplit: Why they cannot, where they cannot.
     """
 
     capture: Capture
     weights: Weights
     batch: int
     split: bool = True
+    unsplit: str = ""
 
     @property
     def readout(self) -> Readout:

@@ -85,7 +85,7 @@ def prepare(
     except NotReproducible as reason:
         return _one_by_one(request, reason, stream, limit - to_load, rows)
     evaluations, dtype = build_trie(paths[:-1]).evaluations, weights.dtype or weights.model.dtype
-    notes = () if runner.split else ("tokens that prompts share are not run apart: the blocks take no key-value cache",)
+    notes = () if runner.split else (f"tokens that prompts share are not run apart, which is slower: {runner.unsplit}",)
     if not recipes:
         return Prepared(runner, None, None, evaluations, stream, 1, dtype, notes)
     compared = asked.compared(rows)
