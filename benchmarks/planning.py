@@ -18,7 +18,7 @@ import torch
 
 from slr_probe import ModelPair
 from slr_probe.sweep import sweep
-from slr_probe.sweep.groups import group_rows
+from slr_probe.sweep.prefixes.groups import group_rows
 from slr_probe.sweep.reads.rows import Row
 from slr_probe.tasks.answers import Query
 

@@ -36,7 +36,7 @@ import torch
 
 from slr_probe import LayerRange, ModelPair, restored
 from slr_probe.sweep import SweepResult, sweep
-from slr_probe.sweep.trie import contiguous_evaluations
+from slr_probe.sweep.prefixes.trie import contiguous_evaluations
 from slr_probe.tasks import CRCTask
 from slr_probe.tasks.answers import Query
 

@@ -11,11 +11,11 @@ import torch
 
 from slr_probe.forward.questions import padded
 from slr_probe.forward.surgery import installed
-from slr_probe.sweep.execute import BlockRunner
 from slr_probe.sweep.plan import Chunk, Schedule
 from slr_probe.sweep.prepare import Prepared
 from slr_probe.sweep.reads.rows import Asked, Part, Row
 from slr_probe.sweep.settings import Request
+from slr_probe.sweep.walk.execute import BlockRunner
 from slr_probe.sweep.weights import OUTSIDE
 
 

@@ -12,9 +12,9 @@ import torch
 from slr_probe.checkpoint import AdapterCheckpoint
 from slr_probe.errors import SweepError
 from slr_probe.pair.side import require_checkpoint
-from slr_probe.sweep.groups import Group, group_rows
+from slr_probe.sweep.prefixes.groups import Group, group_rows
+from slr_probe.sweep.prefixes.trie import BlockPath, Trie, build_trie
 from slr_probe.sweep.reads.rows import REDUCE, Row
-from slr_probe.sweep.trie import BlockPath, Trie, build_trie
 
 if TYPE_CHECKING:
     from slr_probe.sweep.weights import TensorPair, TunedShares, Weights

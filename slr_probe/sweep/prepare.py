@@ -14,12 +14,12 @@ import torch
 from slr_probe.errors import SweepError
 from slr_probe.forward.capture import NotReproducible
 from slr_probe.recipe import Recipe
-from slr_probe.sweep.check import choose_runner
-from slr_probe.sweep.execute import BlockRunner
 from slr_probe.sweep.plan import Schedule, make_schedule, needs_of
+from slr_probe.sweep.prefixes.trie import build_trie
 from slr_probe.sweep.reads.rows import Row
 from slr_probe.sweep.settings import Request
-from slr_probe.sweep.trie import build_trie
+from slr_probe.sweep.walk.check import choose_runner
+from slr_probe.sweep.walk.execute import BlockRunner
 from slr_probe.sweep.weights import TunedShares, Weights, resident, stored_dtype, streamed
 
 if TYPE_CHECKING:

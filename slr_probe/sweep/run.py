@@ -16,14 +16,14 @@ from slr_probe.forward.budget import as_dtype, parse_bytes
 from slr_probe.forward.device import many_shapes
 from slr_probe.progress import progress_bar
 from slr_probe.recipe import Recipe
-from slr_probe.sweep.chunk import run_chunk, run_reference
 from slr_probe.sweep.estimate import SweepPlan, make_plan
-from slr_probe.sweep.plainly import reference_logits, run_plainly
 from slr_probe.sweep.prepare import Prepared, prepare
 from slr_probe.sweep.reads.rows import Arrays
 from slr_probe.sweep.result import SweepResult
 from slr_probe.sweep.settings import Measure, Request, Task, as_queries, as_recipes, check_replies
 from slr_probe.sweep.store import ChunkStore, Table
+from slr_probe.sweep.walk.chunk import run_chunk, run_reference
+from slr_probe.sweep.walk.plainly import reference_logits, run_plainly
 
 if TYPE_CHECKING:
     from slr_probe.layers import LayerRange

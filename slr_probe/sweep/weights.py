@@ -17,7 +17,7 @@ from slr_probe.forward.surgery import empty_model
 from slr_probe.pair.load import require_finite
 from slr_probe.pair.side import Side, require_checkpoint
 from slr_probe.restoration.plan import grid, mix, plan_hybrid
-from slr_probe.sweep.trie import BlockPath
+from slr_probe.sweep.prefixes.trie import BlockPath
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

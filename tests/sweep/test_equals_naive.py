@@ -9,7 +9,7 @@ import torch
 from slr_probe import LayerRange, ModelPair, Recipe, restore
 from slr_probe.errors import SweepError
 from slr_probe.sweep import sweep
-from slr_probe.sweep.trie import contiguous_evaluations
+from slr_probe.sweep.prefixes.trie import contiguous_evaluations
 from tests.sweep.naive import all_kinds, assert_same, make_queries, naive_logprobs
 
 CONVERTED = ("mixtral", "qwen3_moe")  # transformers fuses their experts while loading

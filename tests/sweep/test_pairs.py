@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 
 from slr_probe import LayerRange, ModelPair, Recipe
 from slr_probe.sweep import sweep
-from slr_probe.sweep.trie import contiguous_evaluations
+from slr_probe.sweep.prefixes.trie import contiguous_evaluations
 from slr_probe.tasks import CRCTask
 from tests.sweep.naive import assert_same, naive_logprobs
 

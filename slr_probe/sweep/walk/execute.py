@@ -17,9 +17,9 @@ from slr_probe.forward.kv_cache import KVCache
 from slr_probe.forward.questions import padded
 from slr_probe.forward.readout import Readout
 from slr_probe.forward.surgery import StopForward, installed
-from slr_probe.sweep.groups import Group
+from slr_probe.sweep.prefixes.groups import Group
+from slr_probe.sweep.prefixes.trie import Level, Trie, schedule
 from slr_probe.sweep.reads.rows import Row
-from slr_probe.sweep.trie import Level, Trie, schedule
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int

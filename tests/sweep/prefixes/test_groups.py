@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from slr_probe.sweep.groups import Group, group_rows
+from slr_probe.sweep.prefixes.groups import Group, group_rows
 from slr_probe.sweep.reads.rows import Row
 
 

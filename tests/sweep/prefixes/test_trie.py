@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from slr_probe.sweep.trie import BlockPath, build_trie, contiguous_evaluations, schedule
+from slr_probe.sweep.prefixes.trie import BlockPath, build_trie, contiguous_evaluations, schedule
 
 
 def ranges(depth):

@@ -11,9 +11,9 @@ import torch
 
 from slr_probe.forward.capture import Capture, NotReproducible
 from slr_probe.forward.surgery import StopForward, block_input, block_output, installed, replaced
-from slr_probe.sweep.execute import BlockRunner
-from slr_probe.sweep.groups import Group, group_rows
+from slr_probe.sweep.prefixes.groups import Group, group_rows
 from slr_probe.sweep.reads.rows import Row
+from slr_probe.sweep.walk.execute import BlockRunner
 
 if TYPE_CHECKING:
     from jaxtyping import Float

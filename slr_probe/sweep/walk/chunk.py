@@ -13,9 +13,9 @@ from numpy import ndarray
 
 from slr_probe.forward.device import as_index
 from slr_probe.forward.surgery import installed
-from slr_probe.sweep.execute import BlockRunner
 from slr_probe.sweep.plan import Chunk, Schedule
 from slr_probe.sweep.reads.rows import Arrays, Asked, ReferenceLogits, Row
+from slr_probe.sweep.walk.execute import BlockRunner
 from slr_probe.sweep.weights import OUTSIDE, Tensors
 
 if TYPE_CHECKING:
