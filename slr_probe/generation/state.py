@@ -13,6 +13,7 @@ from torch import Tensor
 
 from slr_probe.forward.device import many_shapes
 from slr_probe.forward.kv_cache import CACHE_NAMES
+from slr_probe.pair.vocabulary import require_rows
 
 _STEPS, _ROWS = 2, 2  # with a cache, of which the logits are compared: a wrong one may show in the second step only
 _ALLOWED = {torch.float64: 1e-3, torch.float32: 1e-3}  # share of the logits' spread; more for narrower dtypes
@@ -42,6 +43,7 @@ class State:
 
     @torch.inference_mode()
     def __init__(self, model: Any, ids: Int[Tensor, "row token"], mask: Int[Tensor, "row token"]) -> None:
+        require_rows(model, ids)
         self._model = model
         parameters = inspect.signature(model.forward).parameters
         self._positions = "position_ids" in parameters

@@ -19,6 +19,7 @@ from slr_probe.forward.budget import parse_bytes
 from slr_probe.forward.questions import Questions, read_questions
 from slr_probe.forward.readout import AnswerTable
 from slr_probe.pair.prompts import PLAIN_BASE
+from slr_probe.pair.vocabulary import require_one_vocabulary
 from slr_probe.probes.lens.measure import Recorded, read, record_blocks
 from slr_probe.probes.lens.result import LayerTrace
 from slr_probe.progress import progress_bar
@@ -85,6 +86,8 @@ def logit_lens(
         array([0.1, 0.2, 0.9, 1.3])
     """
     _check_options(models, recipes, top_k, batch_size, seed)
+    if len(set(models)) > 1 or ("base" in models and recipes):
+        require_one_vocabulary(pair.base_side, pair.tuned_side, "the lens")
     questions = read_questions(pair, prompts, answers, format)
     if answers is not None and not questions.has_answers:
         raise PromptError("answers= was given but some prompt has none; give at least one answer for each prompt")

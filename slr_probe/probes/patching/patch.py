@@ -23,6 +23,7 @@ from slr_probe.forward.budget import parse_bytes, spans
 from slr_probe.forward.questions import Batch, batches, read_questions
 from slr_probe.forward.readout import AnswerTable
 from slr_probe.layers import LayerRange
+from slr_probe.pair.vocabulary import require_one_vocabulary
 from slr_probe.probes.patching.blockwise import BlockwiseModel
 from slr_probe.probes.patching.cells import Cell, Component, Kind, make_cells, read_components, read_windows
 from slr_probe.probes.patching.metrics import Metric, Scores
@@ -100,6 +101,7 @@ def patch_activations(
     """
     _check_options(direction, positions, seed)
     parts, windows = read_components(components), read_windows(blocks, window, pair.depth)
+    require_one_vocabulary(pair.base_side, pair.tuned_side, "patching")
     questions = read_questions(pair, prompts, answers, format)
     if answers is not None and not questions.has_answers:
         raise PromptError("answers= was given but some prompt has none; give at least one answer for each prompt")

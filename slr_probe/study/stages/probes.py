@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slr_probe.files import write_json
+from slr_probe.pair.vocabulary import different_rows
 from slr_probe.study.folder import ACTIVATION_PATCHING, LOGIT_LENS, PAIR, WEIGHT_DELTA
 from slr_probe.study.settings import Settings
-from slr_probe.study.stage import Stage
+from slr_probe.study.stage import Skipped, Stage
 from slr_probe.study.stages.prompts import choose, chosen_format, task_key
 from slr_probe.study.stages.save import save
 
@@ -48,10 +49,18 @@ def delta(context: Context, home: Path) -> str:
     return f"relative change of blocks {change.min():.3g} to {change.max():.3g}, largest in block {change.idxmax()}"
 
 
+def _require_one_vocabulary(context: Context) -> None:
+    """The rest of a study works on such a pair."""
+    rows = different_rows(context.pair.base_side, context.pair.tuned_side)
+    if rows is not None:
+        raise Skipped(f"base has a vocabulary of {rows[0]} tokens and tuned of {rows[1]}")
+
+
 def lens(context: Context, home: Path) -> str:
     """Read every block's belief."""
     from slr_probe.probes.lens.lens import logit_lens
 
+    _require_one_vocabulary(context)
     task = choose(context, context.settings.lens.prompts, selection_only=True)
     found = logit_lens(context.pair, task, **_shared(context))
     save(found, home, LOGIT_LENS)
@@ -67,6 +76,7 @@ def patching(context: Context, home: Path) -> str:
     """Patch activations both ways."""
     from slr_probe.probes.patching.patch import patch_activations
 
+    _require_one_vocabulary(context)
     settings = context.settings.patching
     found = patch_activations(
         context.pair,
