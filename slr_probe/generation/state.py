@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -11,11 +13,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from slr_probe.errors import one_line
 from slr_probe.forward.device import many_shapes
 from slr_probe.forward.kv_cache import CACHE_NAMES
 from slr_probe.pair.vocabulary import require_rows
 
-_STEPS, _ROWS = 2, 2  # with a cache, of which the logits are compared: a wrong one may show in the second step only
+_STEPS = 2  # with a cache, of which the logits are compared: a wrong one may show in the second step only
 _ALLOWED = {torch.float64: 1e-3, torch.float32: 1e-3}  # share of the logits' spread; more for narrower dtypes
 _ALLOWED_NARROW = 0.2
 _TRUSTED: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
@@ -51,9 +54,13 @@ class State:
         self._ids, self._mask, self._steps = ids, mask, 0
         self._padded = may_be_padded(model)
         self._cache: dict[str, Any] = {}
-        trusted = not writes_without_cache(model)
-        out = self._forward(ids, use_cache=trusted)
-        found = {name: getattr(out, name, None) for name in CACHE_NAMES if name in parameters and trusted}
+        out = None
+        if not writes_without_cache(model):
+            with self._doubted():
+                out = self._forward(ids, use_cache=True)
+        if out is None:
+            self._forward(ids, use_cache=False)
+        found = {name: getattr(out, name, None) for name in CACHE_NAMES if name in parameters}
         self._cache = {name: cache for name, cache in found.items() if hasattr(cache, "reorder_cache")}
 
     @torch.inference_mode()
@@ -61,8 +68,9 @@ class State:
         """Keep some rows, in this order; a row may be kept several times."""
         rows = rows.to(self._ids.device)
         self._ids, self._mask, self.logits = self._ids[rows], self._mask[rows], self.logits[rows]
-        for cache in self._cache.values():
-            cache.reorder_cache(rows)
+        with self._doubted():
+            for cache in self._cache.values():
+                cache.reorder_cache(rows)
 
     @torch.inference_mode()
     def step(self, tokens: Int[Tensor, " row"]) -> None:
@@ -71,32 +79,49 @@ class State:
         self._mask = torch.cat([self._mask, torch.ones_like(tokens)], dim=1)
         self._ids = torch.cat([self._ids, tokens], dim=1)
         if self._cache:
-            self._forward(tokens, use_cache=True, **self._cache)
-            self._steps += 1
-            if self._model in _TRUSTED or self._remembers():
-                return
-            self._cache = {}
+            with self._doubted():
+                self._forward(tokens, use_cache=True, **self._cache)
+                self._steps += 1
+                if self._model in _TRUSTED or self._remembers():
+                    return
         self._forward(self._ids, use_cache=False)
+
+    @contextmanager
+    def _doubted(self) -> Iterator[None]:
+        """Do something with the cache; where a model that was not found to be right cannot, go on without."""
+        try:
+            yield
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+            if _TRUSTED.get(self._model):
+                raise
+            self._distrust(f"cannot use its cache ({one_line(error, 100)})")
+
+    def _distrust(self, why: str) -> None:
+        self._cache = {}
+        _TRUSTED[self._model] = False
+        warnings.warn(f"{type(self._model).__name__} {why}; it is run without", stacklevel=4)
 
     def _remembers(self) -> bool:
         """Whether the step with the cache gave the logits that a forward of the whole rows gives; kept in mind."""
-        written, own = self.logits, self.logits[:_ROWS].float()
-        self._forward(self._ids[:_ROWS], use_cache=False)
+        rows = torch.tensor(sorted({0, len(self._ids) - 1}), device=self._ids.device)
+        written, own = self.logits, self.logits[rows].float()
+        self._forward(self._ids[rows], rows, use_cache=False)
         whole, self.logits = self.logits.float(), written
         if not bool(whole.isfinite().all()):
             return True  # the fault is another one, and is told where tokens are drawn
         allowed = _ALLOWED.get(self._model.dtype, _ALLOWED_NARROW)
         spread = (whole - whole.mean(dim=-1, keepdim=True)).norm(dim=-1)
         same = bool(((own - whole).norm(dim=-1) <= allowed * spread.clamp_min(1e-6)).all())
-        if self._steps == _STEPS or not same:
-            _TRUSTED[self._model] = same
         if not same:
-            kind = type(self._model).__name__
-            warnings.warn(f"{kind} does not go on from its cache as from the text; it is run without", stacklevel=2)
+            self._distrust("does not go on from its cache as from the text")
+        elif self._steps == _STEPS:
+            _TRUSTED[self._model] = True
         return same
 
-    def _forward(self, ids: Int[Tensor, "row token"], **options: Any) -> Any:
-        mask = self._mask[: len(ids)]
+    def _forward(self, ids: Int[Tensor, "row token"], rows: Tensor | None = None, **options: Any) -> Any:
+        mask = self._mask if rows is None else self._mask[rows]
         if self._positions:
             options["position_ids"] = (mask.cumsum(dim=1) - 1).clamp_(min=0)[:, -ids.shape[1] :]
         if self._padded:  # recurrent blocks multiply what they read by the mask, whatever its length

@@ -138,7 +138,7 @@ def test_models_with_a_state_remember_their_text(kind, samples):
             assert (found[str(i), k].tokens, found[str(i), k].finished) == expected
 
 
-@pytest.mark.parametrize("fault", ["ignored", "later"])
+@pytest.mark.parametrize("fault", ["ignored", "later", "fails", "fails at once", "mixes rows"])
 def test_a_cache_that_forgets_is_done_without(fault, monkeypatch):
     """The step is compared with a forward of the whole rows, and the next one too."""
     model = make_model("llama", seed=3)
@@ -147,11 +147,15 @@ def test_a_cache_that_forgets_is_done_without(fault, monkeypatch):
 
     def forgets(past_key_values=None, **options):
         calls.append(past_key_values is not None)
-        dropped = past_key_values is not None and (fault == "ignored" or sum(calls) > 1)
+        if (fault == "fails" and calls[-1]) or (fault == "fails at once" and options["use_cache"]):
+            raise ValueError("it has the wrong shape")
+        if fault == "mixes rows" and calls[-1]:
+            past_key_values.reorder_cache(torch.tensor([0] * len(options["input_ids"])))
+        dropped = calls[-1] and (fault == "ignored" or (fault == "later" and sum(calls) > 1))
         return forward(past_key_values=None if dropped else past_key_values, **options)
 
     monkeypatch.setattr(model, "forward", forgets)
-    with pytest.warns(UserWarning, match="does not go on from its cache"):
+    with pytest.warns(UserWarning, match="it is run without"):
         found = texts_of(model, prompts(), GREEDY)
     assert found == right
     assert writes_without_cache(model)
