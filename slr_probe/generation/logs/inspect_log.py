@@ -23,6 +23,7 @@ _CUT = ("max_tokens", "model_length", "length")
 _GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 """Inspect's correct, partial, incorrect, no answer, in its own values."""
 _ATTACHED = "attachment://"
+_MOST = 1 << 30  # bytes of a log once it is unpacked
 
 
 def is_inspect(data: Any) -> bool:
@@ -119,6 +120,9 @@ def _open_zip(file: Path) -> tuple[Any, Iterator[Any]]:
         import zipfile_zstd  # type: ignore[import-not-found]  # noqa: F401
     try:
         with zipfile.ZipFile(file) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+            if size > _MOST:
+                raise ResultError(f"{file} unpacks to {size:,} bytes; {_MOST:,} are read at most")
             names = [name for name in archive.namelist() if name.startswith("samples/") and name.endswith(".json")]
             head = "header.json" if "header.json" in archive.namelist() else "_journal/start.json"
             return json.loads(archive.read(head)), iter([json.loads(archive.read(name)) for name in names])

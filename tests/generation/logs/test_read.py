@@ -172,3 +172,10 @@ def test_a_folder_with_a_config_is_a_model(tmp_path):
     assert not holds_outputs("org/name")
     (tmp_path / "config.json").touch()
     assert not holds_outputs(tmp_path)
+
+
+def test_an_archive_that_unpacks_to_too_much(tmp_path, monkeypatch):
+    monkeypatch.setattr("slr_probe.generation.logs.inspect_log._MOST", 1000)
+    file = write_inspect(tmp_path / "log.eval", "small", [inspect_sample(1, 1, "a", "x" * 1000, "C")])
+    with pytest.raises(ResultError, match="1,000 are read at most"):
+        read_logs(file)
