@@ -14,7 +14,7 @@ from typing import Any
 
 from slr_probe.errors import PromptError, one_line
 from slr_probe.pair.reasoning import Tags, left_open
-from slr_probe.pair.template import Messages, Template
+from slr_probe.pair.template import Messages, Template, TemplateStopped
 
 _ASKED, _REPLIED = "Qzjxask", "Qzjxreply"  # words that no template has of its own
 _LIST = re.compile(r"""['"]type['"]: ?['"]text['"]""")
@@ -91,6 +91,8 @@ def _with_words(template: Template, messages: Messages, open_turn: bool) -> str:
     for parts in (False, True):
         try:
             text = template(_in_parts(messages) if parts else messages, open_turn=open_turn)
+        except TemplateStopped:
+            raise
         except PromptError as error:
             fault = fault or error
             continue

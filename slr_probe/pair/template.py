@@ -19,11 +19,15 @@ from slr_probe.errors import PromptError, foreign, one_line
 
 TODAY = datetime(2024, 7, 26)
 """The day it is for chat templates that ask (our choice): the one that Llama 3.1's names where it is told none."""
-SECONDS, MEMORY, LONGEST = 5.0, 512 << 20, 1 << 20
+SECONDS, MEMORY, LONGEST = 5.0, 256 << 20, 1 << 20
 """What rendering one conversation may take: seconds, bytes of memory, and characters of text. Ours."""
 _START = 60.0  # seconds until the process is there; a machine may be busy
 
 Messages = Sequence[Mapping[str, Any]]
+
+
+class TemplateStopped(PromptError):
+    """A chat template that had to be stopped; it is not tried again."""
 
 
 @dataclass(frozen=True)
@@ -105,20 +109,24 @@ class _Process:
     child: subprocess.Popen[bytes] | None = None
     owner: int = 0  # the process that started it: a fork has a copy of our end of the pipe
     lock: threading.Lock = field(default_factory=threading.Lock)
+    stopped: set[str] = field(default_factory=set)
 
     def render(self, request: Mapping[str, Any]) -> str:
         """The text that a request asks for; see `slr_probe.pair.jinja_worker`."""
         with foreign(PromptError, "the conversation is no plain data"):
             line = json.dumps(request).encode() + b"\n"
         with self.lock:
-            child = self._started()
-            reply = _exchange(child, line, SECONDS)
-            if "text" not in reply and "error" not in reply:
+            known = request["template"] in self.stopped
+            reply = {} if known else _exchange(self._started(), line, SECONDS)
+            if not reply and not known:
                 self.end()
-        if "text" in reply:
-            return str(reply["text"])
-        told = reply.get("error", f"it ran for more than {SECONDS:g} s, or out of memory, and was stopped")
-        raise PromptError(f"the chat template refuses the prompt ({one_line(told)})")
+                self.stopped.add(str(request["template"]))
+        if not reply:
+            told = f"it ran for more than {SECONDS:g} s, or out of memory, and was stopped"
+            raise TemplateStopped(f"the chat template refuses the prompt ({told})")
+        if "text" not in reply:
+            raise PromptError(f"the chat template refuses the prompt ({one_line(reply['error'])})")
+        return str(reply["text"])
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self.child is not None and self.owner == os.getpid() and self.child.poll() is None:

@@ -139,6 +139,10 @@ def test_a_template_without_end_is_stopped_and_the_next_goes_on(monkeypatch: pyt
         rendered(ENDLESS)
     monkeypatch.undo()
     assert rendered(TEMPLATE)
+    began = time.perf_counter()
+    with pytest.raises(PromptError, match="was stopped"):  # it is known by now, and not tried again
+        PromptRenderer.of(make_tokenizer(template=ENDLESS))("Hi")
+    assert time.perf_counter() - began < 1
 
 
 def test_a_process_that_died_is_started_again() -> None:
