@@ -20,6 +20,9 @@ from slr_probe.show.charts.scores import Scores
 from slr_probe.show.charts.style import COLOURS, MAP
 from slr_probe.show.charts.tradeoff import BEST, DIVERSITY, VALIDITY
 
+STRIPES = {"ending": "////", "surprise": "\\\\\\\\", "drift": "----"}
+"""Stripes over ranges that a guard excludes."""
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -29,13 +32,19 @@ if TYPE_CHECKING:
 def plot_maps(ranking: RangeRanking) -> Figure:
     """Heat maps of validity and diversity over start and stop; a line bounds what meets the floor, a frame the best.
 
+    Stripes lie over ranges that keep the floor and are excluded by a guard.
+
     Raises:
         RankingError: Not every range was measured.
     """
     if not ranking.measured[: len(ranking.ranges)].all():
         raise RankingError(f"method '{ranking.method}' did not measure every range; rank with method='sweep'")
     figure = Figure(figsize=(9, 4.1), layout="constrained")
-    draw_maps(figure.subplots(1, 2), ranking)
+    axes = figure.subplots(1, 2)
+    draw_maps(axes, ranking)
+    handles, labels = axes[0].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, frameon=False, loc="outside lower center", ncols=len(handles))
     return figure
 
 
@@ -67,9 +76,23 @@ def _scores(axis: Axes, scores: Scores, what: str, chosen: LayerRange | str | No
     cells = draw_map(axis, ranges, getattr(scores, what)[rows], ranking.depth, label)
     for cell, row in zip(cells, rows, strict=True):
         mark(cell, f"{what}-{ranking.ranges[row]}", scores.words(row))
-    _boundary(axis, ranges, ranking.feasible[rows])
+    _boundary(axis, ranges, ranking.keeps_floor[rows])
+    _failures(axis, ranking, rows)
     if chosen:
         draw_frame(axis, ranking.best if chosen == BEST else LayerRange(chosen))
+
+
+def _failures(axis: Axes, ranking: RangeRanking, rows: list[int]) -> None:
+    """Stripes over ranges that keep the floor and fail a guard on replies; each guard has a direction of its own."""
+    said: set[str] = set()
+    for row in rows:
+        layers = ranking.ranges[row]
+        for guard in ranking.excluded_by(row) if ranking.keeps_floor[row] else ():
+            label = "" if guard in said else f"fails {guard}"
+            said.add(guard)
+            corner = (layers.stop - 0.5, layers.start - 0.5)
+            style = {"hatch": STRIPES[guard], "edgecolor": "0.35", "linewidth": 0, "label": label}
+            axis.add_patch(Rectangle(corner, 1, 1, fill=False, clip_on=False, **style))
 
 
 def draw_map(axis: Axes, ranges: Any, values: Float[ndarray, " range"], depth: int, label: str) -> list[Rectangle]:

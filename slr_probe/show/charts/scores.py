@@ -58,7 +58,8 @@ class Scores:
         """What a row is called."""
         ranking, kind = self.ranking, str(self.ranking.kinds[row])
         if kind == "range":
-            below = "" if ranking.feasible[row] else " (below the floor)"
+            failed = ", ".join(ranking.excluded_by(row))
+            below = " (below the floor)" if failed == "validity" else f" (excluded by {failed})" if failed else ""
             return f"blocks {ranking.ranges[row]}{below}"
         if kind == "soup":
             return f"soup, {1 - ranking.recipes[row].blocks[0].default:.0%} base"

@@ -10,6 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from slr_probe.rank.frontier import TEMPERATURES
 from slr_probe.show.charts.marks import mark
 from slr_probe.show.charts.scores import NAMES, Scores
 from slr_probe.show.charts.style import COLOURS
@@ -75,6 +76,7 @@ def draw_trade_off(
         axis.plot(scores.validity[front], scores.diversity[front], color="0.25", linewidth=1.1, label="Pareto front")
     colours = _ranges(axis, scores, star)
     _soups(axis, scores, bars)
+    _warmer(axis, scores)
     for kind in _MARKERS:
         _references(axis, scores, kind, bars)
     if star is not None and np.isfinite(scores.validity[star]):
@@ -115,6 +117,18 @@ def _soups(axis: Axes, scores: Scores, bars: Sequence[str]) -> None:
     best = scores.ranking.best_soup
     if bars and best in rows:
         _bars(axis, scores, best, COLOURS["soup"])
+
+
+def _warmer(axis: Axes, scores: Scores) -> None:
+    """Tuned and the best range over temperature."""
+    ranking = scores.ranking
+    validity, diversity = ranking.curve_validity, ranking.curve_diversity
+    if scores.held_out:
+        validity, diversity = ranking.held_curve_validity, ranking.held_curve_diversity
+    for row, x, y in zip(ranking.curve_rows, validity, diversity, strict=False):
+        name, colour = ("tuned", COLOURS["tuned"]) if row == ranking.tuned else ("best range", COLOURS["best"])
+        label = f"{name}, T {TEMPERATURES[0]:g} to {TEMPERATURES[-1]:g}"
+        axis.plot(x.mean(axis=1), y.mean(axis=1), ".:", color=colour, linewidth=1, markersize=3, label=label, zorder=3)
 
 
 def _references(axis: Axes, scores: Scores, kind: str, bars: Sequence[str]) -> None:
