@@ -79,6 +79,9 @@ def restore(
     layers: Layers = None,
     only: Only = None,
     recipe: RecipeFile = None,
+    end_bias: Annotated[
+        float | None, typer.Option(help="Number to add to the logit of every end token when text is generated.")
+    ] = None,
     push: Annotated[str | None, typer.Option("--push", help="Publish it on the Hugging Face hub as ORG/NAME.")] = None,
     measured: Measured = None,
     private: Private = False,
@@ -99,11 +102,20 @@ def restore(
     report, ids = _check_push(push, measured, private, base, tuned, options)
     opened: dict[str, Any] = {"download": download, "trust_remote_code": trust}
     chosen = _chosen(base, tuned, layers, only, recipe, opened)
+    if end_bias is not None:
+        options["end_bias"] = dict.fromkeys(_end_tokens(base, tuned, download, trust), end_bias)
     folder = restore_on_disk(base, tuned, chosen, out, progress=False if quiet else None, **opened, **options)
     print(f"{folder}: {json.loads((folder / 'recipe.json').read_text())['recipe']['name']}")
     print(f"check it:  slr-probe verify {folder}")
     if push is not None:
         publish_folder(folder, push, report, private, **ids)
+
+
+def _end_tokens(base: str, tuned: str, download: bool, trust: bool) -> tuple[int, ...]:
+    from slr_probe.generation.decode import end_tokens
+    from slr_probe.pair import ModelPair
+
+    return end_tokens(ModelPair.load(base, tuned, device="cpu", download=download, trust_remote_code=trust))
 
 
 @app.command()

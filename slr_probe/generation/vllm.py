@@ -17,6 +17,7 @@ from slr_probe.generation.decode import Request, Sample
 from slr_probe.generation.draw import sample_key
 from slr_probe.generation.sampling import Sampling
 from slr_probe.generation.sources import Source
+from slr_probe.restoration.end_bias import read_end_bias
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
@@ -93,11 +94,15 @@ def write_vllm(
         trust_remote_code=trust_remote_code,
         generation_config="vllm",
     )
+    bias = read_end_bias(folder) or None  # of a hybrid that was restored with one
     work = [(request, number) for request in requests for number in request.samples]
     for start in range(0, len(work), _CHUNK):
         part = work[start : start + _CHUNK]
         prompts = [{"prompt_token_ids": list(request.ids)} for request, _ in part]
-        options = [vllm.SamplingParams(**_options(sampling, request.id, number, ends)) for request, number in part]
+        options = [
+            vllm.SamplingParams(**_options(sampling, request.id, number, ends), logit_bias=bias)
+            for request, number in part
+        ]
         outputs = engine.generate(prompts, options, use_tqdm=False)
         yield [_sample(request.id, number, out, ends) for (request, number), out in zip(part, outputs, strict=True)]
 

@@ -78,7 +78,8 @@ class RangeRanking(RangeScores):
         row = self.index(layers or self.choice.excluded or self.best)
         if not self.judge.table.ends or not self.measured[row]:
             return None
-        return repair(self.judge.table, self.held_judge.table, row, self.tuned)
+        ends = self.settings.get("end_tokens", ())
+        return repair(self.judge.table, self.held_judge.table, row, self.tuned, ends)
 
     # -- the order -----------------------------------------------------------------------------------------------
 

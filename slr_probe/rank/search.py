@@ -205,6 +205,7 @@ class _Search:
             **asked,
             **_base_on_plain_prompts(self.selection, whole=any(row.kind == "base" for row in self.rows)),
             "hybrids_measured": self.selection.seen,
+            **({} if self.selection.replies is None else {"end_tokens": self.selection.replies.replies.ends}),
         }
         return RangeRanking(**columns, settings=settings)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -10,6 +11,7 @@ from slr_probe.errors import OutputError
 from slr_probe.pair.open import open_sides
 from slr_probe.pair.side import Side, require_checkpoint
 from slr_probe.recipe import as_recipe
+from slr_probe.restoration.end_bias import check_end_bias
 from slr_probe.restoration.plan import plan_hybrid
 from slr_probe.restoration.write import Hybrid, Untouched, write_hybrid
 
@@ -32,6 +34,7 @@ def restore(
     tuned_revision: str | None = None,
     base_id: str | None = None,
     tuned_id: str | None = None,
+    end_bias: Mapping[int, float] | None = None,
     progress: bool | None = None,
 ) -> Path:
     """Write the hybrid of two checkpoints as a complete transformers folder (config, weights, tokenizer, card).
@@ -58,6 +61,8 @@ def restore(
         tuned_revision: The same for tuned.
         base_id: What base is called on the model card and in the recipe, such as the hub id of a local folder.
         tuned_id: The same for tuned.
+        end_bias: Numbers to add to the logits of these tokens (ids) when text is generated, as `EndBias.per_token`;
+            written into `generation_config.json` as `sequence_bias`; default: none.
         progress: Show a progress bar; default: on a terminal and in Jupyter.
 
     Returns:
@@ -83,7 +88,7 @@ def restore(
     recipe = as_recipe(recipe, tuned_side.depth)
     plan = plan_hybrid(base_side, tuned_side, recipe)
     origins = {"base": origin(base_side, base_id), "tuned": origin(tuned_side, tuned_id)}
-    hybrid = Hybrid(recipe, base_side, tuned_side, plan, origins, notes)
+    hybrid = Hybrid(recipe, base_side, tuned_side, plan, origins, notes, check_end_bias(end_bias))
     return write_hybrid(hybrid, Path(out), untouched=untouched, check_finite=check_finite, progress=progress)
 
 

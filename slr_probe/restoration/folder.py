@@ -9,7 +9,9 @@ from typing import Any
 from slr_probe.checkpoint import Checkpoint
 from slr_probe.checkpoint.entries import is_read
 from slr_probe.checkpoint.shard import Shard
+from slr_probe.files import digest
 from slr_probe.pair.side import Side
+from slr_probe.restoration.end_bias import GENERATION, biased_config
 from slr_probe.restoration.extras import CARD, RECORD, extras, hash_file
 
 # Other files that some loader of models reads; whoever adds one to a hybrid changes what is loaded.
@@ -18,13 +20,16 @@ _LOADED = (
 ).split()
 
 
-def compare_files(folder: Path, hashes: Mapping[str, Any], tuned: Side) -> list[str]:
+def compare_files(
+    folder: Path, hashes: Mapping[str, Any], tuned: Side, end_bias: Mapping[int, float] | None = None
+) -> list[str]:
     """What is wrong with the files of a hybrid other than its shards.
 
     Args:
         folder: The hybrid.
         hashes: Hash of each file when it was written.
         tuned: Tuned side, whose files they are, but for the model card.
+        end_bias: What was added to its generation settings.
     """
     sources = extras(tuned)
     problems = [f"{name} is in {RECORD} but not one of tuned's files" for name in hashes.keys() - {*sources, CARD}]
@@ -35,9 +40,16 @@ def compare_files(folder: Path, hashes: Mapping[str, Any], tuned: Side) -> list[
             problems.append(f"{name} is a link")
         elif hash_file(folder / name) != hashes.get(name):
             problems.append(f"{name} was edited" if name == CARD else f"{name} is not tuned's")
-        elif name in sources and hash_file(sources[name]) != hashes[name]:
+        elif name in sources and _expected(sources[name], name, end_bias) != hashes[name]:
             problems.append(f"{name} is as it was written, but tuned's has changed")
     return problems + _foreign(folder, {*sources, CARD, RECORD})
+
+
+def _expected(source: Path, name: str, end_bias: Mapping[int, float] | None) -> str:
+    """Hash of the file that one of tuned's becomes in the hybrid."""
+    if name == GENERATION and end_bias:
+        return digest(biased_config(source, end_bias).encode())
+    return hash_file(source)
 
 
 def _foreign(folder: Path, known: set[str]) -> list[str]:

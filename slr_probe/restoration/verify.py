@@ -101,7 +101,7 @@ def verify_hybrid(
     hybrid = Checkpoint.open(path)
     problems = [
         *changed(record, base_side, tuned_side),
-        *compare_files(path, record["files"], tuned_side),
+        *compare_files(path, record["files"], tuned_side, dict(record.get("end_bias", ()))),
         *compare_shards(hybrid, require_checkpoint(tuned_side).shards),
     ]
     plan = plan_hybrid(base_side, tuned_side, recipe)

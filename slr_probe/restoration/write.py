@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from slr_probe.pair.side import Side, require_checkpoint
 from slr_probe.progress import progress_bar
 from slr_probe.recipe import Recipe
 from slr_probe.restoration.card import write_card
+from slr_probe.restoration.end_bias import write_end_bias
 from slr_probe.restoration.extras import copy_extras, write_record
 from slr_probe.restoration.plan import Step
 from slr_probe.restoration.stream import check_shard, clone, link, write_shard
@@ -35,6 +36,7 @@ class Hybrid:
         plan: Where each tensor comes from.
         origins: What is recorded of base and of tuned: `source`, `path`, `fingerprint`.
         notes: How the sides differ.
+        end_bias: What generation adds to the logits of these tokens.
     """
 
     recipe: Recipe
@@ -43,6 +45,7 @@ class Hybrid:
     plan: dict[str, Step]
     origins: dict[str, dict[str, str]]
     notes: Sequence[str]
+    end_bias: Mapping[int, float] = field(default_factory=dict)
 
     def stamps(self) -> list[dict[str, list[int]]]:
         """What tells that a file of a side was written to between a kill and the next call."""
@@ -59,7 +62,9 @@ def write_hybrid(
         OutputError: `out` is not empty or is being written by another process, or the disk is full.
     """
     shards = require_checkpoint(hybrid.tuned).shards
-    record = {"recipe": hybrid.recipe.to_dict(), **hybrid.origins}
+    record: dict[str, Any] = {"recipe": hybrid.recipe.to_dict(), **hybrid.origins}
+    if hybrid.end_bias:
+        record["end_bias"] = sorted([token, bias] for token, bias in hybrid.end_bias.items())
     size = sum(shard.path.stat().st_size for shard in shards)
     state = hybrid.stamps()
     how = {"slr_probe": __version__, "untouched": untouched, "check_finite": check_finite}
@@ -70,6 +75,8 @@ def write_hybrid(
             for shard in shards:
                 _place(shard, folder, hybrid, untouched, check_finite, steps)
         copy_extras(hybrid.tuned, folder)
+        if hybrid.end_bias:
+            write_end_bias(folder, hybrid.end_bias)
         if state != hybrid.stamps():
             raise CheckpointError(
                 f"files of {hybrid.base} or {hybrid.tuned} changed while they were read; restore again"

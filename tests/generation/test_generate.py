@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from slr_probe import ModelPair, Recipe
+from slr_probe import ModelPair, Recipe, restore
 from slr_probe.errors import GenerationError, PromptError, RecipeError
 from slr_probe.generation import Outputs, Sampling, generate, read_outputs
 from slr_probe.generation.decode import end_tokens
@@ -146,6 +146,12 @@ def test_vllm_is_asked_for_exactly_the_settings(pair, fake_vllm, tmp_path):
     assert len({options["seed"] for options in fake_vllm.options[:6]}) == 6
     assert found["hybrid"].texts[0][0] == pair.tokenizer.decode([70, 71])
     assert found["tuned"].finished == ((True, True),) * 3
+
+
+def test_vllm_gets_the_end_bias_of_a_hybrid(pair, fake_vllm, tmp_path):
+    hybrid = restore("organism:base", "organism:dpo", "2:4", tmp_path / "hybrid", end_bias={6: 1.5})
+    generate(pair, PROMPTS, {"tuned": "tuned", "hybrid": hybrid}, samples=1, backend="vllm")
+    assert [options["logit_bias"] for options in fake_vllm.options[:: len(PROMPTS)]] == [None, {6: 1.5}]
 
 
 def test_vllm_needs_folders(pair, fake_vllm, monkeypatch):

@@ -7,6 +7,7 @@ where the range itself tells true ends from other places.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,6 +38,7 @@ class EndBias:
         surprise: Surprise at tuned's tokens before the end with the bias, as a share of tuned's.
         held_out: Whether the last three are from replies that the bias was not found on.
         state: `"offered"`, or why it is not.
+        tokens: Ids of the end tokens.
     """
 
     bias: float
@@ -46,6 +48,12 @@ class EndBias:
     surprise: float
     held_out: bool
     state: Repair
+    tokens: tuple[int, ...] = ()
+
+    @property
+    def per_token(self) -> dict[int, float]:
+        """The bias of each end token, as `restore` takes it."""
+        return dict.fromkeys(self.tokens, self.bias)
 
     @property
     def offered(self) -> bool:
@@ -53,7 +61,7 @@ class EndBias:
         return self.state == "offered"
 
 
-def repair(table: ReplyTable, held_out: ReplyTable | None, row: int, tuned: int) -> EndBias:
+def repair(table: ReplyTable, held_out: ReplyTable | None, row: int, tuned: int, tokens: Sequence[int] = ()) -> EndBias:
     """Find the bias of a row on one set of replies and score it on another.
 
     Args:
@@ -61,6 +69,7 @@ def repair(table: ReplyTable, held_out: ReplyTable | None, row: int, tuned: int)
         held_out: Replies that it is scored on; None for the same.
         row: The row.
         tuned: Row of tuned.
+        tokens: Ids of the end tokens.
     """
     logs, ends = table.score("end"), table.at(Place.END)
     told = separation(logs[row, ends], logs[row, table.at(Place.INSIDE)])
@@ -78,6 +87,7 @@ def repair(table: ReplyTable, held_out: ReplyTable | None, row: int, tuned: int)
         surprise=float(after.surprise[0].mean()) / float(tested.surprise[tuned].mean()),
         held_out=scored,
         state=_state(bias, told, _early(table, bias, row, tuned)),
+        tokens=tuple(tokens),
     )
 
 

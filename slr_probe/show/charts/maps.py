@@ -91,7 +91,7 @@ def _failures(axis: Axes, ranking: RangeRanking, rows: list[int]) -> None:
             label = "" if guard in said else f"fails {guard}"
             said.add(guard)
             corner = (layers.stop - 0.5, layers.start - 0.5)
-            style = {"hatch": STRIPES[guard], "edgecolor": "0.35", "linewidth": 0, "label": label}
+            style: dict[str, Any] = {"hatch": STRIPES[guard], "edgecolor": "0.35", "linewidth": 0, "label": label}
             axis.add_patch(Rectangle(corner, 1, 1, fill=False, clip_on=False, **style))
 
 
