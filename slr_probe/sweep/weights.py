@@ -185,7 +185,8 @@ class Weights:
                 )
             owners = self.outside[address.role] if address.block is None else self.blocks[address.block]
             suffix = name if address.block is None else address.suffix
-            twins_of = self.tuned.names[key], self.base.names.get(key)
+            in_base = next((twin for twin in (key, *keys) if twin in self.base.names), None)  # tuned may store both
+            twins_of = self.tuned.names[key], None if in_base is None else self.base.names[in_base]
             owners.append(TensorPair(name, suffix, address.group, address.component, *twins_of))
 
     def paths(self, recipes: Iterable[Recipe]) -> list[BlockPath]:

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from slr_probe import LayerRange, ModelPair, Recipe, restore
 from slr_probe.errors import SweepError
@@ -125,3 +126,17 @@ def test_the_models_are_as_they_were(pair_of):
     after = {**pair.base.state_dict(), **pair.tuned.state_dict()}
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
     assert all("forward" not in vars(block) for block in pair.decoder.blocks)
+
+
+@pytest.mark.parametrize("side", ["base", "tuned"])
+def test_a_tied_head_that_one_side_stores_changes_nothing(side, own_pair):
+    folders = own_pair("llama_tied")
+    queries = make_queries()
+    recipes = [Recipe.tuned(4), Recipe.base(4, blocks_only=False), Recipe.soup(0.5, 4)]
+    expected = sweep(ModelPair.load(*folders.folders, device="cpu"), recipes, queries).answer_logprobs
+    file = getattr(folders, side) / "model.safetensors"
+    tensors = load_file(file)
+    save_file({**tensors, "lm_head.weight": tensors["model.embed_tokens.weight"].clone()}, file, {"format": "pt"})
+    for stream in (False, True):
+        found = sweep(ModelPair.load(*folders.folders, device="cpu"), recipes, queries, stream=stream)
+        assert_same(found.answer_logprobs, expected)
