@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from slr_probe.defaults import LEVEL, RESAMPLES
-from slr_probe.stats.compare import holm, paired_effect, sign_flip_test
+from slr_probe.stats.compare import holm, paired_effect, paired_test
 from slr_probe.stats.interval import Interval, defined_alike, interval_where_defined
 
 
@@ -25,7 +25,7 @@ class Comparisons:
         difference: Mean of model - reference over the prompts on which both have the metric, with its interval.
         pairs: Number of those prompts.
         effect: Cohen's d of the paired differences (d_z).
-        p: Two-sided p-value of the sign-flip test of the difference.
+        p: Two-sided p-value of the paired test of the difference.
         adjusted: The p-value adjusted by Holm's method within its family.
         tests: Number of tests in the family.
     """
@@ -53,7 +53,7 @@ def compare_scores(
     """Compare every model with the reference, paired by prompt.
 
     Means and differences have BCa bootstrap intervals over prompts, drawn within the kinds of a task where each has at
-    least 4 prompts. Tests are sign-flip tests. There are two families, each adjusted by Holm's method by itself:
+    least 4 prompts. Tests are those of `paired_test`. There are two families, each adjusted by Holm's method by itself:
     the primary comparisons, fixed before any result is seen, and all others.
 
     Args:
@@ -92,7 +92,7 @@ def _tests(
     for members, used in defined_alike(moved):
         if used.sum() >= 2:
             rows = moved[np.ix_(members, used)]
-            effect[members], p[members] = paired_effect(rows), sign_flip_test(rows, seed=seed)
+            effect[members], p[members] = paired_effect(rows), paired_test(rows, seed=seed)
     return effect, p
 
 

@@ -18,7 +18,7 @@ from slr_probe.rank.order import EQUAL
 from slr_probe.rank.reasons import reason
 from slr_probe.rank.scores import MEASURES, RangeScores, What
 from slr_probe.stats import difference_interval
-from slr_probe.stats.compare import State, adjusted_tests, difference_state
+from slr_probe.stats.compare import FEWEST_PROMPTS, State, adjusted_tests, difference_state
 
 FloorState = Literal["above", "perhaps above", "perhaps below", "below"]
 """Where a share of tuned's validity stands: the whole interval above the floor, its estimate above, below, or all."""
@@ -72,11 +72,12 @@ class Gap:
         kind: The other model: `"tuned"`, `"early"`, `"late"`, `"soup"`, or `"warmer"`: tuned at the
             temperature at which it is as valid.
         difference: Fraction of log |V|, paired over prompts.
-        p: P-value of the sign-flip test, adjusted by Holm's method for the other gaps of the same range.
+        p: P-value of `paired_test`, adjusted by Holm's method for the other gaps of the same range.
         state: What interval and test together say.
         kept: Share of tuned's validity that the other model keeps.
         keeps_floor: Whether that share meets the floor.
         temperature: The temperature that the other model is sampled at; NaN for that of the ranking.
+        prompts: How many prompts the difference is the mean of.
     """
 
     kind: str
@@ -86,6 +87,12 @@ class Gap:
     kept: float
     keeps_floor: bool
     temperature: float = float("nan")
+    prompts: int = 0
+
+    @property
+    def exploratory(self) -> bool:
+        """Whether there are too few prompts for more than a hint."""
+        return self.prompts < FEWEST_PROMPTS
 
     @property
     def confirmed(self) -> bool:
@@ -241,7 +248,8 @@ def _gap(scores: RangeScores, rival: _Rival, adjusted: float) -> Gap:
     difference = _estimate(scores, rival.differences, held_out=rival.held_out)
     state = difference_state(difference.low, difference.high, adjusted, scores.level)
     keeps = bool(rival.kept >= scores.floor)
-    return Gap(rival.kind, difference, adjusted, state, rival.kept, keeps, rival.temperature)
+    prompts = int(np.isfinite(rival.differences).sum())
+    return Gap(rival.kind, difference, adjusted, state, rival.kept, keeps, rival.temperature, prompts)
 
 
 def _held_out(scores: RangeScores, *rows: int) -> bool:

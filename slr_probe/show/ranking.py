@@ -96,6 +96,8 @@ def _choice(ranking: RangeRanking) -> list[str]:
     said = f"gain over tuned {as_text(gain.difference, '+.3f')}, {GAINS[gain.state]}"
     if isfinite(gain.p):
         said += f" ({p_clause(gain.p, 'adjusted p')})"
+    if gain.exploratory:
+        said += f"; exploratory: {gain.prompts} prompts"
     return [f"  choice  restore {choice.layers}: {choice.why}", f"          {said}", *beside]
 
 

@@ -18,8 +18,9 @@ from slr_probe.stats.compare import adjusted_tests, is_confirmed
 from slr_probe.stats.interval import Interval, interval_where_defined
 
 METHOD = (
-    "Intervals: BCa bootstrap over prompts, paired. p: sign-flip test of the difference to tuned; adjusted by Holm "
-    "within two families: the chosen hybrids on the primary metrics, and all other comparisons. effect: Cohen's d of "
+    "Intervals: BCa bootstrap over prompts, paired. p: the larger of a sign-flip test and a t test corrected for skew, "
+    "of the difference to tuned; adjusted by Holm within two families: the chosen hybrids on the primary metrics, and "
+    "all other comparisons. effect: Cohen's d of "
     "the paired differences."
 )
 

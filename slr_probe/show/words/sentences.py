@@ -1,6 +1,6 @@
 """The verdict on a ranking in plain language: it prints what `rank` decided and decides nothing.
 
-A difference whose interval holds zero is "not shown". One that leaves zero out is "not confirmed" unless its sign-flip
+A difference whose interval holds zero is "not shown". One that leaves zero out is "not confirmed" unless its paired
 test, adjusted by Holm's method for the comparisons of this verdict, agrees.
 """
 
@@ -12,7 +12,7 @@ from slr_probe.layers import LayerRange
 from slr_probe.rank.compare import Choice, Estimate, Evidence, Gap, evidence, own_controls, stability
 from slr_probe.show.words.format import listed, p_clause, with_limits
 from slr_probe.show.words.guards import excluded, instead
-from slr_probe.stats.compare import State
+from slr_probe.stats.compare import FEWEST_PROMPTS, State
 
 if TYPE_CHECKING:
     from slr_probe.rank.ranking import RangeRanking
@@ -45,12 +45,22 @@ def sentences(ranking: RangeRanking, choice: Choice) -> list[str]:
     found = evidence(ranking, row)
     return [
         *said,
-        f"Setting {blocks_of(choice.layers)} back to base {_gain(found, compared)}.",
+        f"Setting {blocks_of(choice.layers)} back to base {_gain(found, compared)}.{few_prompts(compared[0].prompts)}",
         _floor(found, ranking.floor),
         *_sentence(excluded(ranking, choice)),
         _standing(ranking, row, compared[1:]),
         _stability(float(ranking.p_best[row])),
     ]
+
+
+def few_prompts(count: int) -> str:
+    """A sentence where there are too few prompts for more than a hint.
+
+    Examples:
+        >>> few_prompts(4), few_prompts(40)
+        (' From fewer than 10 prompts, this is exploratory.', '')
+    """
+    return f" From fewer than {FEWEST_PROMPTS} prompts, this is exploratory." if count < FEWEST_PROMPTS else ""
 
 
 def blocks_of(layers: LayerRange) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from slr_probe.scoring.metrics import metric
 from slr_probe.show.words.format import estimate, listed, p_value, places, short, with_limits
+from slr_probe.show.words.sentences import few_prompts
 from slr_probe.stats.compare import State
 
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ def verdicts(report: ValidationReport) -> tuple[str, ...]:
         for task, (diversity, quality) in zip(report.tasks, report.primary, strict=True):
             one = _judge(report, task, model, diversity, _DIVERSITY)
             other = _judge(report, task, model, quality, _QUALITY)
-            lines.append(f"{task}: {model}: {one}; {other}.")
+            few = few_prompts(len(report.prompt_ids[report.task(task)]))
+            lines.append(f"{task}: {model}: {one}; {other}.{few}")
     return tuple(lines)
 
 

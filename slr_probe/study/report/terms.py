@@ -40,7 +40,7 @@ _TEXT = {
 }
 _STATISTICS = {
     "Interval": "Bootstrap interval over prompts: where the number may lie for other prompts of the same kind.",
-    "Adjusted p": "P-value of a sign-flip test of a difference, made larger by Holm’s method for the number of "
+    "Adjusted p": "P-value of a paired test of a difference, made larger by Holm’s method for the number of "
     "comparisons. A difference is confirmed where interval and test agree.",
 }
 METRICS = {
