@@ -2,6 +2,8 @@
 
 import pytest
 
+from slr_probe.study.folder import Findings
+from slr_probe.study.report.page import plain_verdict
 from tests.study.sample import small_study
 
 
@@ -17,7 +19,9 @@ def test_demo_reads_back_what_is_there_and_sums_up(run, tmp_path):
     assert lines[-1].startswith("time")
     assert any(line.startswith("report ") and str(folder / "report.html") in line for line in lines)
     assert any(line.startswith("hybrid ") for line in lines)
-    assert any("possible" in line and line.startswith("- ") for line in lines)
+    verdict = plain_verdict(Findings(folder))
+    assert verdict
+    assert all(sentence in " ".join(lines) for sentence in verdict)
 
 
 def test_single_settings_overrule_the_file(run, tmp_path):
