@@ -25,6 +25,8 @@ def text(result: SweepResult) -> str:
             f"mean validity {result.validity.mean():.3f}",
             f"diversity {np.nanmin(means):.3f} to {np.nanmax(means):.3f} of log |V|",
         ]
+    if result.ended_validity is not None:
+        told.append(f"given and ended {result.ended_validity.mean():.3f}")
     if result.replies is not None:
         replies = result.replies.given.shape[1]
         told.append(f"{replies} replies read at {len(result.reply_reads)} positions")

@@ -141,6 +141,8 @@ class SweepResult(Result):
             "entropy_nats": self.entropy.ravel(),
             "diversity": self.diversity.ravel(),
         }
+        if self.ended_validity is not None:
+            columns["ended_validity"] = self.ended_validity.ravel()
         if self.invalid_tokens.shape[-1]:
             columns["top_invalid"] = self.invalid_tokens[..., 0].ravel()
             columns["top_invalid_probability"] = np.exp(self.invalid_logprobs[..., 0]).ravel()

@@ -22,7 +22,7 @@ import torch
 torch.set_num_threads(1)
 from slr_probe import ModelPair, Recipe
 from slr_probe.sweep import sweep
-from tests.sweep.naive import make_queries
+from tests.sweep.naive import make_queries, make_replies
 
 def read(name):
     return 1024 * int(re.search(name + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
@@ -32,7 +32,9 @@ sweep(ModelPair.load(small, small), None, make_queries(), stream=True)  # import
 gc.collect()
 Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
 before = read("VmRSS")
-result = sweep(ModelPair.load(big, big), eval(recipe), make_queries(), memory=limit, dtype=dtype, stream=True)
+replies = make_replies() if sys.argv[6] == "replies" else None
+asked = {"memory": limit, "dtype": dtype, "stream": True, "replies": replies}
+result = sweep(ModelPair.load(big, big), eval(recipe), make_queries(), **asked)
 assert result.settings["streamed"] and result.settings["chunks"] == 1, result.settings
 print(read("VmHWM") - before)
 """
@@ -44,11 +46,11 @@ def write(folder, dtype=torch.float32, **fields):
     return folder
 
 
-def peak(tmp_path, big, limit, recipe, dtype):
+def peak(tmp_path, big, limit, recipe, dtype, beside="none"):
     """Bytes that a sweep of `big` against itself adds to a fresh process."""
     small = write(tmp_path / "small", hidden_size=32, intermediate_size=48, num_hidden_layers=2)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "MALLOC_ARENA_MAX": "1"}
-    arguments = [sys.executable, "-c", _CHILD, str(small), str(big), str(limit), recipe, dtype]
+    arguments = [sys.executable, "-c", _CHILD, str(small), str(big), str(limit), recipe, dtype, beside]
     run = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
     return int(run.stdout)
@@ -76,6 +78,16 @@ def test_a_large_vocabulary_keeps_the_limit(tmp_path, recipe, dtype, tables):
     big = write(tmp_path / "big", torch.bfloat16, tie_word_embeddings=True, **shape)
     limit = int(tables * table) + 5 * 10**7
     found = peak(tmp_path, big, limit, recipe, dtype)
+    assert found < limit, (found / table, limit / table)
+
+
+@pytest.mark.parametrize(("recipe", "tables"), [("'1:2'", 3), ("[Recipe.base(2, blocks_only=False), '1:2']", 4)])
+def test_replies_beside_a_reference_keep_the_limit(tmp_path, recipe, tables):
+    table = 2 * 150_000 * 256
+    shape = {"vocab_size": 150_000, "hidden_size": 256, "intermediate_size": 256, "num_hidden_layers": 2}
+    big = write(tmp_path / "big", torch.bfloat16, tie_word_embeddings=True, **shape)
+    limit = int(tables * table) + 5 * 10**7
+    found = peak(tmp_path, big, limit, recipe, "bfloat16", "replies")
     assert found < limit, (found / table, limit / table)
 
 

@@ -62,6 +62,9 @@ def test_every_answer_begun_and_ended_equals_the_sum_over_all_replies(pair, temp
     asked = sweep(pair, recipes, QUERIES[:3], grid=[(temperature, min_p)]).at(temperature, min_p)
     begun_only = sweep(pair, recipes, QUERIES[3:], temperature=temperature, min_p=min_p)
     assert begun_only.ended_validity is None
+    assert "ended_validity" not in begun_only.to_dataframe()
+    np.testing.assert_array_equal(asked.to_dataframe()["ended_validity"], asked.ended_validity.ravel())
+    assert f"given and ended {asked.ended_validity.mean():.3f}" in repr(asked)
     for q, query in enumerate(QUERIES):
         begun, ended = classify(query)
         for r, recipe in enumerate(recipes):
