@@ -20,10 +20,10 @@ def text(result: SweepResult) -> str:
     recipes, prompts, _ = result.answer_logprobs.shape
     told = [f"SweepResult: {recipes} recipes, {prompts} prompts"]
     if prompts:
-        means = result.diversity.mean(1)
+        means = np.nan_to_num(result.diversity).mean(1)  # no mass on any answer counts as no diversity
         told += [
             f"mean validity {result.validity.mean():.3f}",
-            f"diversity {np.nanmin(means):.3f} to {np.nanmax(means):.3f} of log |V|",
+            f"diversity {means.min():.3f} to {means.max():.3f} of log |V|",
         ]
     if result.ended_validity is not None:
         told.append(f"given and ended {result.ended_validity.mean():.3f}")
