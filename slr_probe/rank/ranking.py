@@ -16,12 +16,15 @@ from slr_probe.rank.compare import Choice, Gap, choose, gaps
 from slr_probe.rank.frontier import Warmer, at_floor
 from slr_probe.rank.guards.bounds import REPLY_GUARDS
 from slr_probe.rank.guards.repair import EndBias, repair
+from slr_probe.rank.interaction import interaction_interval
 from slr_probe.rank.order import Agreement, agreement
 from slr_probe.rank.scores import MEASURES, RangeScores
 from slr_probe.result import limits, plain_value, records
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from slr_probe.stats import Interval
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -80,6 +83,14 @@ class RangeRanking(RangeScores):
             return None
         ends = self.settings.get("end_tokens", ())
         return repair(self.judge.table, self.held_judge.table, row, self.tuned, ends)
+
+    def interaction(self) -> Interval:
+        """Whether early and late blocks work together: see `slr_probe.rank.interaction`; one entry a split.
+
+        Raises:
+            RankingError: A range was not measured, or there is a single prompt.
+        """
+        return interaction_interval(self)
 
     # -- the order -----------------------------------------------------------------------------------------------
 

@@ -48,6 +48,9 @@ def test_no_range_names_temperature_everywhere():
         assert "se temperature" in said
         assert warm in said
     assert "1:3, which ending excludes" in repr(ranking)
+    assert f"a bias of {ranking.end_bias().bias:+.2f} on the end tokens would bring its ending from 0.33" in repr(
+        ranking
+    )
 
 
 def test_a_range_that_passes_is_restored():

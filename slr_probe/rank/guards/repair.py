@@ -23,7 +23,7 @@ MOST_EARLY = 2.0
 FEW_EARLY = 1e-3
 """Early ends below this probability a token are none, whatever tuned's are (ours)."""
 
-Repair = Literal["offered", "cannot be repaired", "ends are not told apart", "ends too early"]
+Repair = Literal["offered", "it never ends", "ends are not told apart", "it would end too early"]
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ def _early(table: ReplyTable, bias: float, row: int, tuned: int) -> tuple[float,
 
 def _state(bias: float, told: float, early: tuple[float, float]) -> Repair:
     if not np.isfinite(bias):
-        return "cannot be repaired"
+        return "it never ends"
     if not told >= LEAST_SEPARATION:
         return "ends are not told apart"
     with_it, tuned = early
-    return "offered" if with_it <= max(MOST_EARLY * tuned, FEW_EARLY) else "ends too early"
+    return "offered" if with_it <= max(MOST_EARLY * tuned, FEW_EARLY) else "it would end too early"

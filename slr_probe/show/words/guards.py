@@ -48,6 +48,21 @@ def excluded(ranking: RangeRanking, choice: Choice) -> str:
     return (
         f"By validity alone it would be {choice.excluded}, which {listed(choice.excluded_by)} "
         f"exclude{'s' if len(choice.excluded_by) == 1 else ''} ({shares(ranking, choice.excluded)} of tuned's)"
+        f"{_repair(ranking, choice)}"
+    )
+
+
+def _repair(ranking: RangeRanking, choice: Choice) -> str:
+    """Whether one number on the end tokens would bring back a range that fails the ending alone."""
+    found = ranking.end_bias(choice.excluded) if choice.excluded_by == ("ending",) else None
+    if found is None:
+        return ""
+    if not found.offered:
+        return f"; a bias on the end tokens cannot repair that ({found.state})"
+    where = "held-out replies" if found.held_out else "the same replies"
+    return (
+        f"; a bias of {found.bias:+.2f} on the end tokens would bring its ending from {found.ending[0]:.2f} to "
+        f"{found.ending[1]:.2f} on {where}, and early ends from {found.early[1]:.2g} to {found.early[2]:.2g} a token"
     )
 
 

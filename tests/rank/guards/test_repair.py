@@ -39,21 +39,21 @@ def test_a_bias_that_ends_elsewhere_is_not_offered():
     found = repair(table_of([0.02, 0.9], early=[0.01, 0.01]), None, 0, 1)
     assert found.separation == 1
     assert found.early[2] > 0.5
-    assert found.state == "ends too early"
+    assert found.state == "it would end too early"
 
 
 def test_twice_as_many_early_ends_are_the_most():
     # A bias of log 1.5 (odds 0.5 to 0.75) makes of 0.01 about 0.0149, and of 0.02 about 0.0297: tuned's is 0.01
     third, target = 1 / 3, 3 / 7
     assert repair(table_of([third, target], early=[0.01, 0.01]), None, 0, 1).state == "offered"
-    assert repair(table_of([third, target], early=[0.02, 0.01]), None, 0, 1).state == "ends too early"
+    assert repair(table_of([third, target], early=[0.02, 0.01]), None, 0, 1).state == "it would end too early"
 
 
 def test_a_row_that_never_ends_has_no_bias():
     with np.errstate(divide="ignore"):
         found = repair(table_of([0.0, 0.6]), None, 0, 1)
     assert np.isnan(found.bias)
-    assert found.state == "cannot be repaired"
+    assert found.state == "it never ends"
 
 
 def test_a_row_without_held_out_scores_is_scored_where_the_bias_was_found():
