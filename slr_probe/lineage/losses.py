@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from slr_probe.defaults import LEVEL, RESAMPLES
 from slr_probe.stats.grouped import mean_of_ratios_interval
-from slr_probe.stats.interval import Interval, ratio_interval
+from slr_probe.stats.interval import Interval, mean_interval, ratio_interval
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Change:
 
     @property
     def defined(self) -> Bool[ndarray, " task"]:
-        """Tasks on which there is anything to lose: the metric is defined, and base's mean is above zero."""
+        """Tasks on which there is anything to lose: the metric is defined, and base's interval lies above zero."""
         return np.asarray(np.isfinite(self.retained.estimate).all(axis=1))
 
 
@@ -53,7 +53,8 @@ def changes(
 
     D of a stage is the mean over prompts, so a loss is a ratio of means; prompts are resampled, and all stages
     recomputed on the same ones. The mean over tasks resamples each task's prompts by themselves. A task where base's
-    mean is not above zero, or the metric is nowhere defined, is NaN and left out of the mean.
+    interval reaches zero (ours: a percent of next to nothing is noise), or the metric is nowhere defined, is NaN and
+    left out of the mean.
 
     Args:
         values: Scores, base first among the stages.
@@ -73,9 +74,9 @@ def changes(
         used = np.isfinite(rows).all(axis=0)
         rows, prompts[t] = rows[:, used], used.sum()
         base = rows[0]
-        if not used.any() or (base < 0).any() or base.mean() <= 0:
-            continue
         labels = [kind for kind, keep in zip(kinds[t], used, strict=False) if keep] or None
+        if not _above_zero(base, labels, options):
+            continue
         percents = {"loss": 100 * (rows[1:] - rows[list(parents[1:])]), "retained": 100 * rows[1:]}
         for name, part in percents.items():
             limits[name][:, t] = _shares(part, base, labels, options)
@@ -94,6 +95,13 @@ def changes(
 def _interval(rows: Float[ndarray, "3 task stage"], level: float) -> Interval:
     estimate, low, high = rows
     return Interval(estimate, low, high, level)
+
+
+def _above_zero(base: Float[ndarray, " prompt"], strata: Any, options: dict[str, Any]) -> bool:
+    """Whether base has a metric to lose: all its interval lies above zero, or its one value where there is one."""
+    if not len(base) or (base < 0).any() or base.mean() <= 0:
+        return False
+    return len(base) < 2 or bool(mean_interval(base, strata=strata, **options).low > 0)
 
 
 def _shares(
