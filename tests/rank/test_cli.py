@@ -54,7 +54,7 @@ def test_two_equal_models_leave_nothing_to_restore(run, folders, task, tmp_path)
     [
         (["--method", "magic"], "unknown method 'magic'"),
         (["--floor", "0"], "floor must lie above 0"),
-        (["--task", "absent.json"], "cannot read the task file absent.json"),
+        (["--task", "absent.json"], "cannot read absent.json"),
         (["--memory", "lots"], "memory must be a size"),
         (["--method", "attribution", "--temperature", "-1"], "temperature must be above 0"),
         (["--min-p", "1"], "no probability (min_p=1)"),
