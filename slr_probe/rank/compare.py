@@ -169,10 +169,20 @@ def gaps(scores: RangeScores, row: int) -> tuple[Gap, ...]:
 def ahead(scores: RangeScores, row: int) -> tuple[Gap, ...]:
     """The rivals of a range that are better: confirmed to be more diverse, and not shown to be less valid.
 
-    Their validity may lie below the range's own, but not below its interval (ours).
+    Their validity may lie below the range's own, but not below its interval (ours). Where the best soup is too costly,
+    the most diverse of the others that is not takes its place.
     """
     least = evidence(scores, row).kept.low
-    return tuple(gap for gap in gaps(scores, row)[1:] if gap.state == "less" and gap.kept >= least)
+    found = tuple(gap for gap in gaps(scores, row)[1:] if gap.state == "less" and gap.kept >= least)
+    return found if any(gap.kind == "soup" for gap in found) else (*found, *_other_soup(scores, row, least))
+
+
+def _other_soup(scores: RangeScores, row: int, least: float) -> list[Gap]:
+    """The most diverse soup that is ahead of a range, if any; tests are adjusted for the number of soups."""
+    rivals = [_rival(scores, row, "soup", int(i)) for i in scores.rows("soup") if scores.measured[i]]
+    adjusted = adjusted_tests([rival.differences for rival in rivals], seed=scores.seed)
+    found = [_gap(scores, rival, float(p)) for rival, p in zip(rivals, adjusted, strict=True) if rival.kept >= least]
+    return sorted((gap for gap in found if gap.state == "less"), key=lambda gap: gap.difference.value)[:1]
 
 
 def own_controls(scores: RangeScores, row: int) -> Sequence[str]:

@@ -62,6 +62,25 @@ def test_a_rival_is_ahead_where_it_is_more_diverse_at_no_less_validity(validity,
     assert [gap.kind for gap in ahead(ranking, ranking.index("1:3"))] == ["late"] * named
 
 
+@pytest.mark.parametrize(("validity", "named"), [(0.79, True), (0.5, False)])
+def test_a_soup_that_is_ahead_is_found_behind_a_best_soup_that_costs_validity(validity, named):
+    """The best soup keeps the floor of 0.9 with less validity than the range; another one is better on both axes."""
+    ranking = planted()
+    best, other = (int(ranking.rows(kind)[0]) for kind in ("early", "late"))
+    kinds = ranking.kinds.astype("<U8")
+    kinds[[best, other]] = "soup"
+    changed = {
+        name: getattr(ranking, name).copy() for name in ("validity", "held_validity", "diversity", "held_diversity")
+    }
+    for name, values in changed.items():
+        values[best], values[other] = (0.73, validity) if "validity" in name else (0.95, 0.8)
+    ranking = replace(ranking, kinds=kinds, **changed)
+    assert ranking.best_soup == best
+    found = ahead(ranking, ranking.index("1:3"))
+    assert [gap.kind for gap in found] == ["soup"] * named
+    assert [gap.kept for gap in found] == pytest.approx([0.79 / 0.8] * named)
+
+
 def test_a_difference_of_rounding_is_no_gain(ranking_of):
     ranking = ranking_of(3, {"0:1": (1.0, 0.2 + 1e-13)}, method="guided", score=[1.0] * 6)
     assert ranking.choice.layers is None
