@@ -10,6 +10,7 @@ from slr_probe.checkpoint.open import (
     identity,
     model_hash,
     open_checkpoint,
+    possible,
     resolve,
     split_revision,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "is_adapter",
     "model_hash",
     "open_checkpoint",
+    "possible",
     "resolve",
     "split_revision",
 ]

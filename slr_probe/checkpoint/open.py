@@ -67,6 +67,29 @@ def _local(name: str) -> Path:
     return path
 
 
+def possible(name: str) -> str:
+    """The name of a checkpoint as given, where it can be one; nothing is read, so that a wrong name fails at once.
+
+    Raises:
+        CheckpointError: The name is that of a file, or neither a folder nor the form of a hub id or `organism:NAME`.
+    """
+    folder = _local(name)
+    if name and folder.exists() and not folder.is_dir():
+        raise CheckpointError(f"{name} is a file; expected a checkpoint folder")
+    if not name.startswith(EMBEDDED) and not (name and folder.is_dir()):
+        _hub_parts(name)
+    return name
+
+
+def _hub_parts(name: str) -> tuple[str, str, str | None]:
+    match = _HUB_ID.fullmatch(name)
+    if match is None:
+        raise CheckpointError(
+            f"{name!r} does not exist; expected a folder, a hub id such as org/name, or organism:NAME"
+        )
+    return match[1], match[2], match[3]
+
+
 def resolve(
     source: str | os.PathLike[str], *, download: bool = False, code: bool = False, nested: bool = False
 ) -> Path:
@@ -83,7 +106,7 @@ def resolve(
     Raises:
         CheckpointError: Nothing is there.
     """
-    text = os.fspath(source)
+    text = possible(os.fspath(source))
     if text.startswith(EMBEDDED):
         from slr_probe import organism
 
@@ -91,17 +114,9 @@ def resolve(
             return organism.path(text.removeprefix(EMBEDDED))
         except (ValueError, FileNotFoundError) as error:
             raise CheckpointError(str(error)) from error
-    folder = _local(text)
-    if text and folder.is_dir():
-        return folder.resolve()
-    if text and folder.exists():
-        raise CheckpointError(f"{text} is a file; expected a checkpoint folder")
-    match = _HUB_ID.fullmatch(text)
-    if match is None:
-        raise CheckpointError(
-            f"{text!r} does not exist; expected a folder, a hub id such as org/name, or organism:NAME"
-        )
-    name, below, revision = match.groups()
+    if _local(text).is_dir():
+        return _local(text).resolve()
+    name, below, revision = _hub_parts(text)
     folder = _from_hub(name, download, revision, _patterns(below.strip("/"), code, nested)) / below.strip("/")
     if not folder.is_dir():
         raise CheckpointError(f"{name} has no folder {below.strip('/')!r}" + (f" at {revision}" if revision else ""))

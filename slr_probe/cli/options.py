@@ -114,8 +114,18 @@ def _type(parameter: Parameter) -> Any:
     return found | None if parameter.default is None else found
 
 
-Base = Annotated[str, typer.Argument(help="Pre-trained checkpoint.", show_default=False)]
-Tuned = Annotated[str, typer.Argument(help="Post-trained checkpoint of the same architecture.", show_default=False)]
+def _possible(name: str) -> str:
+    """Refuse what cannot be a checkpoint before torch is loaded, which takes seconds."""
+    from slr_probe.checkpoint import possible
+
+    return possible(name)
+
+
+Base = Annotated[str, typer.Argument(help="Pre-trained checkpoint.", show_default=False, callback=_possible)]
+Tuned = Annotated[
+    str,
+    typer.Argument(help="Post-trained checkpoint of the same architecture.", show_default=False, callback=_possible),
+]
 Dtype = Annotated[str | None, like(PAIR, "dtype")]
 Device = Annotated[str | None, like(PAIR, "device")]
 Download = Annotated[bool, like(PAIR, "download", "--download")]

@@ -34,6 +34,18 @@ def test_help_loads_no_numbers_and_no_models(arguments):
     assert found.returncode == 0, found.stderr
 
 
+@pytest.mark.parametrize("names", [["/no/such/place", "organism:dpo"], ["organism:base", __file__]])
+def test_a_wrong_name_is_refused_before_models_are_loaded(names):
+    program = (
+        "import sys; from slr_probe.cli import main\n"
+        "try: main()\n"
+        "finally: assert not {'torch', 'transformers', 'pandas', 'matplotlib'} & set(sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", program, "rank", *names], capture_output=True, text=True, timeout=60)
+    assert found.returncode == 2, found.stderr
+    assert found.stderr.startswith("error: ")
+
+
 _INTERRUPTED_WHILE = """
 import signal, sys
 
