@@ -47,7 +47,8 @@ def main() -> None:
 
 def program() -> typer.Typer:
     """The application with all its verbs; imported here, so that an interruption while it starts is one line too."""
-    from slr_probe.cli import (  # noqa: F401  (each adds verbs)
+    from slr_probe.cli.app import app
+    from slr_probe.cli.verbs import (  # noqa: F401  (each adds verbs)
         chat,
         compare,
         hybrids,
@@ -59,7 +60,6 @@ def program() -> typer.Typer:
         study,
         validate,
     )
-    from slr_probe.cli.app import app
 
     return app
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from slr_probe.errors import IncompatiblePairError, PromptError, one_line
 from slr_probe.files import parse_json, read_text
 from slr_probe.forward.budget import by_length
-from slr_probe.pair.tokens import encode
+from slr_probe.pair.prompts.tokens import encode
 from slr_probe.tasks.answers import Query, answer_place, answer_tokens
 from slr_probe.tasks.crc import CRCTask, RenderedTask
 

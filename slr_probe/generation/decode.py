@@ -16,10 +16,10 @@ from slr_probe.errors import GenerationError, PromptError, one_line
 from slr_probe.generation.draw import draw, uniforms
 from slr_probe.generation.sampling import Sampling
 from slr_probe.generation.state import State, may_be_padded
-from slr_probe.pair.chat import render_chat
+from slr_probe.pair.prompts.chat import render_chat
+from slr_probe.pair.prompts.template import Template
+from slr_probe.pair.prompts.tokens import encode
 from slr_probe.pair.side import Side
-from slr_probe.pair.template import Template
-from slr_probe.pair.tokens import encode
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair

@@ -18,7 +18,7 @@ from slr_probe.generation.sampling import Sampling
 from slr_probe.generation.sources import Model, Source, read_sources
 from slr_probe.generation.text import Writing
 from slr_probe.pair.prompts import Format
-from slr_probe.pair.template import Template
+from slr_probe.pair.prompts.template import Template
 from slr_probe.progress import progress_bar
 
 if TYPE_CHECKING:

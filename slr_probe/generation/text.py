@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from slr_probe.errors import GenerationError, foreign
-from slr_probe.pair.reasoning import spelled_by
+from slr_probe.pair.prompts.reasoning import spelled_by
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,14 @@ from slr_probe.checkpoint.names import Decoder, find_decoder
 from slr_probe.checkpoint.shard import FLOATING
 from slr_probe.errors import CheckpointError, PromptError, printable
 from slr_probe.layers import LayerRange
-from slr_probe.pair.chat import opening
 from slr_probe.pair.compat import changes_base
 from slr_probe.pair.load import check_finite, find_device, find_dtype, from_disk, load_tokenizer
 from slr_probe.pair.open import open_sides
 from slr_probe.pair.prompts import Format, Prompt, PromptRenderer
+from slr_probe.pair.prompts.chat import opening
+from slr_probe.pair.prompts.template import Template
+from slr_probe.pair.prompts.tokens import compare_tokenizers
 from slr_probe.pair.side import Side, dtypes
-from slr_probe.pair.template import Template
-from slr_probe.pair.tokens import compare_tokenizers
 from slr_probe.recipe import GROUPS, Recipe, as_recipe
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 
 from slr_probe.errors import PromptError
 from slr_probe.pair.prompts import Format, Prompt, PromptRenderer
-from slr_probe.pair.tokens import encode
+from slr_probe.pair.prompts.tokens import encode
 
 PLAIN_FRAME = "Question: {prompt}\nAnswer:"
 """How a base model, which knows no chat template, is asked."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from slr_probe.errors import TaskError
-from slr_probe.pair.reasoning import REASONING, THINK
+from slr_probe.pair.prompts.reasoning import REASONING, THINK
 
 __all__ = ["REASONING", "THINK", "is_lead_in", "own_part", "strip_thinking"]
 

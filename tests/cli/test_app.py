@@ -62,7 +62,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("loading", ["typer", "slr_probe.cli.ranking", "slr_probe.signature", "numpy", "torch"])
+@pytest.mark.parametrize("loading", ["typer", "slr_probe.cli.verbs.ranking", "slr_probe.signature", "numpy", "torch"])
 def test_an_interruption_while_it_starts_is_one_line(loading):
     command = [sys.executable, "-c", _INTERRUPTED_WHILE, loading]
     found = subprocess.run(command, capture_output=True, text=True, timeout=120)

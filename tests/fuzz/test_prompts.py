@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hypothesis import given
 
-from slr_probe.pair.chat import opening
 from slr_probe.pair.prompts import PromptRenderer
-from slr_probe.pair.template import Template
+from slr_probe.pair.prompts.chat import opening
+from slr_probe.pair.prompts.template import Template
 from tests.fuzz.strategies import BOUNDED, pieces, plain_data
 from tests.fuzz.test_texts import none_or_error
 from tests.tiny_tokenizer import make_tokenizer

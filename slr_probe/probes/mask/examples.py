@@ -13,7 +13,7 @@ from slr_probe.errors import MaskError, PromptError
 from slr_probe.files import read_jsonl
 from slr_probe.generation.sampling import Sampling
 from slr_probe.pair.prompts import Format, PromptRenderer
-from slr_probe.pair.tokens import encode
+from slr_probe.pair.prompts.tokens import encode
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair

@@ -24,7 +24,7 @@ from slr_probe.cli.options import (
     takes,
 )
 from slr_probe.cli.output import check_places, write_data
-from slr_probe.cli.text import (
+from slr_probe.cli.verbs.text import (
     FLAGS,
     OPTIONS,
     EmbedderModel,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from slr_probe.errors import PromptError, one_line
-from slr_probe.pair.chat import Opening, opening, render_chat
-from slr_probe.pair.template import Template
-from slr_probe.pair.tokens import encode, prefix
+from slr_probe.pair.prompts.chat import Opening, opening, render_chat
+from slr_probe.pair.prompts.template import Template
+from slr_probe.pair.prompts.tokens import encode, prefix
 
 Format = Literal["chat", "plain"]
 Prompt = str | Sequence[Mapping[str, str]]

@@ -13,8 +13,8 @@ from functools import lru_cache
 from typing import Any
 
 from slr_probe.errors import PromptError, one_line
-from slr_probe.pair.reasoning import Tags, left_open
-from slr_probe.pair.template import Messages, Template, TemplateStopped
+from slr_probe.pair.prompts.reasoning import Tags, left_open
+from slr_probe.pair.prompts.template import Messages, Template, TemplateStopped
 
 _ASKED, _REPLIED = "Qzjxask", "Qzjxreply"  # words that no template has of its own
 _LIST = re.compile(r"""['"]type['"]: ?['"]text['"]""")

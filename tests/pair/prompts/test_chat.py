@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from slr_probe.errors import PromptError
-from slr_probe.pair.chat import opening, render_chat
 from slr_probe.pair.prompts import PromptRenderer
-from slr_probe.pair.reasoning import THINK
-from slr_probe.pair.template import Template
+from slr_probe.pair.prompts.chat import opening, render_chat
+from slr_probe.pair.prompts.reasoning import THINK
+from slr_probe.pair.prompts.template import Template
 from tests.tiny_tokenizer import TEMPLATE, make_tokenizer
 
 OPENS = "{% if add_generation_prompt %}<turn>assistant\n{% endif %}"

@@ -26,8 +26,8 @@ from slr_probe.cli.options import (
     takes,
 )
 from slr_probe.cli.output import check_places, print_table, write_data
-from slr_probe.cli.sharing import Measured, Private, read_measured
-from slr_probe.cli.sharing import push as publish_folder
+from slr_probe.cli.verbs.sharing import Measured, Private, read_measured
+from slr_probe.cli.verbs.sharing import push as publish_folder
 from slr_probe.errors import RecipeError
 
 if TYPE_CHECKING:

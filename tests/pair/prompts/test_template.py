@@ -9,7 +9,7 @@ import pytest
 from slr_probe.errors import PromptError
 from slr_probe.pair import template as rooms
 from slr_probe.pair.prompts import PromptRenderer
-from slr_probe.pair.template import Template
+from slr_probe.pair.prompts.template import Template
 from tests.tiny_tokenizer import TEMPLATE, make_tokenizer
 
 LLAMA_3_1 = "{%- if not date_string is defined %}{%- set date_string = '26 Jul 2024' %}{%- endif %}"

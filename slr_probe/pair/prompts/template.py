@@ -112,7 +112,7 @@ class _Process:
     stopped: set[str] = field(default_factory=set)
 
     def render(self, request: Mapping[str, Any]) -> str:
-        """The text that a request asks for; see `slr_probe.pair.jinja_worker`."""
+        """The text that a request asks for; see `slr_probe.pair.prompts.jinja_worker`."""
         with foreign(PromptError, "the conversation is no plain data"):
             line = json.dumps(request).encode() + b"\n"
         with self.lock:

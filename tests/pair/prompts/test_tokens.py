@@ -4,7 +4,7 @@ import pytest
 from tokenizers import normalizers
 
 from slr_probe.errors import PromptError
-from slr_probe.pair.tokens import compare_tokenizers, encode, prefix
+from slr_probe.pair.prompts.tokens import compare_tokenizers, encode, prefix
 from tests.tiny_tokenizer import SPECIAL, make_tokenizer
 
 BOS = SPECIAL.index("<bos>")
