@@ -8,15 +8,15 @@ import pytest
 from slr_probe.cli.output import check_places
 from slr_probe.errors import OutputError
 
-STAGES = ["--stage", "base=absent", "--stage", "sft=absent"]
+STAGES = ["--stage", "base=nobody/base", "--stage", "sft=nobody/sft"]
 VERBS = {
-    "inspect": ["absent", "absent"],
-    "delta": ["absent", "absent"],
-    "lens": ["absent", "absent"],
-    "patch": ["absent", "absent"],
-    "mask": ["absent", "absent"],
-    "rank": ["absent", "absent"],
-    "validate": ["absent", "absent", "--layers", "1:2"],
+    "inspect": ["nobody/base", "nobody/tuned"],
+    "delta": ["nobody/base", "nobody/tuned"],
+    "lens": ["nobody/base", "nobody/tuned"],
+    "patch": ["nobody/base", "nobody/tuned"],
+    "mask": ["nobody/base", "nobody/tuned"],
+    "rank": ["nobody/base", "nobody/tuned"],
+    "validate": ["nobody/base", "nobody/tuned", "--layers", "1:2"],
     "lineage": STAGES,
 }
 NOWHERE = "/proc/nobody/can/write"
@@ -36,7 +36,7 @@ def test_what_cannot_be_written_is_said_first(run, verb, option):
 
 @pytest.mark.parametrize(("option", "value"), [("--keep", "2"), ("--keep", "-0.1"), ("--freeze", "1")])
 def test_shares_of_a_mask_are_checked_first(run, option, value):
-    code, _, err = run("mask", "absent", "absent", option, value)
+    code, _, err = run("mask", "nobody/base", "nobody/tuned", option, value)
     assert code == 2
     assert err.startswith(f"error: {option} is ")
 

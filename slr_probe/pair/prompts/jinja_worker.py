@@ -1,9 +1,9 @@
 """Renders chat templates in a process of its own, whose memory is bounded and which its parent ends when time is up.
 
 Run as a script by `slr_probe.pair.prompts.template`: a JSON request a line on standard input, a JSON reply a line on
-standard output. jinja's sandbox keeps a template from files and from Python's insides; it does not keep it from a loop without
-end or a text of a gigabyte. Filters, globals and the handling of blanks are those of transformers, so that a template
-renders as it does there; the date is the one that is asked for.
+standard output. jinja's sandbox keeps a template from files and from Python's insides; it does not keep it from a
+loop without end or a text of a gigabyte. Filters, globals and the handling of blanks are those of transformers, so
+that a template renders as it does there; the date is the one that is asked for.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from slr_probe.errors import PromptError
-from slr_probe.pair import template as rooms
 from slr_probe.pair.prompts import PromptRenderer
+from slr_probe.pair.prompts import template as rooms
 from slr_probe.pair.prompts.template import Template
 from tests.tiny_tokenizer import TEMPLATE, make_tokenizer
 
