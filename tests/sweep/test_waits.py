@@ -4,11 +4,11 @@ from collections import Counter
 
 import pytest
 import torch
-from slr_probe.sweep.execute import BlockRunner
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from slr_probe.pair import ModelPair
 from slr_probe.sweep import sweep
+from slr_probe.sweep.walk.execute import BlockRunner
 from slr_probe.tasks import Replies, Reply
 from slr_probe.tasks.answers import Query
 from tests.tiny import make_model

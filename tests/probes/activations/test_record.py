@@ -287,7 +287,7 @@ def test_folders_that_hold_something_else(load: Load, tmp_path: Path) -> None:
     text = description.read_text()
     for damage in ("{", "[]", "{}", text.replace('"token"', '"tokens"'), text.replace("Recording/1", "Recording/9")):
         description.write_text(damage)
-        with pytest.raises(ResultError, match=r"is not a saved recording|expected 'slr_probe.Recording/1'"):
+        with pytest.raises(ResultError, match=r"is not a saved recording|not JSON|expected 'slr_probe.Recording/1'"):
             Recording.load(tmp_path / "out")
     description.write_text(text)
     (tmp_path / "out" / "activations.safetensors").write_bytes(b"short")

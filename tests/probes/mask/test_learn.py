@@ -114,7 +114,7 @@ def test_unchanged_units_are_zero_and_noted(pair_of: Any, own_pair: Any) -> None
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"steps": 0}, "steps and batch_size"),
+        ({"steps": 0}, "steps must be from 1 to 1000000 and batch_size"),
         ({"learning_rate": 0.0}, "learning_rate must be"),
         ({"temperature": float("nan")}, "temperature must be"),
         ({"init": 1.0}, "init is a gamma"),

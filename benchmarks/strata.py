@@ -1,6 +1,6 @@
 """How often does an interval over prompts of small categories hold the mean, drawn within categories or from all?
 
-    python analyses/strata.py [--repeats 1500]
+    python benchmarks/strata.py [--repeats 1500]
 
 Prints the table of `docs/statistics.md`, as Markdown. Values are normal or log-normal around the mean of their
 category; means of categories are equal, or spread evenly around 0, which is the true mean.

@@ -1,6 +1,6 @@
 """How often do tests of a mean paired difference reject where there is none, and find one that is there?
 
-    python analyses/levels.py [--repeats 4000]
+    python benchmarks/levels.py [--repeats 4000]
 
 Prints the tables of `docs/statistics.md`, as Markdown. Differences are normal; log-normal; or gains: most prompts gain
 next to nothing and a few gain much (a beta distribution). Means are zero for the level; for the power a shift of 0.6
