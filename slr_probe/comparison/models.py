@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.comparison.outputs import OutputComparison, compare_logs, first
@@ -13,9 +12,9 @@ from slr_probe.generation.logs import Log
 from slr_probe.pair import ModelPair
 from slr_probe.scoring.folder import Folder
 from slr_probe.scoring.inputs import Tags
-from slr_probe.scoring.record import record_scorers, record_tasks, versions
+from slr_probe.scoring.record import generated_from, record_sampling, record_scorers, record_tasks, versions
 from slr_probe.scoring.scoring import Scorers
-from slr_probe.scoring.tasks import check_seed, read_sampling, read_size, read_tasks, resize
+from slr_probe.scoring.tasks import answer_task, check_seed, read_sampling, read_size, read_tasks, resize
 from slr_probe.tasks.thinking import REASONING
 
 if TYPE_CHECKING:
@@ -96,9 +95,8 @@ def compare_models(
     drawn = read_sampling(sampling, seed)
     scorers = Scorers(len(start.tokenizer), embedder, entailment, fluency, judge, tags)
     folder, settings = Folder(out), _record(pairs, sized, drawn, scorers)
-    asked = {key: value for key, value in settings.items() if key not in ("scorers", "library")}
     how = {"batch_tokens": batch_tokens, "backend": backend, "progress": progress}
-    with folder.at_work(asked):
+    with folder.at_work(generated_from(settings)):
         logs = {name: _write(name, pair, sized, drawn, folder, how) for name, pair in pairs.items()}
         fields = {"level": level, "resamples": resamples, "seed": seed, "settings": settings}
         return compare_logs(logs, {task.name: task for task in sized}, scorers, folder, **fields)
@@ -108,16 +106,11 @@ def _write(
     name: str, pair: ModelPair, tasks: Sequence[TextTask], sampling: Sampling, folder: Folder, how: dict[str, Any]
 ) -> list[Log]:
     """Outputs of one model on every task; it is dropped from memory afterwards."""
-    from slr_probe.generation import generate
-
     logs = []
     for task in tasks:
-        asked = [(item.id, item.prompt) for item in task.items]
-        drawn = replace(sampling, max_tokens=task.max_tokens)
-        place = folder.outputs(task.name, name)
-        outputs = generate(pair, asked, {name: "tuned"}, samples=task.samples, sampling=drawn, out=place, **how)
-        logs.append(Log(outputs[name], task.name))
-    vars(pair).pop("tuned", None)
+        out = folder.outputs(task.name, name)
+        logs.append(Log(answer_task(pair, task, {name: "tuned"}, sampling, out, **how)[name], task.name))
+    pair.unload()
     return logs
 
 
@@ -127,11 +120,10 @@ def _record(
     """What is asked for, by which a later run knows whether it is the same."""
     from slr_probe.pair.side import fingerprint
 
-    drawn = {key: value for key, value in sampling.to_dict().items() if key != "max_tokens"}
     return {
         "models": {name: fingerprint(pair.tuned_side) for name, pair in pairs.items()},
         "tasks": record_tasks(tasks),
-        "sampling": drawn,
+        "sampling": record_sampling(sampling),
         "scorers": record_scorers(scorers),
         "library": versions(),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.defaults import LEVEL, LINEAGE_TEMPERATURE, LINEAGE_TOP_P, RESAMPLES
@@ -16,9 +16,9 @@ from slr_probe.pair.prompts import PLAIN_BASE
 from slr_probe.scoring.folder import Folder
 from slr_probe.scoring.inputs import Tags
 from slr_probe.scoring.measures import Scores
-from slr_probe.scoring.record import record_scorers, record_tasks, versions
+from slr_probe.scoring.record import generated_from, record_sampling, record_scorers, record_tasks, versions
 from slr_probe.scoring.scoring import Scorers
-from slr_probe.scoring.tasks import read_size, read_tasks, resize
+from slr_probe.scoring.tasks import answer_task, read_size, read_tasks, resize
 from slr_probe.tasks.thinking import REASONING
 
 if TYPE_CHECKING:
@@ -127,8 +127,7 @@ def trace_lineage(
     )
     settings = request.record()
     folder, layers = Folder(out), Depth()
-    follows = {key: value for key, value in settings.items() if key not in ("scorers", "library")}
-    with folder.at_work(follows):
+    with folder.at_work(generated_from(settings)):
         outputs = _measure(request, folder, layers if depth else None)
         lineage = assemble(
             names,
@@ -190,7 +189,7 @@ class _Request:
             ],
             "dtype": str(self.pairs[0].dtype or "as stored"),
             "tasks": record_tasks(self.tasks),
-            "sampling": {key: value for key, value in self.sampling.to_dict().items() if key != "max_tokens"},
+            "sampling": record_sampling(self.sampling),
             "plain_base": self.base == PLAIN_BASE,
             "library": versions(),
             "scorers": record_scorers(self.scorers),
@@ -206,25 +205,15 @@ def _measure(request: _Request, folder: Folder, layers: Depth | None) -> dict[st
             outputs[task.name] += [_generate(request, pair, task, *model, folder) for model in models.items()]
         if layers is not None:
             _measure_layers(request, folder, layers, at)
-        _close(pair)
+        pair.unload()
     return outputs
 
 
 def _generate(request: _Request, pair: ModelPair, task: TextTask, at: int, model: str, folder: Folder) -> Outputs:
     """Outputs of one stage on one task; `model` is its side of the pair."""
-    from slr_probe.generation import generate
-
     name = request.stages[at]
-    outputs = generate(
-        pair,
-        [(item.id, item.prompt) for item in task.items],
-        {name: model},
-        samples=task.samples,
-        sampling=replace(request.sampling, max_tokens=task.max_tokens),
-        out=folder.outputs(task.name, name),
-        **request.options,
-    )
-    return outputs[name]
+    out = folder.outputs(task.name, name)
+    return answer_task(pair, task, {name: model}, request.sampling, out, **request.options)[name]
 
 
 def _measure_layers(request: _Request, folder: Folder, layers: Depth, at: int) -> None:
@@ -235,12 +224,6 @@ def _measure_layers(request: _Request, folder: Folder, layers: Depth, at: int) -
     kept = None if folder.path is None else folder.path / "depth"
     options = {"progress": request.options["progress"]}
     layers.add(request.stages[at], request.pairs[at - 1], previous, prompts, kept, options)
-
-
-def _close(pair: ModelPair) -> None:
-    """Drop the loaded models of a pair, so that only one pair is in memory at a time."""
-    for side in ("base", "tuned"):
-        vars(pair).pop(side, None)
 
 
 def _score(

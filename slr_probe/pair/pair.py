@@ -167,6 +167,16 @@ class ModelPair:
         return self._load(self.tuned_side)
 
     @property
+    def loaded(self) -> bool:
+        """Whether both models are in memory."""
+        return {"base", "tuned"} <= vars(self).keys()
+
+    def unload(self) -> None:
+        """Drop the models, as where only one pair may be in memory at a time; they are loaded again on use."""
+        for side in ("base", "tuned"):
+            vars(self).pop(side, None)
+
+    @property
     def decoder(self) -> Decoder:
         """Blocks, embedding, final norm and head of the tuned model."""
         return find_decoder(self.tuned)

@@ -130,7 +130,7 @@ def rank_layers(
     bounds = Guards.of(guards)
     prompts = read_prompts(pair, task, format)
     changed = changed_blocks(pair, stream=stream, dtype=dtype)
-    replies = read_replies(pair, prompts.selection, bounds, objective, format, engine, out)
+    replies = read_replies(pair, bounds, objective, format, engine, out)
     engine["progress"] = progress
     selection = Scorer(pair, prompts.selection, changed, engine, _folder(out, "selection"), replies.selection)
     tested = _held_out(pair, prompts, changed, engine, out, replies)

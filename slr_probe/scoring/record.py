@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from slr_probe.files import digest
 from slr_probe.version import __version__
 
 if TYPE_CHECKING:
+    from slr_probe.generation import Sampling
     from slr_probe.scoring.scoring import Scorers
     from slr_probe.tasks.text import TextTask
 
@@ -28,6 +29,16 @@ def record_tasks(tasks: Sequence[TextTask]) -> list[dict[str, Any]]:
         }
         for task in tasks
     ]
+
+
+def record_sampling(sampling: Sampling) -> dict[str, Any]:
+    """How outputs are drawn; each task has its own number of tokens."""
+    return {name: value for name, value in sampling.to_dict().items() if name != "max_tokens"}
+
+
+def generated_from(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a record that outputs follow from: neither what scores them nor versions."""
+    return {name: value for name, value in settings.items() if name not in ("scorers", "library")}
 
 
 def record_scorers(scorers: Scorers) -> dict[str, Any]:

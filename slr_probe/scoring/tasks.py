@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -15,7 +15,7 @@ from slr_probe.tasks.builtin import BUILTIN, size_for
 from slr_probe.tasks.text import TextTask
 
 if TYPE_CHECKING:
-    from slr_probe.generation import Sampling
+    from slr_probe.generation import Outputs, Sampling
     from slr_probe.pair import ModelPair
 
 Preset = Literal["full", "quick"]
@@ -157,3 +157,31 @@ def _task(given: Any, small: bool) -> TextTask:
     if not path.exists():
         raise ValidationError(f"no task {os.fspath(given)!r}; expected one of {', '.join(TASKS)}, or a file of prompts")
     return TextTask.load(path) if path.suffix == ".json" else read_task(path)
+
+
+def answer_task(
+    pair: ModelPair,
+    task: TextTask,
+    models: Mapping[str, Any],
+    sampling: Sampling,
+    out: Path | None,
+    *,
+    wording: str = "{prompt}",
+    **options: Any,
+) -> dict[str, Outputs]:
+    """Let models answer every prompt of a task, as often and as long as it says.
+
+    Args:
+        pair: The pair that the models are of.
+        task: The task, in its final size.
+        models: Names, and what `generate` takes for each.
+        sampling: How outputs are drawn, but for their length.
+        out: Folder for outputs as they come.
+        wording: What each prompt is put into.
+        **options: Further options of `generate`.
+    """
+    from slr_probe.generation import generate
+
+    asked = [(item.id, wording.replace("{prompt}", item.prompt)) for item in task.items]
+    drawn = replace(sampling, max_tokens=task.max_tokens)
+    return generate(pair, asked, models, samples=task.samples, sampling=drawn, out=out, **options)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 
 from slr_probe.errors import SweepError
+from slr_probe.forward.budget import parse_bytes
 from slr_probe.forward.capture import NotReproducible
 from slr_probe.recipe import Recipe
 from slr_probe.sweep.plan import Schedule, make_schedule, needs_of
@@ -100,6 +101,20 @@ def prepare(
     return Prepared(runner, schedule, reference, evaluations, stream, 1, dtype, notes)
 
 
+def streams(pair: ModelPair, stream: bool | None, memory: str | int) -> bool:
+    """Whether a sweep of the pair streams its weights.
+
+    Args:
+        pair: The pair.
+        stream: What the sweep is told.
+        memory: What it may use.
+
+    Raises:
+        SweepError: Both models are to be loaded and do not fit.
+    """
+    return _streams(pair, stream, _bytes_to_load(pair), parse_bytes(memory))
+
+
 def _streams(pair: ModelPair, stream: bool | None, to_load: int, limit: int) -> bool:
     """Whether weights are streamed; by default where loading both models would take three quarters of the limit."""
     if stream is None:
@@ -153,7 +168,7 @@ def _vocab(pair: ModelPair) -> int:
 
 def _bytes_to_load(pair: ModelPair) -> int:
     """Bytes of the models that are not loaded yet; nothing where both are."""
-    if {"base", "tuned"} <= vars(pair).keys():
+    if pair.loaded:
         return 0
     sides = {"base": pair.base_side, "tuned": pair.tuned_side}
     missing = [side for role, side in sides.items() if side.model is None and role not in vars(pair)]

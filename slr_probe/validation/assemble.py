@@ -13,7 +13,7 @@ from numpy import ndarray
 from slr_probe.recipe import Recipe
 from slr_probe.scoring.measures import Scores
 from slr_probe.scoring.metrics import ordered, primary_metrics
-from slr_probe.scoring.record import record_scorers, record_tasks, versions
+from slr_probe.scoring.record import record_sampling, record_scorers, record_tasks, versions
 from slr_probe.scoring.scoring import Scorers
 from slr_probe.tasks.text import TextTask
 from slr_probe.validation.crc import CRCScores
@@ -90,7 +90,7 @@ def settings_of(
                 "name": method.name,
                 "kind": method.kind,
                 "recipe": None if method.recipe is None else method.recipe.to_dict(),
-                "sampling": {key: value for key, value in method.sampling.to_dict().items() if key != "max_tokens"},
+                "sampling": record_sampling(method.sampling),
                 "wording": method.wording,
             }
             for method in methods

@@ -13,7 +13,16 @@ from slr_probe.recipe import Recipe
 from slr_probe.scoring.folder import HYBRIDS, SWEEPS, Folder
 from slr_probe.scoring.inputs import Tags
 from slr_probe.scoring.scoring import Scorers, distinct_curve
-from slr_probe.scoring.tasks import check_seed, check_unit, read_format, read_sampling, read_size, read_tasks, resize
+from slr_probe.scoring.tasks import (
+    answer_task,
+    check_seed,
+    check_unit,
+    read_format,
+    read_sampling,
+    read_size,
+    read_tasks,
+    resize,
+)
 from slr_probe.tasks.thinking import REASONING
 from slr_probe.validation.assemble import Inputs, Scored, assemble, settings_of
 from slr_probe.validation.crc import CRC
@@ -176,24 +185,21 @@ def generate_all(
     pair: ModelPair, task: TextTask, methods: Sequence[Method], folder: Folder, options: dict[str, Any]
 ) -> dict[str, Outputs]:
     """Outputs of every method; methods that are one model under one setting are generated once."""
-    from slr_probe.generation import generate
-
     groups: dict[str, list[Method]] = {}
     for method in methods:
         groups.setdefault(method.group, []).append(method)
     found: dict[str, Outputs] = {}
     for group, members in groups.items():
-        asked = [(item.id, members[0].wording.replace("{prompt}", item.prompt)) for item in task.items]
         models: dict[Recipe | Path | str, str] = {}
         for method in members:
             models.setdefault(method.model, method.name)
-        outputs = generate(
+        outputs = answer_task(
             pair,
-            asked,
+            task,
             {name: model for model, name in models.items()},
-            samples=task.samples,
-            sampling=replace(members[0].sampling, max_tokens=task.max_tokens),
-            out=folder.outputs(task.name, group),
+            members[0].sampling,
+            folder.outputs(task.name, group),
+            wording=members[0].wording,
             **options,
         )
         for method in members:

@@ -72,7 +72,7 @@ def _block_tensors(pair: ModelPair, stream: bool | None) -> Iterator[tuple[int, 
     """Block number and readers of the base and tuned tensor, small tensors first within a block."""
     if stream is None:
         on_disk = all(side.checkpoint is not None for side in (pair.base_side, pair.tuned_side))
-        stream = on_disk and not {"base", "tuned"} <= vars(pair).keys()
+        stream = on_disk and not pair.loaded
     source = stored_source(pair) if stream else loaded_source(pair)
     base, tuned = source.base, source.tuned
     inside = [(address.block, name) for name, address in tuned.addresses.items() if address.block is not None]

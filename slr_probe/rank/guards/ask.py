@@ -58,7 +58,6 @@ class AskedReplies:
 
 def read_replies(
     pair: ModelPair,
-    task: Any,
     guards: Guards | None,
     objective: str,
     format: Format | None,
@@ -71,7 +70,6 @@ def read_replies(
 
     Args:
         pair: The pair.
-        task: The selection prompts, to see whether the sweep streams the pair.
         guards: How many replies; None where nothing is asked of them.
         objective: What is maximised.
         format: Prompt format.
@@ -83,9 +81,11 @@ def read_replies(
         GenerationError: It does, and a prompt and its reply do not fit the context of tuned.
         PromptError: It does, and a prompt cannot be rendered.
     """
+    from slr_probe.sweep.prepare import streams
+
     if guards is None and objective == "crc":
         return AskedReplies()
-    if _streams(pair, task, engine):
+    if streams(pair, engine["stream"], engine["memory"]):
         if objective == "crc":
             return AskedReplies(notes=(_STREAMED,))
         raise RankingError(
@@ -102,15 +102,6 @@ def read_replies(
     ended = sum(one.ended and not one.open for one in replies["selection"].written)
     few = _TOO_FEW.format(count=ended, asked=bounds.replies, tokens=bounds.max_tokens)
     return AskedReplies(replies["selection"], replies["held_out"], (few,) if ended < FEWEST_REPLIES else ())
-
-
-def _streams(pair: ModelPair, task: Any, engine: Mapping[str, Any]) -> bool:
-    from slr_probe.recipe import Recipe
-    from slr_probe.sweep import sweep
-
-    if engine["stream"] is not None or {"base", "tuned"} <= vars(pair).keys():
-        return bool(engine["stream"])
-    return sweep(pair, [Recipe.tuned(pair.depth)], task, dry_run=True, **engine).streamed
 
 
 def _kept(pair: ModelPair, guards: Guards, format: Format | None, out: Path | None) -> Any:
