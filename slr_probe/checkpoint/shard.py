@@ -178,6 +178,17 @@ def read_into(fd: int, view: memoryview, info: TensorInfo) -> None:
         filled += count
 
 
+def header(entries: Mapping[str, Any]) -> bytes:
+    """The head of a safetensors file: its length, and JSON that says where each tensor lies, padded to 8 bytes.
+
+    Args:
+        entries: Dtype, shape and place of each tensor by its name; free text under `__metadata__`.
+    """
+    text = json.dumps(entries).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
 def _read_header(path: Path) -> tuple[int, bytes]:
     try:
         with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:

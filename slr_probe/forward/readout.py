@@ -146,6 +146,13 @@ class AnswerTable:
         """Log of the summed exponentials of each answer's spellings: its log-probability where scores are such."""
         return self.spelled(scores).logsumexp(dim=-1)
 
+    def logprobs(
+        self, logits: Float[Tensor, "*batch prompt vocab"], temperature: float = 1.0, min_p: float = 0.0
+    ) -> Float[Tensor, "*batch prompt answer"]:
+        """Log-probability of each answer, in nats, as sampling would draw it."""
+        scores = warped(logits, temperature, min_p)
+        return self.mass(scores) - scores.logsumexp(-1, keepdim=True)
+
     def ranks(self, scores: Float[Tensor, "*batch prompt vocab"]) -> Int[Tensor, "*batch prompt answer"]:
         """Tokens of the vocabulary that score above the best spelling of each answer: 0 is the top, -1 no answer."""
         best = self.spelled(scores).amax(dim=-1)

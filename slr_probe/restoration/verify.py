@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,10 +49,15 @@ class HybridReport:
     def __str__(self) -> str:
         compared = ", ".join(f"{n} from {origin}" for origin, n in self.counts.items())
         head = f"{self.folder}: {self.recipe}: {sum(self.counts.values())} tensors compared bit for bit ({compared})"
-        if self.ok:
-            return f"{head}: all equal"
-        more = f"\n  ... and {len(self.problems) - 8} more" if len(self.problems) > 8 else ""
-        return f"{head}: {len(self.problems)} PROBLEM(S)\n  " + "\n  ".join(self.problems[:8]) + more
+        return outcome(head, self.problems, "all equal")
+
+
+def outcome(head: str, problems: Sequence[str], equal: str) -> str:
+    """What a comparison found: that all is equal, or its first problems, a line each."""
+    if not problems:
+        return f"{head}: {equal}"
+    more = f"\n  ... and {len(problems) - 8} more" if len(problems) > 8 else ""
+    return f"{head}: {len(problems)} PROBLEM(S)\n  " + "\n  ".join(problems[:8]) + more
 
 
 def verify_hybrid(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from slr_probe.checkpoint import AnyCheckpoint
-from slr_probe.checkpoint.shard import Shard, TensorInfo
+from slr_probe.checkpoint.shard import Shard, TensorInfo, header
 from slr_probe.errors import CheckpointError, RecipeError
 from slr_probe.files import write_whole
 from slr_probe.pair.open import open_sides
@@ -160,9 +160,7 @@ def _header(tensors: Iterable[TensorInfo], record: Mapping[str, Any]) -> bytes:
         stop = start + info.nbytes
         entries[info.name] = {"dtype": info.dtype, "shape": list(info.shape), "data_offsets": [start, stop]}
         start = stop
-    text = json.dumps(entries).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text
+    return header(entries)
 
 
 def _read(shard: Shard) -> dict[str, Any]:

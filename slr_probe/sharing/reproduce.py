@@ -15,7 +15,7 @@ from slr_probe.recipe import Recipe
 from slr_probe.restoration import restore
 from slr_probe.restoration.extras import CARD, RECORD, hash_file
 from slr_probe.restoration.stream import CHUNK
-from slr_probe.restoration.verify import changed, equal_bytes, read_record, source_of
+from slr_probe.restoration.verify import changed, equal_bytes, outcome, read_record, source_of
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,7 @@ class Reproduction:
             f"{self.tensors} tensors compared bit for bit" if self.tensors else "compared with the hash of the weights"
         )
         head = f"{self.folder}: {self.recipe}, built again; {how}"
-        if self.ok:
-            return f"{head}: the same"
-        more = f"\n  ... and {len(self.problems) - 8} more" if len(self.problems) > 8 else ""
-        return f"{head}: {len(self.problems)} PROBLEM(S)\n  " + "\n  ".join(self.problems[:8]) + more
+        return outcome(head, self.problems, "the same")
 
 
 def reproduce(

@@ -45,8 +45,11 @@ class PromptRenderer:
     @property
     def bos(self) -> int | None:
         """Token id that must stand first; None for models that use no BOS (Qwen, GPT-2)."""
+        return self._bos_in(prefix(self.tokenizer))
+
+    def _bos_in(self, before: Sequence[int]) -> int | None:
         bos = self.tokenizer.bos_token_id
-        return int(bos) if bos is not None and int(bos) in prefix(self.tokenizer) else None
+        return int(bos) if bos is not None and int(bos) in before else None
 
     @property
     def opening(self) -> Opening:
@@ -126,7 +129,7 @@ class PromptRenderer:
         before = list(prefix(self.tokenizer))
         if ids[: len(before)] != before:
             ids = [*before, *ids]
-        bos, eos = self.bos, self.tokenizer.eos_token_id
+        bos, eos = self._bos_in(before), self.tokenizer.eos_token_id
         if bos is None:
             return ids
         place, word = ids.index(bos), str(self.tokenizer.bos_token)

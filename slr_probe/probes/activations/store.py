@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from slr_probe.checkpoint.shard import DTYPES
+from slr_probe.checkpoint.shard import DTYPES, header
 from slr_probe.errors import ResultError
 
 if TYPE_CHECKING:
@@ -112,16 +111,16 @@ def writing(folder: Path, shapes: Mapping[str, tuple[int, int]], dtype: torch.dt
     Raises:
         OSError: There is not enough space (found before anything is computed, where the system can reserve space).
     """
-    header, begins = _header(shapes, dtype)
+    head, begins = _header(shapes, dtype)
     path = folder / FILE
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
-        size = len(header) + file_bytes(shapes, dtype)
+        size = len(head) + file_bytes(shapes, dtype)
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(descriptor, 0, size)
         else:
             os.truncate(descriptor, size)
-        _write(descriptor, memoryview(header), 0)
+        _write(descriptor, memoryview(head), 0)
         yield Writing(descriptor, path, begins)
         os.fsync(descriptor)
     finally:
@@ -147,7 +146,5 @@ def _header(shapes: Mapping[str, tuple[int, int]], dtype: torch.dtype) -> tuple[
         entries[name] = {"dtype": _NAMES[str(dtype)], "shape": [rows, width], "data_offsets": [offset, stop]}
         spans[name] = (offset, width * dtype.itemsize)
         offset = stop
-    text = json.dumps(entries).encode()
-    text += b" " * (-len(text) % 8)
-    header = len(text).to_bytes(8, "little") + text
-    return header, {name: (len(header) + begin, row) for name, (begin, row) in spans.items()}
+    head = header(entries)
+    return head, {name: (len(head) + begin, row) for name, (begin, row) in spans.items()}

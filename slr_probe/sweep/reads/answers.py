@@ -11,7 +11,7 @@ import torch
 from numpy import ndarray
 
 from slr_probe.forward.budget import spans
-from slr_probe.forward.readout import AnswerTable, reduce_logits, warped
+from slr_probe.forward.readout import AnswerTable, reduce_logits
 from slr_probe.sweep.reads.rows import Arrays, Reduce, ReferenceLogits, Row, rows_at_once
 
 if TYPE_CHECKING:
@@ -76,9 +76,7 @@ class AnswerReader:
 
     def _reduce(self, logits: Float[torch.Tensor, "row vocab"], answers: AnswerTable) -> tuple[torch.Tensor, ...]:
         others = [logits.new_empty((len(logits), 0, answers.tokens.shape[1]), dtype=torch.float32)]
-        for temperature, min_p in self._others:
-            scores = warped(logits, temperature, min_p)
-            others.append((answers.mass(scores) - scores.logsumexp(-1, keepdim=True))[:, None])
+        others += [answers.logprobs(logits, *setting)[:, None] for setting in self._others]
         temperature, min_p = self._first
         kept = reduce_logits(logits, answers, temperature=temperature, min_p=min_p, invalid=self._invalid)
         return (*kept, torch.cat(others, 1))

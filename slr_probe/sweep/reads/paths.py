@@ -12,7 +12,7 @@ import torch
 from numpy import ndarray
 
 from slr_probe.forward.budget import spans
-from slr_probe.forward.readout import AnswerTable, warped
+from slr_probe.forward.readout import AnswerTable
 from slr_probe.sweep.reads.answers import Setting
 from slr_probe.sweep.reads.rows import Arrays, Reduce, ReferenceLogits, Row, rows_at_once
 from slr_probe.tasks.answers import Query
@@ -164,18 +164,13 @@ class PathReader:
 
         def reduce(logits: Float[torch.Tensor, "state read vocab"]) -> dict[str, torch.Tensor]:
             few = max(1, rows_at_once(logits) // logits.shape[1])
-            return {"path_logprobs": torch.cat([self._logs(logits[some], table) for some in spans(len(logits), few)])}
+            logs = [
+                torch.stack([table.logprobs(logits[some], *setting) for setting in self.settings], 2)
+                for some in spans(len(logits), few)
+            ]
+            return {"path_logprobs": torch.cat(logs)}
 
         return reduce
-
-    def _logs(
-        self, logits: Float[torch.Tensor, "state read vocab"], table: AnswerTable
-    ) -> Float[torch.Tensor, "state read setting target"]:
-        logs = []
-        for temperature, min_p in self.settings:
-            scores = warped(logits, temperature, min_p)
-            logs.append(table.mass(scores) - scores.logsumexp(-1, keepdim=True))
-        return torch.stack(logs, 2)
 
     def answers(self, arrays: Arrays) -> Arrays:
         """Arrays of answers of any number of tokens, of what was read at the prompts' ends and behind them."""
