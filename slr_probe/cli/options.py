@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast, get_type_hints
 
 import typer
 
 from slr_probe.signature import Parameter, parameters, plain
+
+if TYPE_CHECKING:
+    from slr_probe.pair import ModelPair
 
 Verb = TypeVar("Verb", bound=Callable[..., None])
 
@@ -97,6 +101,37 @@ def revisions(verb: Verb) -> Verb:
     return cast("Verb", at)
 
 
+def grouped(verb: Verb) -> Verb:
+    """Let a verb take groups of options: a parameter whose type is a group stands for the fields of that group."""
+    own = inspect.signature(verb, eval_str=True)
+    groups: dict[str, Any] = {
+        name: one.annotation for name, one in own.parameters.items() if is_dataclass(one.annotation)
+    }
+
+    def apart(**options: Any) -> None:
+        for name, group in groups.items():
+            options[name] = group(**{one.name: options.pop(one.name) for one in fields(group)})
+        verb(**options)
+
+    shown = [part for one in own.parameters.values() for part in _fields(one)]
+    apart.__signature__ = own.replace(parameters=shown)  # type: ignore[attr-defined]
+    apart.__name__, apart.__doc__ = verb.__name__, verb.__doc__
+    return cast("Verb", apart)
+
+
+def _fields(parameter: inspect.Parameter) -> list[inspect.Parameter]:
+    """The options that a parameter stands for: itself, or the fields of its group."""
+    group = parameter.annotation
+    if not is_dataclass(group):
+        named = parameter.kind is not parameter.VAR_KEYWORD
+        return [parameter.replace(kind=parameter.KEYWORD_ONLY) if named else parameter]
+    types = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(one.name, parameter.KEYWORD_ONLY, default=one.default, annotation=types[one.name])
+        for one in fields(group)
+    ]
+
+
 def _taken(place: str, name: str, flags: str) -> inspect.Parameter:
     parameter = parameters(place)[name]
     option = like(place, name, *flags.split())
@@ -133,6 +168,40 @@ Trust = Annotated[bool, like(PAIR, "trust_remote_code", "--trust-remote-code")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the result and its figure.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the result to this JSON file.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How models are loaded: a group of options, see `grouped`.
+
+    Attributes:
+        dtype: As `ModelPair.load` takes it.
+        device: Likewise.
+        download: Likewise.
+        trust: As `trust_remote_code` there.
+    """
+
+    dtype: Dtype = None
+    device: Device = None
+    download: Download = False
+    trust: Trust = False
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What functions take."""
+        return {
+            "dtype": self.dtype,
+            "device": self.device,
+            "download": self.download,
+            "trust_remote_code": self.trust,
+        }
+
+    def pair(self, base: str, tuned: str) -> ModelPair:
+        """The pair of a verb."""
+        from slr_probe.pair import ModelPair
+
+        return ModelPair.load(base, tuned, **self.options)
+
 
 PromptFile = Annotated[Path | None, typer.Option(help="Prompts of your own: JSON list, or a text a line.")]
 TaskFile = Annotated[str, typer.Option(help="crc (built in), or a JSON file of such prompts with answer sets.")]

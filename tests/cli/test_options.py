@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from slr_probe.cli import program
-from slr_probe.cli.options import PATCH, RANK, like, takes
+from slr_probe.cli.options import PATCH, RANK, Loading, grouped, like, takes
 from slr_probe.signature import parameters
 
 
@@ -19,6 +19,24 @@ def test_a_verb_takes_the_options_of_a_function():
     assert taken["scorer"].default == parameters(RANK)["scorer"].default
     assert taken["scorer"].annotation.__metadata__[0].default == "--by"
     assert taken["stream"].annotation.__origin__ == bool | None
+
+
+def test_a_group_stands_for_its_fields_in_its_place():
+    seen = []
+
+    def verb(base: str, top: int = 3, *, loading: Loading, quiet: bool = False, **options: object) -> None:
+        """A verb."""
+        seen.append((base, top, loading, quiet, options))
+
+    whole = takes(RANK, "stream")(grouped(verb))
+    taken = inspect.signature(whole).parameters
+    assert list(taken) == ["base", "stream", "top", "dtype", "device", "download", "trust", "quiet"]
+    assert taken["download"].default is False
+    assert taken["trust"].annotation.__metadata__[0].default == "--trust-remote-code"
+    assert (whole.__name__, whole.__doc__) == ("verb", "A verb.")
+    whole(base="b", top=4, stream=True, dtype="float32", device=None, download=True, trust=False, quiet=True)
+    assert seen == [("b", 4, Loading("float32", None, True, False), True, {"stream": True})]
+    assert seen[0][2].options == {"dtype": "float32", "device": None, "download": True, "trust_remote_code": False}
 
 
 def test_types_are_read_from_the_function():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from slr_probe.cli.app import app
-from slr_probe.cli.options import SAMPLING, Base, Device, Download, Dtype, Trust, Tuned, like
+from slr_probe.cli.options import SAMPLING, Base, Loading, Tuned, grouped, like
 from slr_probe.cli.output import print_beside, silence
 from slr_probe.defaults import MIN_P
 from slr_probe.errors import PromptError, SlrProbeError
@@ -23,6 +23,7 @@ _PROMPT = "> "
 
 
 @app.command()
+@grouped
 def chat(
     base: Base,
     tuned: Tuned,
@@ -39,10 +40,8 @@ def chat(
     min_p: Annotated[float, like(SAMPLING, "min_p")] = MIN_P,
     top_p: Annotated[float, like(SAMPLING, "top_p")] = 1.0,
     seed: Annotated[int, like(SAMPLING, "seed")] = 0,
-    dtype: Dtype = None,
-    device: Device = None,
-    download: Download = False,
-    trust: Trust = False,
+    *,
+    loading: Loading,
 ) -> None:
     """Talk to tuned and its hybrids: all answer the same message, side by side, several times each.
 
@@ -52,11 +51,10 @@ def chat(
     Example: slr-probe chat organism:base organism:dpo --layers 0:8 --message "Name something in a kitchen."
     """
     from slr_probe.generation import Sampling
-    from slr_probe.pair import ModelPair
 
     sampling = Sampling(temperature=temperature, min_p=min_p, top_p=top_p, max_tokens=max_tokens, seed=seed)
     silence()
-    pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)
+    pair = loading.pair(base, tuned)
     models: dict[str, Any] = {"tuned": "tuned", **{f"hybrid {one}": pair.recipe(one) for one in layers}}
     for turn, text in enumerate(messages(message)):
         if message is not None or not sys.stdin.isatty():

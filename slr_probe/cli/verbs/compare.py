@@ -12,12 +12,10 @@ from slr_probe.cli.options import (
     COMPARE,
     COMPARE_MODELS,
     SAMPLING,
-    Device,
-    Download,
-    Dtype,
     JsonFile,
+    Loading,
     Quiet,
-    Trust,
+    grouped,
     like,
     takes,
 )
@@ -25,16 +23,10 @@ from slr_probe.cli.output import check_places, write_data
 from slr_probe.cli.verbs.text import (
     FLAGS,
     OPTIONS,
-    EmbedderModel,
-    EntailmentModel,
-    FluencyModel,
-    JudgeModel,
-    JudgeUrl,
-    KeepThinking,
     Quick,
+    Scoring,
     Tasks,
     refuse_idle,
-    scoring_models,
     task_list,
 )
 from slr_probe.defaults import MIN_P
@@ -45,6 +37,7 @@ _GENERATES = frozenset("quick prompts samples max_tokens backend temperature min
 
 @app.command()
 @takes(COMPARE_MODELS, f"reference {OPTIONS}", **FLAGS)
+@grouped
 def compare(
     context: typer.Context,
     sources: Annotated[
@@ -61,18 +54,11 @@ def compare(
     min_p: Annotated[float, like(SAMPLING, "min_p")] = MIN_P,
     top_p: Annotated[float, like(SAMPLING, "top_p")] = 1.0,
     vocabulary: Annotated[int | None, like(COMPARE, "vocabulary", before="With saved outputs:")] = None,
-    embedder: EmbedderModel = None,
-    entailment: EntailmentModel = None,
-    fluency: FluencyModel = None,
-    judge: JudgeUrl = None,
-    judge_model: JudgeModel = None,
-    keep_thinking: KeepThinking = False,
+    *,
+    scoring: Scoring,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for outputs, scores, table, figure.")] = None,
     json_file: JsonFile = None,
-    dtype: Dtype = None,
-    device: Device = None,
-    download: Download = False,
-    trust: Trust = False,
+    loading: Loading,
     quiet: Quiet = False,
     **options: Any,
 ) -> None:
@@ -88,14 +74,12 @@ def compare(
     from slr_probe.comparison import compare as compare_outputs
     from slr_probe.comparison import compare_models
     from slr_probe.generation import Sampling
-    from slr_probe.tasks.thinking import REASONING
 
     check_places(out, json_file)
     named = read_sources(sources)
     shared: dict[str, Any] = {
-        "tags": () if keep_thinking else REASONING,
         "out": out,
-        **scoring_models("", embedder, entailment, fluency, judge, judge_model, download),
+        **scoring.options("", download=loading.download),
     }
     if _saved(named):
         refuse_idle(context, _GENERATES)
@@ -107,10 +91,7 @@ def compare(
             task_list(tasks),
             preset="quick" if quick else "full",
             sampling=Sampling(temperature=temperature, min_p=min_p, top_p=top_p, seed=options["seed"]),
-            dtype=dtype,
-            device=device,
-            download=download,
-            trust_remote_code=trust,
+            **loading.options,
             progress=False if quiet else None,
             **options,
             **shared,

@@ -12,12 +12,10 @@ from slr_probe.cli.options import (
     LINEAGE,
     OUTPUTS,
     SAMPLING,
-    Device,
-    Download,
-    Dtype,
     JsonFile,
+    Loading,
     Quiet,
-    Trust,
+    grouped,
     like,
     takes,
 )
@@ -25,16 +23,10 @@ from slr_probe.cli.output import check_places, write_data
 from slr_probe.cli.verbs.text import (
     FLAGS,
     OPTIONS,
-    EmbedderModel,
-    EntailmentModel,
-    FluencyModel,
-    JudgeModel,
-    JudgeUrl,
-    KeepThinking,
     Quick,
+    Scoring,
     Tasks,
     refuse_idle,
-    scoring_models,
     task_list,
 )
 from slr_probe.defaults import LINEAGE_TEMPERATURE, LINEAGE_TOP_P
@@ -52,6 +44,7 @@ _GENERATES = frozenset(
 
 @app.command()
 @takes(LINEAGE, f"{OPTIONS} depth", **FLAGS)
+@grouped
 def lineage(
     context: typer.Context,
     stage: Annotated[
@@ -72,18 +65,11 @@ def lineage(
     chat_base: Annotated[bool, typer.Option("--chat-base", help="Ask base with the chat template too.")] = False,
     metric: Annotated[str | None, like(LINEAGE, "metric")] = None,
     vocabulary: Annotated[int | None, like(OUTPUTS, "vocabulary", before="With saved outputs:")] = None,
-    embedder: EmbedderModel = None,
-    entailment: EntailmentModel = None,
-    fluency: FluencyModel = None,
-    judge: JudgeUrl = None,
-    judge_model: JudgeModel = None,
-    keep_thinking: KeepThinking = False,
+    *,
+    scoring: Scoring,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for outputs, scores, result, figure.")] = None,
     json_file: JsonFile = None,
-    dtype: Dtype = None,
-    device: Device = None,
-    download: Download = False,
-    trust: Trust = False,
+    loading: Loading,
     quiet: Quiet = False,
     **options: Any,
 ) -> None:
@@ -93,19 +79,17 @@ def lineage(
     """
     from slr_probe.generation import Sampling
     from slr_probe.lineage import trace_lineage
-    from slr_probe.tasks.thinking import REASONING
 
     check_places(out, json_file)
     trunk, branches = read_stages(stage)
-    scoring: dict[str, Any] = {
+    shared: dict[str, Any] = {
         "branches": branches,
         "metric": metric,
-        "tags": () if keep_thinking else REASONING,
-        **scoring_models(trunk[0][1], embedder, entailment, fluency, judge, judge_model, download),
+        **scoring.options(trunk[0][1], download=loading.download),
     }
     if _saved(trunk, branches):
         refuse_idle(context, _GENERATES)
-        found = _from_outputs(trunk, task_list(tasks), out, vocabulary=vocabulary, seed=options["seed"], **scoring)
+        found = _from_outputs(trunk, task_list(tasks), out, vocabulary=vocabulary, seed=options["seed"], **shared)
     else:
         found = trace_lineage(
             trunk,
@@ -114,13 +98,10 @@ def lineage(
             plain_base=not chat_base,
             sampling=Sampling(temperature=temperature, top_p=top_p, min_p=min_p, seed=options["seed"]),
             out=out,
-            dtype=dtype,
-            device=device,
-            download=download,
-            trust_remote_code=trust,
+            **loading.options,
             progress=False if quiet else None,
             **options,
-            **scoring,
+            **shared,
         )
     print(found)
     write_data(found.to_dict(), json_file)

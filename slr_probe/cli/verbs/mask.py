@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from slr_probe.cli.app import app
-from slr_probe.cli.options import MASK, Base, Device, Download, Dtype, Quiet, Trust, Tuned, revisions, takes
+from slr_probe.cli.options import MASK, Base, Loading, Quiet, Tuned, grouped, revisions, takes
 from slr_probe.cli.output import check_places, print_table, write_data, write_result
 from slr_probe.errors import MaskError
 
@@ -22,6 +22,7 @@ _TAKEN = (
 @app.command()
 @revisions
 @takes(MASK, _TAKEN)
+@grouped
 def mask(
     base: Base,
     tuned: Tuned,
@@ -38,10 +39,8 @@ def mask(
         Path | None, typer.Option("--out", "-o", help="Folder for result, figure, recipe.json and freeze.json.")
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write one row a unit to this file.")] = None,
-    dtype: Dtype = None,
-    device: Device = None,
-    download: Download = False,
-    trust: Trust = False,
+    *,
+    loading: Loading,
     quiet: Quiet = False,
     **options: Any,
 ) -> None:
@@ -49,14 +48,13 @@ def mask(
 
     Example: slr-probe mask organism:base organism:dpo
     """
-    from slr_probe.pair import ModelPair
     from slr_probe.probes.mask.examples import hold_back, read_conversations
     from slr_probe.probes.mask.learn import learn_layer_mask, sample_conversations
     from slr_probe.show import mask as view
 
     check_places(out, json_file)
     _check_shares(keep, freeze)
-    pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)
+    pair = loading.pair(base, tuned)
     progress = False if quiet else None
     talks: Any = (
         read_conversations(data) if data else sample_conversations(pair, seed=options["seed"], progress=progress)

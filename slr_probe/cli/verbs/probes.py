@@ -13,15 +13,15 @@ from slr_probe.cli.options import (
     PATCH,
     Answers,
     Base,
-    Device,
     Download,
-    Dtype,
+    Loading,
     Out,
     PromptFile,
     Quiet,
     TaskFile,
     Trust,
     Tuned,
+    grouped,
     revisions,
     takes,
 )
@@ -68,6 +68,7 @@ def delta(
 @app.command()
 @revisions
 @takes(LENS, "seed")
+@grouped
 def lens(
     base: Base,
     tuned: Tuned,
@@ -77,10 +78,8 @@ def lens(
     hybrid: Annotated[list[str] | None, typer.Option(help="Also read this hybrid: START:STOP set to base.")] = None,
     out: Out = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write a row a model and block here.")] = None,
-    dtype: Dtype = None,
-    device: Device = None,
-    download: Download = False,
-    trust: Trust = False,
+    *,
+    loading: Loading,
     quiet: Quiet = False,
     **options: Any,
 ) -> None:
@@ -88,12 +87,11 @@ def lens(
 
     Example: slr-probe lens organism:base organism:dpo
     """
-    from slr_probe.pair import ModelPair
     from slr_probe.probes.lens.lens import logit_lens
     from slr_probe.show.lens import lines
 
     check_places(out, json_file)
-    pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)
+    pair = loading.pair(base, tuned)
     questions = read_questions(prompts, task)
     progress = False if quiet else None
     found = logit_lens(pair, questions, answers=answer, recipes=hybrid or (), progress=progress, **options)
@@ -106,6 +104,7 @@ def lens(
 @app.command()
 @revisions
 @takes(PATCH, "direction components blocks window positions controls seed", components="--component")
+@grouped
 def patch(
     base: Base,
     tuned: Tuned,
@@ -114,10 +113,8 @@ def patch(
     answer: Answers = None,
     out: Out = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write a row a patch and metric here.")] = None,
-    dtype: Dtype = None,
-    device: Device = None,
-    download: Download = False,
-    trust: Trust = False,
+    *,
+    loading: Loading,
     quiet: Quiet = False,
     **options: Any,
 ) -> None:
@@ -125,12 +122,11 @@ def patch(
 
     Example: slr-probe patch organism:base organism:dpo --component mlp
     """
-    from slr_probe.pair import ModelPair
     from slr_probe.probes.patching.patch import patch_activations
     from slr_probe.show.patching import lines
 
     check_places(out, json_file)
-    pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)
+    pair = loading.pair(base, tuned)
     questions = read_questions(prompts, task)
     found = patch_activations(pair, questions, answers=answer, progress=False if quiet else None, **options)
     print(found)

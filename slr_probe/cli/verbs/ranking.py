@@ -12,13 +12,11 @@ from slr_probe.cli.options import (
     GUARDS,
     RANK,
     Base,
-    Device,
-    Download,
-    Dtype,
     JsonFile,
+    Loading,
     Quiet,
-    Trust,
     Tuned,
+    grouped,
     like,
     revisions,
     takes,
@@ -35,6 +33,7 @@ _TAKEN = "method floor objective scorer proposals soups temperature min_p memory
 @app.command()
 @revisions
 @takes(RANK, _TAKEN)
+@grouped
 def rank(
     base: Base,
     tuned: Tuned,
@@ -42,10 +41,8 @@ def rank(
     top: Annotated[int, typer.Option(min=1, help="How many ranges to print.")] = 10,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for result, figure and restart.")] = None,
     json_file: JsonFile = None,
-    dtype: Dtype = None,
-    device: Device = None,
-    download: Download = False,
-    trust: Trust = False,
+    *,
+    loading: Loading,
     quiet: Quiet = False,
     guards: Annotated[bool, like(RANK, "guards", "--guards/--no-guards")] = True,
     ending: Annotated[tuple[float, float], like(GUARDS, "ending")] = ENDING,
@@ -56,13 +53,12 @@ def rank(
 
     Example: slr-probe rank organism:base organism:dpo
     """
-    from slr_probe.pair import ModelPair
     from slr_probe.rank import Guards, rank_layers
     from slr_probe.show import ranking as shown
 
     check_places(out, json_file)
     options["guards"] = Guards(ending=ending, surprise=surprise) if guards else None
-    pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)
+    pair = loading.pair(base, tuned)
     sweeps = None if out is None else out / "sweeps"
     found = rank_layers(pair, task, out=sweeps, progress=False if quiet else None, **options)
     print(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
@@ -44,27 +45,48 @@ def refuse_idle(context: typer.Context, names: Collection[str]) -> None:
         raise ValidationError(f"saved outputs are scored as they are, so {listed} would change nothing; leave out")
 
 
-def scoring_models(
-    base: str,
-    embedder: str | None,
-    entailment: str | None,
-    fluency: str | None,
-    judge: str | None,
-    judge_model: str | None,
-    download: bool = False,
-) -> dict[str, Any]:
-    """The models that score, as the user named them."""
-    from slr_probe import judges
+@dataclass(frozen=True)
+class Scoring:
+    """What scores texts: a group of options, see `slr_probe.cli.options.grouped`.
 
-    if judge is not None and judge_model is None:
-        raise ValidationError("--judge needs --judge-model, the name of the model at that endpoint")
-    models: dict[str, Any] = {}
-    if embedder is not None:
-        models["embedder"] = judges.Embedder(embedder, download=download)
-    if entailment is not None:
-        models["entailment"] = judges.Entailment(entailment, download=download)
-    if fluency is not None:
-        models["fluency"] = judges.Fluency(base if fluency == "base" else fluency, download=download)
-    if judge is not None and judge_model is not None:
-        models["judge"] = judges.EndpointJudge(judge, judge_model)
-    return models
+    Attributes:
+        embedder: Sentence encoder.
+        entailment: NLI model.
+        fluency: Reference model, or `"base"`.
+        judge: Endpoint of a judge.
+        judge_model: Name of the model there.
+        keep_thinking: Whether marked reasoning stays in outputs.
+    """
+
+    embedder: EmbedderModel = None
+    entailment: EntailmentModel = None
+    fluency: FluencyModel = None
+    judge: JudgeUrl = None
+    judge_model: JudgeModel = None
+    keep_thinking: KeepThinking = False
+
+    def options(self, base: str, *, download: bool) -> dict[str, Any]:
+        """What functions take: the models that score, as the user named them, and the tags of reasoning.
+
+        Args:
+            base: What `"base"` stands for.
+            download: Let hub ids be fetched over the network.
+
+        Raises:
+            ValidationError: A judge without the name of its model.
+        """
+        from slr_probe import judges
+        from slr_probe.tasks.thinking import REASONING
+
+        if self.judge is not None and self.judge_model is None:
+            raise ValidationError("--judge needs --judge-model, the name of the model at that endpoint")
+        found: dict[str, Any] = {"tags": () if self.keep_thinking else REASONING}
+        if self.embedder is not None:
+            found["embedder"] = judges.Embedder(self.embedder, download=download)
+        if self.entailment is not None:
+            found["entailment"] = judges.Entailment(self.entailment, download=download)
+        if self.fluency is not None:
+            found["fluency"] = judges.Fluency(base if self.fluency == "base" else self.fluency, download=download)
+        if self.judge is not None and self.judge_model is not None:
+            found["judge"] = judges.EndpointJudge(self.judge, self.judge_model)
+        return found

@@ -12,13 +12,11 @@ from slr_probe.cli.options import (
     SAMPLING,
     VALIDATE,
     Base,
-    Device,
-    Download,
-    Dtype,
     JsonFile,
+    Loading,
     Quiet,
-    Trust,
     Tuned,
+    grouped,
     like,
     revisions,
     takes,
@@ -27,15 +25,9 @@ from slr_probe.cli.output import check_places, write_data
 from slr_probe.cli.verbs.text import (
     FLAGS,
     OPTIONS,
-    EmbedderModel,
-    EntailmentModel,
-    FluencyModel,
-    JudgeModel,
-    JudgeUrl,
-    KeepThinking,
     Quick,
+    Scoring,
     Tasks,
-    scoring_models,
     task_list,
 )
 from slr_probe.defaults import MIN_P
@@ -44,6 +36,7 @@ from slr_probe.defaults import MIN_P
 @app.command()
 @revisions
 @takes(VALIDATE, OPTIONS, **FLAGS)
+@grouped
 def validate(
     base: Base,
     tuned: Tuned,
@@ -57,18 +50,11 @@ def validate(
     min_p: Annotated[float, like(SAMPLING, "min_p")] = MIN_P,
     top_p: Annotated[float, like(SAMPLING, "top_p")] = 1.0,
     baselines: Annotated[str | None, like(VALIDATE, "baselines", after="With commas between them.")] = None,
-    embedder: EmbedderModel = None,
-    entailment: EntailmentModel = None,
-    fluency: FluencyModel = None,
-    judge: JudgeUrl = None,
-    judge_model: JudgeModel = None,
-    keep_thinking: KeepThinking = False,
+    *,
+    scoring: Scoring,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for outputs, scores, report, figure.")] = None,
     json_file: JsonFile = None,
-    dtype: Dtype = None,
-    device: Device = None,
-    download: Download = False,
-    trust: Trust = False,
+    loading: Loading,
     quiet: Quiet = False,
     **options: Any,
 ) -> None:
@@ -80,12 +66,10 @@ def validate(
     Example: slr-probe validate organism:base organism:dpo --layers 3:9 --quick --out validation
     """
     from slr_probe.generation import Sampling
-    from slr_probe.pair import ModelPair
-    from slr_probe.tasks.thinking import REASONING
     from slr_probe.validation import validate as compare
 
     check_places(out, json_file)
-    pair = ModelPair.load(base, tuned, dtype=dtype, device=device, download=download, trust_remote_code=trust)
+    pair = loading.pair(base, tuned)
     found = compare(
         pair,
         layers,
@@ -93,11 +77,10 @@ def validate(
         preset="quick" if quick else "full",
         sampling=Sampling(temperature=temperature, min_p=min_p, top_p=top_p, seed=options["seed"]),
         baselines=None if baselines is None else [name.strip() for name in baselines.split(",")],
-        tags=() if keep_thinking else REASONING,
         out=out,
         progress=False if quiet else None,
         **options,
-        **scoring_models(base, embedder, entailment, fluency, judge, judge_model, download),
+        **scoring.options(base, download=loading.download),
     )
     print(found)
     for note in found.notes:
