@@ -97,7 +97,7 @@ class ModelPair:
             >>> pair.depth == pair.recipe("2:4").depth
             True
         """
-        base_side, tuned_side, notes = open_sides(
+        opened = open_sides(
             base,
             tuned,
             download=download,
@@ -107,11 +107,9 @@ class ModelPair:
             thorough=True,
         )
         pair = cls(
-            base_side,
-            tuned_side,
-            notes,
+            *opened,
             dtype=find_dtype(dtype),
-            device=find_device(device, base_side, tuned_side),
+            device=find_device(device, *opened[:2]),
             tokenizer=tokenizer,
             trust_remote_code=trust_remote_code,
         )
@@ -295,8 +293,8 @@ class ModelPair:
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
+        table = self.to_dataframe().to_html(index=False)
         return (
             f"<b>ModelPair</b>: {escape(self._headline())}<br>base <code>{escape(str(self.base_side))}</code>, "
-            f"tuned <code>{escape(str(self.tuned_side))}</code><ul>{notes}</ul>"
-            + str(self.to_dataframe().to_html(index=False))
+            f"tuned <code>{escape(str(self.tuned_side))}</code><ul>{notes}</ul>{table}"
         )

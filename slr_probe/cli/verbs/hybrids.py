@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,7 @@ from slr_probe.cli.options import (
     Quiet,
     Trust,
     Tuned,
+    grouped,
     like,
     revisions,
     takes,
@@ -69,16 +71,51 @@ Only = Annotated[
 RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="A recipe file (JSON) instead of --layers.")]
 
 
+@dataclass(frozen=True)
+class Described:
+    """The recipe of a hybrid: a group of options, see `grouped`.
+
+    Attributes:
+        layers: The range of blocks that is restored.
+        only: Parts of them.
+        recipe: A file instead.
+    """
+
+    layers: Layers = None
+    only: Only = None
+    recipe: RecipeFile = None
+
+    def chosen(self, base: str, tuned: str, opened: Mapping[str, Any]) -> Recipe | str:
+        """The recipe that a user described by a range, parts of it, or a file.
+
+        Raises:
+            RecipeError: Neither a range nor a file, or both.
+        """
+        from slr_probe.files import read_text
+        from slr_probe.pair.open import open_sides
+        from slr_probe.recipe import Recipe
+
+        if (self.layers is None) == (self.recipe is None):
+            raise RecipeError("give either --layers START:STOP or --recipe FILE")
+        if self.recipe is not None and self.only:
+            raise RecipeError("--only narrows --layers; a recipe file says itself which parts it restores")
+        if self.recipe is not None:
+            return Recipe.from_json(read_text(self.recipe, RecipeError))
+        if not self.only:
+            return self.layers or ""
+        return Recipe.restore(self.layers or "", open_sides(base, tuned, **opened)[1].depth, only=self.only)
+
+
 @app.command()
 @revisions
 @takes(RESTORE, "untouched check_finite base_id tuned_id")
+@grouped
 def restore(
     base: Base,
     tuned: Tuned,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to create.", show_default=False)],
-    layers: Layers = None,
-    only: Only = None,
-    recipe: RecipeFile = None,
+    *,
+    described: Described,
     end_bias: Annotated[
         float | None, typer.Option(help="Number to add to the logit of every end token when text is generated.")
     ] = None,
@@ -101,7 +138,7 @@ def restore(
 
     report, ids = _check_push(push, measured, private, base, tuned, options)
     opened: dict[str, Any] = {"download": download, "trust_remote_code": trust}
-    chosen = _chosen(base, tuned, layers, only, recipe, opened)
+    chosen = described.chosen(base, tuned, opened)
     if end_bias is not None:
         options["end_bias"] = dict.fromkeys(_end_tokens(base, tuned, download, trust), end_bias)
     folder = restore_on_disk(base, tuned, chosen, out, progress=False if quiet else None, **opened, **options)
@@ -121,13 +158,13 @@ def _end_tokens(base: str, tuned: str, download: bool, trust: bool) -> tuple[int
 @app.command()
 @revisions
 @takes(SAVE_PATCH, "base_id tuned_id")
+@grouped
 def export(
     base: Base,
     tuned: Tuned,
     out: Annotated[Path, typer.Option("--out", "-o", help="File to create (.safetensors).", show_default=False)],
-    layers: Layers = None,
-    only: Only = None,
-    recipe: RecipeFile = None,
+    *,
+    described: Described,
     download: Download = False,
     trust: Trust = False,
     **options: Any,
@@ -139,7 +176,7 @@ def export(
     from slr_probe.sharing import save_patch
 
     opened: dict[str, Any] = {"download": download, "trust_remote_code": trust}
-    chosen = _chosen(base, tuned, layers, only, recipe, opened)
+    chosen = described.chosen(base, tuned, opened)
     file = save_patch(base, tuned, chosen, out, **opened, **options)
     print(f"{file}: {file.stat().st_size:,} bytes")
     print(f"apply it:  slr-probe apply {file} {tuned} --out FOLDER")
@@ -217,37 +254,3 @@ def _check_push(
     sides = {"base": base, "tuned": tuned}
     ids = {f"{role}_id": known_name(role, source, options[f"{role}_id"]) for role, source in sides.items()}
     return read_measured(measured), {name: one for name, one in ids.items() if options[name] is not None}
-
-
-def _chosen(
-    base: str,
-    tuned: str,
-    layers: str | None,
-    only: list[str] | None,
-    recipe: Path | None,
-    opened: Mapping[str, Any],
-) -> Recipe | str:
-    """The recipe that a user described by a range, parts of it, or a file.
-
-    Raises:
-        RecipeError: Neither a range nor a file, or both.
-    """
-    from slr_probe.pair.open import open_sides
-    from slr_probe.recipe import Recipe
-
-    if (layers is None) == (recipe is None):
-        raise RecipeError("give either --layers START:STOP or --recipe FILE")
-    if recipe is not None and only:
-        raise RecipeError("--only narrows --layers; a recipe file says itself which parts it restores")
-    if recipe is not None:
-        return _read_recipe(recipe)
-    if not only:
-        return layers or ""
-    return Recipe.restore(layers or "", open_sides(base, tuned, **opened)[1].depth, only=only)
-
-
-def _read_recipe(path: Path) -> Recipe:
-    from slr_probe.files import read_text
-    from slr_probe.recipe import Recipe
-
-    return Recipe.from_json(read_text(path, RecipeError))
