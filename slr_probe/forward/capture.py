@@ -73,11 +73,6 @@ class Call:
         named = {name: _filled(leaf, rows, cache) for name, leaf in self.named.items()}
         return [_filled(leaf, rows, cache) for leaf in self.positional], named
 
-    @property
-    def takes_cache(self) -> bool:
-        """Whether the cache is handed to the block."""
-        return any(isinstance(leaf, _Slot) for leaf in (*self.positional, *self.named.values()))
-
 
 class Capture:
     """Captures how `model` calls its blocks.

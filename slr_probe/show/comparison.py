@@ -9,7 +9,7 @@ import numpy as np
 
 from slr_probe.scoring.metrics import metric
 from slr_probe.show.charts.forest import plot_differences
-from slr_probe.show.words.format import aligned, estimate, html_text, number, p_value, with_limits
+from slr_probe.show.words.format import aligned, estimate, html_rows, html_text, number, p_value, with_limits
 from slr_probe.show.words.samples import side_by_side
 from slr_probe.show.words.validation import decimals
 from slr_probe.stats.compare import is_confirmed
@@ -42,10 +42,7 @@ def html(report: OutputComparison) -> str:
     """For Jupyter: a table a task."""
     parts = [html_text(heading(report))]
     for task in report.tasks:
-        columns, rows = every_line(report, task)
-        head = "".join(f"<th>{escape(column)}</th>" for column in columns)
-        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-        parts.append(f"<b>{escape(task)}</b><table><tr>{head}</tr>{body}</table>")
+        parts.append(f"<b>{escape(task)}</b>{html_rows(*every_line(report, task))}")
     return "".join([*parts, f"<small>{escape(_METHOD.format(level=report.level))}</small>"])
 
 

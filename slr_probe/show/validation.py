@@ -10,7 +10,7 @@ import numpy as np
 from slr_probe.scoring.metrics import metric
 from slr_probe.show.charts.style import COLOURS, error_bars, new_figure, open_frame
 from slr_probe.show.comparison import heading, lines
-from slr_probe.show.words.format import aligned, short
+from slr_probe.show.words.format import aligned, html_rows, short
 from slr_probe.show.words.validation import carry_over, correct_only, endings, verdicts
 from slr_probe.validation.result import METHOD
 
@@ -64,10 +64,7 @@ def html(report: ValidationReport) -> str:
     said = "".join(f"<li>{escape(line)}</li>" for line in _sentences(report))
     parts = [f"<b>ValidationReport</b><ul>{said}</ul>"]
     for task in report.tasks:
-        columns, rows = lines(report, task)
-        head = "".join(f"<th>{escape(column)}</th>" for column in columns)
-        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-        parts.append(f"<b>{escape(task)}</b><table><tr>{head}</tr>{body}</table>")
+        parts.append(f"<b>{escape(task)}</b>{html_rows(*lines(report, task))}")
     return "".join([*parts, f"<small>{escape(METHOD)}</small>"])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -200,3 +200,10 @@ def html_table(table: pd.DataFrame, spec: str = ".4g", *, max_rows: int | None =
     """A table for Jupyter."""
     in_spec: Callable[[float], str] = lambda value: format(value, spec)  # noqa: E731
     return str(table.to_html(index=False, max_rows=max_rows, float_format=in_spec, na_rep=""))
+
+
+def html_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of texts for Jupyter."""
+    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><tr>{head}</tr>{body}</table>"
