@@ -15,11 +15,10 @@ from typing import Any
 import pytest
 
 from slr_probe import Recipe, restore, verify_hybrid
-from slr_probe.checkpoint import Checkpoint
 from slr_probe.errors import OutputError
 from slr_probe.output_folder import output_folder
 from slr_probe.restoration import write
-from tests.tiny import DEPTH, Pair, snapshot
+from tests.tiny import DEPTH, Pair, edit_middle, snapshot
 
 ROOT = Path(__file__).parents[1]
 RECIPE = "0:4"
@@ -127,13 +126,9 @@ def test_a_source_edited_in_the_middle_of_a_tensor_after_a_kill_is_noticed(
     own_pair: Callable[..., Pair], tmp_path: Path
 ) -> None:
     pair = own_pair("llama_tied")
-    large = max(Checkpoint.open(pair.tuned).tensors.values(), key=lambda info: info.nbytes)
-    assert large.nbytes > 2 * 4096  # the fingerprint looks at both ends
     with hanging(pair, tmp_path / "out", "before the record"):
         pass
-    with open(large.path, "r+b") as file:
-        file.seek((large.start + large.stop) // 2)
-        file.write(b"\1")
+    edit_middle(pair.tuned)
     restore(*pair.folders, RECIPE, tmp_path / "out")
     assert verify_hybrid(tmp_path / "out").ok
 

@@ -13,6 +13,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
+from slr_probe.checkpoint import Checkpoint
+
 VOCAB = 128
 DEPTH = 4
 _TEXT = {
@@ -192,6 +194,15 @@ def token_ids(rows: int = 2, length: int = 7) -> torch.Tensor:
 def logits(model: Any) -> torch.Tensor:
     """Logits of the model on `token_ids()`, in float32."""
     return model(input_ids=token_ids(), use_cache=False).logits.float()
+
+
+def edit_middle(folder: Path) -> None:
+    """Change one byte in the middle of the largest tensor, where no fingerprint looks."""
+    large = max(Checkpoint.open(folder).tensors.values(), key=lambda info: info.nbytes)
+    assert large.nbytes > 2 * 4096
+    with open(large.path, "r+b") as file:
+        file.seek((large.start + large.stop) // 2)
+        file.write(b"\1")
 
 
 def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:

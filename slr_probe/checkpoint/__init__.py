@@ -13,6 +13,7 @@ from slr_probe.checkpoint.open import (
     possible,
     resolve,
     split_revision,
+    state,
 )
 
 __all__ = [
@@ -29,4 +30,5 @@ __all__ = [
     "possible",
     "resolve",
     "split_revision",
+    "state",
 ]

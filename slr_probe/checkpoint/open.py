@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from slr_probe.checkpoint.adapter import AdapterCheckpoint, is_adapter
+from slr_probe.checkpoint.entries import stamps
 from slr_probe.checkpoint.folder import Checkpoint
 from slr_probe.errors import CheckpointError
 
 AnyCheckpoint: TypeAlias = Checkpoint | AdapterCheckpoint
 EMBEDDED = "organism:"
+WEIGHTS = ".safetensors"
 _NOWHERE = Path(os.devnull) / "nowhere"
 _PART = r"(?!\.+(?:/|@|$))[\w.-]+"  # of a path, but not "." or ".."
 _HUB_ID = re.compile(rf"([A-Za-z0-9][\w.-]*/{_PART})((?:/{_PART})*)(?:@([\w./-]+))?")  # name, subfolder, revision
@@ -153,6 +155,17 @@ def model_hash(weights: str, config: Mapping[str, Any]) -> str:
 def identity(checkpoint: AnyCheckpoint) -> str:
     """Hash of a checkpoint's weights (see `Checkpoint.fingerprint`) and config, which for an adapter is its base's."""
     return model_hash(checkpoint.fingerprint(), checkpoint.config())
+
+
+def state(checkpoint: AnyCheckpoint) -> str:
+    """Hash of a checkpoint as it lies there: its identity, and size, time and inode of the files of its weights.
+
+    What was begun with a checkpoint may be gone on with while this stays the same. `identity` alone knows a copy again,
+    but misses a byte that changes in the middle of a tensor.
+    """
+    folders = [checkpoint.path, *([checkpoint.base.path] if isinstance(checkpoint, AdapterCheckpoint) else [])]
+    written = [{name: at for name, at in stamps(folder).items() if name.endswith(WEIGHTS)} for folder in folders]
+    return combined_hash(identity(checkpoint), {"stamps": json.dumps(written).encode()})
 
 
 def _patterns(below: str, code: bool, nested: bool) -> dict[str, Any]:

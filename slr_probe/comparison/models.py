@@ -10,6 +10,7 @@ from slr_probe.comparison.outputs import OutputComparison, compare_logs, first
 from slr_probe.defaults import LEVEL, RESAMPLES
 from slr_probe.generation.logs import Log
 from slr_probe.pair import ModelPair
+from slr_probe.pair.side import state_of
 from slr_probe.scoring.folder import Folder
 from slr_probe.scoring.inputs import Tags
 from slr_probe.scoring.record import generated_from, record_sampling, record_scorers, record_tasks, versions
@@ -96,7 +97,8 @@ def compare_models(
     scorers = Scorers(len(start.tokenizer), embedder, entailment, fluency, judge, tags)
     folder, settings = Folder(out), _record(pairs, sized, drawn, scorers)
     how = {"batch_tokens": batch_tokens, "backend": backend, "progress": progress}
-    with folder.at_work(generated_from(settings)):
+    files = {name: state_of(pair.tuned_side) for name, pair in pairs.items()}
+    with folder.at_work({**generated_from(settings), "files": files}):
         logs = {name: _write(name, pair, sized, drawn, folder, how) for name, pair in pairs.items()}
         fields = {"level": level, "resamples": resamples, "seed": seed, "settings": settings}
         return compare_logs(logs, {task.name: task for task in sized}, scorers, folder, **fields)

@@ -7,7 +7,7 @@ nothing, and what the stubs are given is kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -57,6 +57,13 @@ class _Batched:
 
 
 @dataclass(frozen=True)
+class _Empty:
+    """Where the model hands its blocks a store that nothing lies in, such as Gemma 4's for keys that blocks share."""
+
+    kind: type[Any]
+
+
+@dataclass(frozen=True)
 class Call:
     """How the model calls one block, apart from the hidden states.
 
@@ -72,6 +79,16 @@ class Call:
         """Arguments for a batch of `rows` sequences."""
         named = {name: _filled(leaf, rows, cache) for name, leaf in self.named.items()}
         return [_filled(leaf, rows, cache) for leaf in self.positional], named
+
+    def check_stores(self, positional: Sequence[Any], named: Mapping[str, Any], block: int) -> None:
+        """Check that stores that were handed to a block empty still are.
+
+        Raises:
+            NotReproducible: The block left something there for later ones.
+        """
+        pairs = [*zip(self.positional, positional, strict=True), *((self.named[name], named[name]) for name in named)]
+        if any(isinstance(leaf, _Empty) and store for leaf, store in pairs):
+            raise NotReproducible(f"block {block} leaves something for later blocks in a store that they are given")
 
 
 class Capture:
@@ -115,7 +132,8 @@ class Capture:
 
     def run(self, block: int, hidden: torch.Tensor, geometry: Geometry, cache: KVCache | None = None) -> torch.Tensor:
         """Run one block as the model would call it."""
-        positional, named = self.calls(geometry)[block].arguments(len(hidden), cache)
+        call = self.calls(geometry)[block]
+        positional, named = call.arguments(len(hidden), cache)
         try:
             out = self.decoder.blocks[block](hidden, *positional, **named)
         except (IndexError, KeyError, AttributeError, TypeError, ValueError) as error:
@@ -123,6 +141,7 @@ class Capture:
                 raise
             kind = type(self.decoder.blocks[block]).__name__  # such as one that keeps a state and no keys
             raise NotReproducible(f"block {block} ({kind}) takes no cache of keys and values alone") from error
+        call.check_stores(positional, named, block)
         left: torch.Tensor = block_output(out)
         return left
 
@@ -197,6 +216,8 @@ def _checked(leaf: Any, cache: KVCache | None, block: int) -> Any:
         return tuple(_checked(item, cache, block) for item in leaf)
     if isinstance(leaf, Mapping) and leaf:
         return {name: _checked(item, cache, block) for name, item in leaf.items()}
+    if isinstance(leaf, Mapping):  # checked after each block, as blocks might leave state there for each other
+        return _Empty(type(leaf))
     raise NotReproducible(
         f"block {block} is given a {type(leaf).__name__}, in which blocks can leave state for each other"
     )
@@ -224,6 +245,8 @@ def _filled(leaf: Any, rows: int, cache: KVCache | None) -> Any:
         return cache
     if isinstance(leaf, _Batched):
         return leaf.of(rows)
+    if isinstance(leaf, _Empty):
+        return leaf.kind()
     if isinstance(leaf, tuple):
         return tuple(_filled(item, rows, cache) for item in leaf)
     if isinstance(leaf, dict):

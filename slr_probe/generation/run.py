@@ -245,7 +245,7 @@ def _journal(call: _Call, source: Source, out: Any) -> Journal | None:
     if out is None:
         return None
     from slr_probe.checkpoint import identity, open_checkpoint
-    from slr_probe.pair.side import fingerprint
+    from slr_probe.pair.side import state_of
 
     pair = call.pair
     template = Template.of(pair.tokenizer) if source.format == "chat" else None
@@ -253,8 +253,8 @@ def _journal(call: _Call, source: Source, out: Any) -> Journal | None:
     folder = source.what if isinstance(source.what, Path) else None
     made = {
         "model": "folder" if folder else source.describe(),
-        "base": fingerprint(pair.base_side) if folder is None else None,
-        "tuned": fingerprint(pair.tuned_side) if folder is None else identity(open_checkpoint(folder)),
+        "base": state_of(pair.base_side) if folder is None else None,
+        "tuned": state_of(pair.tuned_side) if folder is None else identity(open_checkpoint(folder)),
         "format": source.format,
         "chat_template": digest(template.text.encode("utf-8", "surrogatepass"))[:16] if template else None,
         **({"reasoning": opened} if opened else {}),

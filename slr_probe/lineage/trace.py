@@ -13,6 +13,7 @@ from slr_probe.lineage.result import Lineage
 from slr_probe.lineage.scores import assemble, check_metric, read_stages, same_prompts
 from slr_probe.pair import ModelPair
 from slr_probe.pair.prompts import PLAIN_BASE
+from slr_probe.pair.side import Side, state_of
 from slr_probe.scoring.folder import Folder
 from slr_probe.scoring.inputs import Tags
 from slr_probe.scoring.measures import Scores
@@ -127,7 +128,8 @@ def trace_lineage(
     )
     settings = request.record()
     folder, layers = Folder(out), Depth()
-    with folder.at_work(generated_from(settings)):
+    files = [state_of(side) for side in request.sides]
+    with folder.at_work({**generated_from(settings), "files": files}):
         outputs = _measure(request, folder, layers if depth else None)
         lineage = assemble(
             names,
@@ -177,15 +179,19 @@ class _Request:
     base: str
     options: dict[str, Any]
 
+    @property
+    def sides(self) -> list[Side]:
+        """What each stage was opened as, base first."""
+        return [self.pairs[0].base_side, *(pair.tuned_side for pair in self.pairs)]
+
     def record(self) -> dict[str, Any]:
         """The request as plain data, by which a later run knows whether it is the same."""
         from slr_probe.pair.side import fingerprint
 
-        sides = [self.pairs[0].base_side, *(pair.tuned_side for pair in self.pairs)]
         return {
             "stages": [
                 {"name": name, "after": parent, "checkpoint": str(side), "fingerprint": fingerprint(side)}
-                for name, parent, side in zip(self.stages, self.parents, sides, strict=True)
+                for name, parent, side in zip(self.stages, self.parents, self.sides, strict=True)
             ],
             "dtype": str(self.pairs[0].dtype or "as stored"),
             "tasks": record_tasks(self.tasks),

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slr_probe.checkpoint import AnyCheckpoint, identity, model_hash
+from slr_probe.checkpoint import AnyCheckpoint, identity, model_hash, state
 from slr_probe.checkpoint.names import Address, address_tensors
 from slr_probe.checkpoint.shard import FLOATING
 from slr_probe.errors import IncompatiblePairError, SlrProbeError, foreign
@@ -131,6 +131,11 @@ def fingerprint(side: Side) -> str:
         digest.update(f"{name} {list(tensor.shape)} {tensor.dtype}".encode())
         digest.update(few.tobytes())
     return model_hash(digest.hexdigest(), side.config.to_dict())
+
+
+def state_of(side: Side) -> str:
+    """What has to stay as it is for work on a side to go on: its fingerprint and, on disk, that no file is written."""
+    return fingerprint(side) if side.checkpoint is None else state(side.checkpoint)
 
 
 def dtypes(side: Side) -> Mapping[str, int]:

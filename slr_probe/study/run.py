@@ -13,6 +13,7 @@ from typing import Any
 from slr_probe.checkpoint import at_revision
 from slr_probe.errors import SlrProbeError, StudyError
 from slr_probe.files import digest, write_json, write_text
+from slr_probe.pair.side import state_of
 from slr_probe.study.context import Context
 from slr_probe.study.folder import RUN, SETTINGS, Findings
 from slr_probe.study.provenance import describe_pair, machine, versions
@@ -85,7 +86,8 @@ def run_study(
     check_folder(context.folder, {role: side["fingerprint"] for role, side in pair.items()})
     records = Records(context.folder)
     with records.locked():
-        study = _Study(context, records, stages, pair, say or (lambda line: None))
+        states = [state_of(side) for side in (context.pair.base_side, context.pair.tuned_side)]
+        study = _Study(context, records, stages, pair, states, say or (lambda line: None))
         study.run(only, start, force)
     return context.found
 
@@ -96,6 +98,7 @@ class _Study:
     records: Records
     stages: tuple[Stage, ...]
     pair: dict[str, dict[str, str]]
+    states: list[str]
     say: Say
 
     def run(self, only: str | None, start: str | None, force: bool) -> None:
@@ -144,8 +147,8 @@ class _Study:
         else:
             read = {name: self.key(_named(name)) for name in stage.needs}
         prints = {role: side["fingerprint"] for role, side in self.pair.items()}
-        follows = stage.follows(self.context.settings)
-        return digest({"slr_probe": __version__, "stage": stage.name, "pair": prints, "from": read, **follows})
+        follows, files = stage.follows(self.context.settings), {"files": self.states}
+        return digest({"slr_probe": __version__, "stage": stage.name, "pair": prints, **files, "from": read, **follows})
 
     def _done(self, name: str) -> dict[str, Any] | None:
         """The record of a stage that is done with the settings of this run."""

@@ -11,7 +11,6 @@ import torch
 
 from slr_probe.checkpoint import AdapterCheckpoint
 from slr_probe.errors import SweepError
-from slr_probe.pair.side import require_checkpoint
 from slr_probe.sweep.prefixes.groups import Group, group_rows
 from slr_probe.sweep.prefixes.trie import BlockPath, Trie, build_trie
 from slr_probe.sweep.reads.rows import REDUCE, Row
@@ -264,11 +263,13 @@ def _bytes(weights: Weights, parts: Sequence[TensorPair], dtype: torch.dtype) ->
 
 def _in_passing(weights: Weights, parts: Sequence[TensorPair], dtype: torch.dtype, has_blends: bool) -> int:
     """Most bytes beside the result while one tensor is read from disk, merged, converted and mixed."""
-    folders = [require_checkpoint(side) for side in (weights.base, weights.tuned)]
+    folders = weights.source.folders
     stored = {info.torch_dtype for folder in folders for info in folder.tensors.values()}
     kinds = {kind for kind in stored if kind.is_floating_point} | {weights.model.dtype, dtype}
     merged = 3 * torch.float32.itemsize if any(isinstance(folder, AdapterCheckpoint) for folder in folders) else 0
     element = (len(kinds) - 1 + (2 if has_blends else 0)) * max(kind.itemsize for kind in kinds) + merged
+    if any(part.tuned in weights.source.made_of for part in parts):
+        element += 2 * max(kind.itemsize for kind in kinds)  # its parts, and what stands between them and the whole
     return element * max(math.prod(weights.tuned.shapes[part.tuned]) for part in parts)
 
 

@@ -19,9 +19,10 @@ from slr_probe.sweep.plan import Schedule, make_schedule, needs_of
 from slr_probe.sweep.prefixes.trie import build_trie
 from slr_probe.sweep.reads.rows import Row
 from slr_probe.sweep.settings import Request
+from slr_probe.sweep.sources import stored_dtype
 from slr_probe.sweep.walk.check import choose_runner
 from slr_probe.sweep.walk.execute import BlockRunner
-from slr_probe.sweep.weights import TunedShares, Weights, resident, stored_dtype, streamed
+from slr_probe.sweep.weights import TunedShares, Weights, resident, streamed
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
@@ -178,5 +179,10 @@ def _bytes_to_load(pair: ModelPair) -> int:
 
 def _depth_to_check(pair: ModelPair) -> int:
     """Blocks from the first until every kind of block has been seen: checking all would read the files once more."""
-    kinds = getattr(pair.config.get_text_config(decoder=True), "layer_types", None) or ["one"] * pair.depth
+    types = getattr(pair.config.get_text_config(decoder=True), "layer_types", None) or ["one"] * pair.depth
+    parts: list[set[str]] = [set() for _ in range(pair.depth)]  # the first blocks of a model of experts may have none
+    for address in pair.tuned_side.addresses.values():
+        if address.block is not None:
+            parts[address.block].add(address.suffix)
+    kinds = [(types[block], frozenset(parts[block])) for block in range(pair.depth)]
     return 1 + max(kinds.index(kind) for kind in set(kinds))

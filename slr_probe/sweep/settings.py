@@ -12,7 +12,7 @@ from slr_probe.errors import SweepError, TaskError
 from slr_probe.files import digest
 from slr_probe.forward.questions import check_query
 from slr_probe.layers import LayerRange
-from slr_probe.pair.side import fingerprint
+from slr_probe.pair.side import state_of
 from slr_probe.recipe import Recipe
 from slr_probe.restoration.plan import plan_hybrid
 from slr_probe.sweep.reads.answers import AnswerReader, Setting
@@ -132,8 +132,8 @@ class Request:
 
         recipes = [{k: v for k, v in recipe.to_dict().items() if k != "name"} for recipe in self.recipes]
         return {
-            "base": fingerprint(self.pair.base_side),
-            "tuned": fingerprint(self.pair.tuned_side),
+            "base": state_of(self.pair.base_side),
+            "tuned": state_of(self.pair.tuned_side),
             "recipes": digest(recipes),
             "prompts": digest([astuple(query) for query in self.queries]),
             **self._identity_of_replies(),

@@ -108,7 +108,8 @@ class ChunkStore:
         if changed:
             raise SweepError(
                 f"the {' and '.join(changed)} checkpoint changed since the sweep in {self.folder} was begun: its "
-                "weights or its config are not the same; give a new folder as out= to sweep it as it is now"
+                "weights or its config are not the same, or its files were written again; give a new folder as out= to "
+                "sweep it as it is now"
             )
 
     @property

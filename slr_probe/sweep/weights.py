@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
@@ -14,10 +14,10 @@ from slr_probe.checkpoint.names import Decoder, Role, find_decoder
 from slr_probe.errors import SweepError
 from slr_probe.forward.budget import in_dtype
 from slr_probe.forward.surgery import empty_model
-from slr_probe.pair.load import require_finite
-from slr_probe.pair.side import Side, require_checkpoint
+from slr_probe.pair.side import Side
 from slr_probe.restoration.plan import grid, mix, plan_hybrid
 from slr_probe.sweep.prefixes.trie import BlockPath
+from slr_probe.sweep.sources import OtherNames, Source, converted_source, loaded_source, stored_dtype, stored_source
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -30,58 +30,6 @@ TunedShares = tuple[tuple[str, float], ...]
 """Tensors that are not tuned's, by their name in the model, with their share of tuned; `()` is tuned itself."""
 OUTSIDE: tuple[Role, ...] = ("embedding", "final_norm", "head")
 _MIXED_AT_ONCE = 1 << 16  # elements
-_COMPARED_FIRST = 1024  # elements
-
-
-@dataclass(frozen=True)
-class Source:
-    """Both sides of a pair, and how their tensors are read.
-
-    Attributes:
-        base: Base side.
-        tuned: Tuned side.
-        read: Reads a tensor of a side by its name there.
-        same: Whether two tensors are known to be equal, given the names in base and tuned; may always say no.
-    """
-
-    base: Side
-    tuned: Side
-    read: Callable[[Side, str], torch.Tensor]
-    same: Callable[[str, str], bool]
-
-
-def loaded_source(pair: ModelPair) -> Source:
-    """The tensors of the loaded models; nothing is copied."""
-    models = {"base": pair.base, "tuned": pair.tuned}
-    states: dict[str, Tensors] = {role: model.state_dict() for role, model in models.items()}
-
-    def same(base: str, tuned: str) -> bool:
-        one, other = states["base"][base], states["tuned"][tuned]
-        if one.shape != other.shape:
-            return False
-        beginnings = (one.reshape(-1)[:_COMPARED_FIRST], other.reshape(-1)[:_COMPARED_FIRST])
-        return torch.equal(*beginnings) and torch.equal(one, other)
-
-    base, tuned = (Side(role, role, model=model) for role, model in models.items())
-    return Source(base, tuned, lambda side, name: states[side.role][name], same)
-
-
-def stored_source(pair: ModelPair) -> Source:
-    """Tensors read from the two checkpoint folders, in the dtype that loading would give.
-
-    Raises:
-        SlrProbeError: A side is not a checkpoint folder.
-    """
-    for side in (pair.base_side, pair.tuned_side):
-        require_checkpoint(side)
-    dtype = stored_dtype(pair)
-
-    def read(side: Side, name: str) -> torch.Tensor:
-        tensor = require_checkpoint(side).read(name)
-        require_finite(tensor, side, name)
-        return in_dtype(tensor, dtype)
-
-    return Source(pair.base_side, pair.tuned_side, read, lambda base, tuned: False)
 
 
 def resident(pair: ModelPair, dtype: torch.dtype | None = None) -> Weights:
@@ -101,21 +49,14 @@ def streamed(pair: ModelPair, dtype: torch.dtype | None = None) -> Weights:
 
     Raises:
         SlrProbeError: A side is not a checkpoint folder.
-        SweepError: The names in the folder are not those of the model.
+        SweepError: The model's tensors are neither in the folder nor made of those that are.
     """
-    source, stored = stored_source(pair), stored_dtype(pair)
+    stored = stored_dtype(pair)
     model = empty_model(pair.config, stored, pair.device, trust_remote_code=pair.tuned_side.trust_remote_code)
-    return Weights(model, source, dtype or stored, pair.device)
-
-
-def stored_dtype(pair: ModelPair) -> torch.dtype:
-    """The dtype that loading the tuned side would give."""
-    text = pair.config.get_text_config(decoder=True)
-    dtype = pair.dtype or pair.tuned_side.dtype or pair.config.dtype or text.dtype
-    if isinstance(dtype, torch.dtype):
-        return dtype
-    checkpoint = require_checkpoint(pair.tuned_side)
-    return next((t.dtype for t in map(checkpoint.read, checkpoint.tensors) if t.is_floating_point()), torch.float32)
+    try:
+        return Weights(model, stored_source(pair), dtype or stored, pair.device)
+    except OtherNames:
+        return Weights(model, converted_source(pair), dtype or stored, pair.device)
 
 
 @dataclass(frozen=True)
@@ -149,13 +90,13 @@ class Weights:
         device: Device to compute on.
 
     Raises:
-        SweepError: The model computes with a tensor that the tuned side does not have under that name.
+        OtherNames: The model computes with a tensor that the tuned side does not have under that name.
     """
 
     def __init__(self, model: PreTrainedModel, source: Source, dtype: torch.dtype | None, device: torch.device) -> None:
         self.model, self.dtype, self.device = model, dtype, device
         self.base, self.tuned = source.base, source.tuned
-        self._source = source
+        self.source = source
         self._equal: dict[str, bool] = {}
         self.blocks: list[list[TensorPair]] = [[] for _ in range(source.tuned.depth)]
         self.outside: dict[Role, list[TensorPair]] = {role: [] for role in OUTSIDE}
@@ -178,10 +119,8 @@ class Weights:
             keys = [addresses[twin].key for twin in (name, *twins[id(state[name])])]  # a tied head is stored once
             key = next((key for key in keys if key in self.tuned.names), None)
             if key is None:
-                raise SweepError(
-                    f"{self.tuned} has no tensor '{name}', which {type(self.model).__name__} computes "
-                    "with; transformers converts this checkpoint while loading it, so it cannot be streamed: use "
-                    "stream=False"
+                raise OtherNames(
+                    f"{self.tuned} has no tensor '{name}', which {type(self.model).__name__} computes with"
                 )
             owners = self.outside[address.role] if address.block is None else self.blocks[address.block]
             suffix = name if address.block is None else address.suffix
@@ -224,12 +163,12 @@ class Weights:
 
     def _is_same(self, part: TensorPair) -> bool:
         if part.name not in self._equal:
-            self._equal[part.name] = part.base is not None and self._source.same(part.base, part.tuned)
+            self._equal[part.name] = part.base is not None and self.source.same(part.base, part.tuned)
         return self._equal[part.name]
 
     def read(self, side: Side, name: str) -> torch.Tensor:
         """A tensor of a side by its name there, on the device to compute on."""
-        return self._source.read(side, name).to(self.device)
+        return self.source.read(side, name).to(self.device)
 
     def open_block(self, block: int) -> OpenTensors:
         """One block of both sides; tensors are read when first needed and dropped with the returned object."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.defaults import FLOOR, LEVEL, MEMORY, RESAMPLES
+from slr_probe.pair.side import state_of
 from slr_probe.recipe import Recipe
 from slr_probe.scoring.folder import HYBRIDS, SWEEPS, Folder
 from slr_probe.scoring.inputs import Tags
@@ -154,6 +155,7 @@ def validate(
     inputs = Inputs(sizes, methods, settings, level, resamples, seed)
     unusual = ["format"] if asked_in != pair.prompts.default_format else []
     follows = {key: settings[key] for key in ("base", "tuned", "dtype", "tasks", "methods", *unusual)}
+    follows["files"] = [state_of(side) for side in (pair.base_side, pair.tuned_side)]
     options = {"format": asked_in, "batch_tokens": batch_tokens, "backend": backend, "progress": progress}
     with folder.at_work(follows):
         if backend == "vllm":

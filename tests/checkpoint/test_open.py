@@ -13,10 +13,10 @@ from huggingface_hub import constants
 from huggingface_hub.utils import filter_repo_objects
 
 from slr_probe import ModelPair, restore, verify_hybrid, weight_delta
-from slr_probe.checkpoint import AdapterCheckpoint, Checkpoint, at_revision, identity, resolve
+from slr_probe.checkpoint import AdapterCheckpoint, Checkpoint, at_revision, identity, resolve, state
 from slr_probe.errors import CheckpointError
 from tests.checkpoint.test_adapter import train_adapter
-from tests.tiny import Pair, edit_json, read_all, rewrite_tensor, snapshot
+from tests.tiny import Pair, edit_json, edit_middle, read_all, rewrite_tensor, snapshot
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -140,6 +140,28 @@ def test_the_fingerprint_of_weights_is_what_it_was(own_pair: Callable[..., Pair]
     first = Checkpoint.open(folder).fingerprint()
     edit_json(folder / "config.json", rms_norm_eps=0.5)
     assert Checkpoint.open(folder).fingerprint() == first
+
+
+def test_the_state_of_a_checkpoint_follows_its_weights_files_and_a_copy_is_another(
+    own_pair: Callable[..., Pair], tmp_path: Path
+) -> None:
+    folder = own_pair("llama_tied").tuned
+    seen = [state(Checkpoint.open(folder))]
+    (folder / "README.md").write_text("another card")
+    assert state(Checkpoint.open(folder)) == seen[0]
+    first = identity(Checkpoint.open(folder))
+    edit_middle(folder)
+    assert identity(Checkpoint.open(folder)) == first  # which looks at both ends of each tensor
+    seen.append(state(Checkpoint.open(folder)))
+    shutil.copytree(folder, tmp_path / "copy")
+    seen.append(state(Checkpoint.open(tmp_path / "copy")))
+    train_adapter(folder, tmp_path / "adapter")
+    seen.append(state(AdapterCheckpoint.open(tmp_path / "adapter", Checkpoint.open(folder))))
+    os.utime(tmp_path / "adapter" / "adapter_model.safetensors", (1, 1))
+    seen.append(state(AdapterCheckpoint.open(tmp_path / "adapter", Checkpoint.open(folder))))
+    edit_middle(folder)
+    seen.append(state(AdapterCheckpoint.open(tmp_path / "adapter", Checkpoint.open(folder))))
+    assert len(set(seen)) == len(seen)
 
 
 def test_an_adapter_has_the_config_of_its_base(own_pair: Callable[..., Pair], tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from slr_probe.generation import Sampling, generate
 from slr_probe.generation import run as module
 from slr_probe.generation.journal import file_stem
 from tests.generation.conftest import PROMPTS, SHORT
+from tests.tiny import edit_middle
 
 
 class Killed(BaseException):
@@ -94,6 +95,15 @@ def test_other_settings_are_an_error(pair, tmp_path):
     (tmp_path / "settings.json").unlink()
     with pytest.raises(GenerationError, match="does not say how it was made"):
         generate(pair, PROMPTS, ["tuned"], samples=1, sampling=SHORT, out=tmp_path)
+
+
+def test_a_checkpoint_edited_in_the_middle_of_a_tensor_is_an_error(own_pair, tmp_path):
+    folders = own_pair("llama_tied")
+    asked = {"samples": 1, "sampling": Sampling(max_tokens=2), "format": "plain", "out": tmp_path / "out"}
+    generate(ModelPair.load(*folders.folders, device="cpu"), PROMPTS[:1], ["base", "tuned"], **asked)
+    edit_middle(folders.tuned)
+    with pytest.raises(GenerationError, match="tuned was"):
+        generate(ModelPair.load(*folders.folders, device="cpu"), PROMPTS[:2], ["tuned"], **asked)
 
 
 def test_a_damaged_line_is_named(pair, tmp_path):

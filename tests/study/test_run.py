@@ -108,6 +108,12 @@ def test_one_stage_alone_and_from_a_stage_on(own, done):
     same_results(own, done)
 
 
+def test_checkpoints_that_were_written_to_leave_nothing_done(own, monkeypatch):
+    monkeypatch.setattr("slr_probe.study.run.state_of", lambda side: "written to")
+    with pytest.raises(StudyError, match="--only verify reads restore, not done"):
+        again(own, only="verify")
+
+
 def test_only_needs_what_it_reads(tmp_path):
     with pytest.raises(StudyError, match="--only restore reads rank, not done"):
         again(tmp_path / "study", only="restore")

@@ -23,20 +23,25 @@ _TEXT = {
     "hidden_size_per_layer_input": 8,
     "num_kv_shared_layers": 2,
 }
+_UNSHARED = {
+    **_TEXT,
+    **{"layer_types": ["sliding_attention", "full_attention"] * 2, "global_head_dim": 8, "top_k_experts": 2},
+    **{"hidden_size_per_layer_input": 0, "num_kv_shared_layers": 0},
+}
 MODELS = {
-    "mamba": {"vocab_size": 128, "hidden_size": 32, "num_hidden_layers": 4},
+    "mamba": {"vocab_size": 128, "hidden_size": 32, "num_hidden_layers": 4, "state_size": 2, "expand": 1},
     "bloom": {"vocab_size": 128, "hidden_size": 32, "n_layer": 4, "n_head": 4},
     "gemma3n_text": {**_TEXT, "laurel_rank": 4, "activation_sparsity_pattern": [0.0] * 4},
     "gemma4_text": {**_TEXT, "layer_types": ["sliding_attention", "full_attention"] * 2},
+    "gemma4_text, nothing shared": _UNSHARED,
+    "gemma4_text, experts": {**_UNSHARED, "enable_moe_block": True, "num_experts": 4, "moe_intermediate_size": 16},
 }
-PLAIN = ("gemma3n_text", "gemma4_text")  # per-layer inputs, keys shared between blocks
+PLAIN = ("gemma3n_text", "gemma4_text")  # per-layer inputs, keys that blocks share
 
 
 def make_pair(kind):
-    models = [
-        randomise(AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **MODELS[kind])).float().eval(), seed)
-        for seed in (1, 2)
-    ]
+    config = AutoConfig.for_model(kind.partition(",")[0], **MODELS[kind])
+    models = [randomise(AutoModelForCausalLM.from_config(config).float().eval(), seed) for seed in (1, 2)]
     return ModelPair.load(*models)
 
 
@@ -54,7 +59,7 @@ def test_unusual_architectures_are_right_either_way(kind):
 
 
 def test_the_plain_way_is_announced_with_its_reason():
-    with pytest.warns(UserWarning, match="hybrids are run one by one.*leave state for each other"):
+    with pytest.warns(UserWarning, match="hybrids are run one by one.*depends on the tokens"):
         result = sweep(make_pair("gemma4_text"), ["1:2"], make_queries())
     assert "one by one" in result.settings["notes"][0]
 
@@ -76,6 +81,21 @@ def test_state_left_inside_modules_is_noticed_by_measuring(pair_of):
     assert_same(result.answer_logprobs, naive_logprobs(pair, result.recipes, make_queries()))
     for hook in hooks:
         hook.remove()
+
+
+def test_state_left_in_a_store_that_blocks_are_handed_is_noticed():
+    """Gemma 4 hands its blocks a store for keys; where none of them shares any, it stays empty."""
+    pair = make_pair("gemma4_text, nothing shared")
+
+    def leave(module, args, kwargs):
+        kwargs["shared_kv_states"]["left"] = (kwargs["hidden_states"],)
+
+    hook = pair.decoder.blocks[1].self_attn.register_forward_pre_hook(leave, with_kwargs=True)
+    with pytest.warns(UserWarning, match="block 1 leaves something for later blocks"):
+        result = sweep(pair, ["1:2"], make_queries())
+    assert result.settings["method"] == "swap"
+    assert_same(result.answer_logprobs, naive_logprobs(pair, result.recipes, make_queries()))
+    hook.remove()
 
 
 def test_a_block_that_looks_ahead_is_noticed(pair_of):

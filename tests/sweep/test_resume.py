@@ -16,7 +16,7 @@ from slr_probe.sweep import SweepResult, sweep
 from slr_probe.sweep import run as run_module
 from slr_probe.sweep.store import ChunkStore
 from tests.sweep.naive import all_kinds, make_queries
-from tests.tiny import rewrite_tensor
+from tests.tiny import edit_middle, rewrite_tensor
 
 _CHILD = """
 import os, sys, time
@@ -113,6 +113,14 @@ def test_a_checkpoint_that_changed_is_an_error_that_names_it(own_pair, tmp_path)
     sweep(ModelPair.load(*pair.folders), ["1:2"], make_queries(), out=tmp_path / "out")
     rewrite_tensor(pair.base, "model.layers.2.mlp.up_proj.weight", lambda t: t + 1)
     with pytest.raises(SweepError, match="base checkpoint changed"):
+        sweep(ModelPair.load(*pair.folders), ["1:2"], make_queries(), out=tmp_path / "out")
+
+
+def test_a_byte_in_the_middle_of_a_tensor_is_noticed(own_pair, tmp_path):
+    pair = own_pair("llama_tied")
+    sweep(ModelPair.load(*pair.folders), ["1:2"], make_queries(), out=tmp_path / "out")
+    edit_middle(pair.tuned)
+    with pytest.raises(SweepError, match="tuned checkpoint changed"):
         sweep(ModelPair.load(*pair.folders), ["1:2"], make_queries(), out=tmp_path / "out")
 
 

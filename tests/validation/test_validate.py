@@ -11,7 +11,7 @@ from slr_probe.scoring import scoring
 from slr_probe.tasks import CRCItem, CRCTask
 from slr_probe.tasks.text import Item, TextTask
 from slr_probe.validation import ValidationReport, run, validate
-from tests.tiny import make_model
+from tests.tiny import edit_middle, make_model
 from tests.tiny_tokenizer import make_tokenizer
 
 QA = TextTask(
@@ -229,6 +229,15 @@ def test_another_run_in_the_folder_is_refused(pair, tmp_path):
     (tmp_path / "mine" / "notes.txt").write_text("keep")
     with pytest.raises(OutputError, match="not empty"):
         validate(pair, "1:2", WRITE, out=tmp_path / "mine", **OPTIONS)
+
+
+def test_checkpoints_that_were_written_to_are_another_run(own_pair, tmp_path):
+    folders = own_pair("llama_tied")
+    task = TextTask("one", "writing", (Item("a", "Write."), Item("b", "Tell.")), max_tokens=2, samples=2, source="test")
+    validate(ModelPair.load(*folders.folders, device="cpu"), "1:2", task, out=tmp_path / "out", **OPTIONS)
+    edit_middle(folders.base)
+    with pytest.raises(OutputError, match=r"holds another run: files\.0 was"):
+        validate(ModelPair.load(*folders.folders, device="cpu"), "1:2", task, out=tmp_path / "out", **OPTIONS)
 
 
 @pytest.mark.parametrize("answers", [("red", "é"), ("red", "r" * 600)])

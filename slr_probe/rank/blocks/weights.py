@@ -12,7 +12,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.forward.budget import as_dtype, in_dtype
-from slr_probe.sweep.weights import loaded_source, stored_source
+from slr_probe.sweep.sources import loaded_source, stored_source
 
 if TYPE_CHECKING:
     import torch

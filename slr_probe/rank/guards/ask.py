@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from slr_probe.errors import GenerationError, PromptError, RankingError
 from slr_probe.files import digest, read_json, write_json
 from slr_probe.pair.prompts import Format
-from slr_probe.pair.side import fingerprint
+from slr_probe.pair.side import state_of
 from slr_probe.rank.guards.bounds import Guards
 from slr_probe.rank.guards.judge import FEWEST_REPLIES
 from slr_probe.rank.guards.replies import ReadReplies, Written, sample_replies
@@ -109,8 +109,8 @@ def _kept(pair: ModelPair, guards: Guards, format: Format | None, out: Path | No
     from slr_probe.generation.decode import end_tokens
 
     sampled = {name: value for name, value in guards.to_dict().items() if name not in ("ending", "surprise", "drift")}
-    asked = {"guards": sampled, "format": format, "base": fingerprint(pair.base_side)}
-    asked |= {"tuned": fingerprint(pair.tuned_side), "dtype": str(pair.dtype)}
+    asked = {"guards": sampled, "format": format, "base": state_of(pair.base_side)}
+    asked |= {"tuned": state_of(pair.tuned_side), "dtype": str(pair.dtype)}
     file = None if out is None else out / f"replies-{digest(asked)[:12]}.json"
     if file is None or not file.exists():
         found = sample_replies(pair, guards, format)
