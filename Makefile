@@ -14,11 +14,11 @@ FIGURES ?= figures
 OPTIONS ?=
 STUDY = weight_delta entropy_collapse patching crc_heatmaps tradeoff agreement validation
 
-# Lineage generates with every stage, and masks are learned by gradients on many conversations: of a larger pair, call
-# `make lineage` and `make mask` where they are wanted.
-LONG = $(if $(filter organism:%,$(BASE)),lineage mask)
+# Lineage generates with every stage, proxy with dozens of recipes, and masks are learned by gradients on many
+# conversations: of a larger pair, call `make lineage`, `make proxy` and `make mask` where they are wanted.
+LONG = $(if $(filter organism:%,$(BASE)),lineage proxy mask)
 
-.PHONY: test lint types docs bench cases golden figures clean lineage mask $(STUDY)
+.PHONY: test lint types docs bench cases golden figures clean lineage proxy mask $(STUDY)
 .NOTPARALLEL:
 
 test:
@@ -54,7 +54,7 @@ golden:
 
 figures: $(STUDY) $(LONG)
 
-lineage mask $(STUDY):
+lineage proxy mask $(STUDY):
 	$(PYTHON) analyses/$@.py "$(BASE)" "$(TUNED)" --figures "$(FIGURES)" $(OPTIONS)
 
 clean:

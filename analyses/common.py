@@ -30,7 +30,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "validate": {
         "prompts": 24,
         "baselines": ("early", "late", "random", "soup", "temperature", "hybrid_temperature", "base_plain"),
-        "temperatures": (1.2, 1.5, 2.0),
     },
 }
 """What differs from a study's standard preset where `--quick` is not given."""

@@ -24,6 +24,9 @@ MEMORY = "4GB"
 MIN_P = 0.1
 """Min-p of text that is generated to compare models, at temperature 1 (arXiv 2602.06665)."""
 
+WARMER = (1.3, 1.5)
+"""Temperatures of tuned beside a hybrid, and of the hybrid: a hybrid that a warmer tuned model equals shows nothing."""
+
 LINEAGE_TEMPERATURE = 0.6
 """Temperature of text that is generated along a lineage, with `LINEAGE_TOP_P` (arXiv 2604.16027)."""
 

@@ -20,9 +20,9 @@ class Comparisons:
     """All means and differences of a report, indexed `[task, model, metric]`; NaN where undefined.
 
     Attributes:
-        mean: Mean over the prompts on which the model has the metric, with its interval.
+        mean: Mean over the common prompts (`common_prompts`) on which the model has the metric, with its interval.
         count: Number of those prompts.
-        difference: Mean of model - reference over the prompts on which both have the metric, with its interval.
+        difference: Mean of model - reference over the same prompts, with its interval.
         pairs: Number of those prompts.
         effect: Cohen's d of the paired differences (d_z).
         p: Two-sided p-value of the paired test of the difference.
@@ -52,9 +52,10 @@ def compare_scores(
 ) -> Comparisons:
     """Compare every model with the reference, paired by prompt.
 
-    Means and differences have BCa bootstrap intervals over prompts, drawn within the kinds of a task where each has at
-    least 4 prompts. Tests are those of `paired_test`. There are two families, each adjusted by Holm's method by itself:
-    the primary comparisons, fixed before any result is seen, and all others.
+    All means and differences are over common prompts, so that they belong together: a model that is silent on hard
+    prompts does not gain by it. They have BCa bootstrap intervals over prompts, drawn within the kinds of a task where
+    each has at least 4 prompts. Tests are those of `paired_test`. There are two families, each adjusted by Holm's
+    method by itself: the primary comparisons, fixed before any result is seen, and all others.
 
     Args:
         values: Scores, NaN where undefined or beyond the prompts of the task.
@@ -74,6 +75,7 @@ def compare_scores(
         for metric in range(shape[2]):
             at = (task, slice(None), metric)
             rows = values[task, :, metric, : len(labels)]
+            rows = np.where(common_prompts(rows, reference), rows, np.nan)
             moved = rows - rows[reference]
             moved[reference] = np.nan
             count[at], pairs[at] = np.isfinite(rows).sum(axis=1), np.isfinite(moved).sum(axis=1)
@@ -82,6 +84,26 @@ def compare_scores(
             effect[at], p[at] = _tests(moved, seed)
     adjusted, tests = _adjust(p, primary)
     return Comparisons(mean, count, difference, pairs, effect, p, adjusted, tests)
+
+
+def common_prompts(rows: Float[ndarray, "model prompt"], reference: int) -> Bool[ndarray, " prompt"]:
+    """Prompts on which the reference has a metric, and so has every model that has it on at least half of these.
+
+    A model with fewer would leave nothing to compare the others on; it alone is seen on fewer prompts (ours).
+
+    Args:
+        rows: One number for each model and prompt, NaN where undefined.
+        reference: Row of the reference.
+
+    Examples:
+        >>> rows = np.array([[1.0, 1, 1, 1, np.nan], [2, 2, 2, np.nan, 2], [np.nan, 3, np.nan, np.nan, 3]])
+        >>> common_prompts(rows, 0).tolist()  # the last model has one of four
+        [True, True, True, False, False]
+    """
+    defined = np.isfinite(rows)
+    beside = defined & defined[reference]
+    counted = 2 * beside.sum(axis=1) >= defined[reference].sum()
+    return np.asarray(beside[counted].all(axis=0))
 
 
 def _tests(

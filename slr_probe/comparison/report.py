@@ -97,6 +97,10 @@ class ScoreReport(Result):
         at = self.at(task, model, name)
         return np.asarray(self.values[at][: len(self.prompt_ids[at[0]])])
 
+    def silent(self, task: str, model: str) -> float:
+        """Share of a model's outputs on a task that are empty; diversity is that of the others. NaN if not counted."""
+        return float(np.mean(self.scores(task, model, "empty"))) if "empty" in self.metrics else float("nan")
+
     def state(self, task: str, model: str, name: str) -> State:
         """What interval and adjusted test say of a model: `"more"` is more diverse or of higher quality.
 

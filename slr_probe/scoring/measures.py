@@ -24,13 +24,18 @@ from slr_probe.stats.diversity import (
     embedding_distance,
     majority_gain,
     nli_diversity,
+    opening,
     pass_at_k,
     self_bleu,
+    self_repetition,
     vendi_score,
 )
 from slr_probe.stats.diversity.lexical import split_words
 
 Scores = dict[str, Float[ndarray, " prompt"]]
+OPENING = 15
+"""Words at the beginning of an output that are also compared by themselves: they are not confounded by texts that run
+on, and repeat themselves, until the limit of tokens (ours)."""
 _ASKED_AT_ONCE = 8  # outputs that a judge behind a network is asked about at a time
 
 
@@ -50,6 +55,7 @@ def _text_row(inputs: ScoringInputs, at: int, vocabulary: int | None) -> dict[st
     row["empty"] = 1 - len(inputs.written(at)) / len(texts)
     row["ended"] = float(np.mean(inputs.ended[at]))
     row["words"] = float(np.mean([len(split_words(text)) for text in texts]))
+    row["self_repetition"] = _mean(np.array([self_repetition(text) for text in texts]))
     correct = inputs.correct(at)
     if correct is not None:
         kept = _lexical([text for text, right in zip(texts, correct, strict=True) if right], vocabulary)
@@ -94,27 +100,34 @@ def answer_curve(inputs: ScoringInputs, at: Sequence[int]) -> Float[ndarray, "k 
 
 
 def measure_embedding(inputs: ScoringInputs, embedder: Any) -> Scores:
-    """Distances of the texts' vectors, and the share of texts that the encoder does not read to their end.
+    """Distances of the texts' vectors and of their first words', and how many texts the encoder does not read whole.
 
     Each different text is embedded once. The share is left out where the encoder has no `cuts(texts)`.
     """
-    unique = list(dict.fromkeys(inputs.texts[i][k] for i in range(len(inputs)) for k in inputs.written(i)))
+    written = [[inputs.texts[i][k] for k in inputs.written(i)] for i in range(len(inputs))]
+    begun = [[opening(text, OPENING) for text in texts] for texts in written]
+    unique = list(dict.fromkeys(text for texts in (*written, *begun) for text in texts))
     place = {text: row for row, text in enumerate(unique)}
     vectors = np.asarray(embedder(unique) if unique else np.zeros((0, 1)), dtype=np.float64)
     cuts = np.asarray(embedder.cuts(unique), dtype=np.float64) if hasattr(embedder, "cuts") else None
+
+    def distance(texts: Sequence[str]) -> float:
+        return embedding_distance(vectors[[place[text] for text in texts]]) if len(texts) >= 2 else math.nan
+
     rows = []
-    for i, texts in enumerate(inputs.texts):
-        own = [place[texts[k]] for k in inputs.written(i)]
+    for i, texts in enumerate(written):
+        own = [place[text] for text in texts]
         row = {
-            "embedding_distance": embedding_distance(vectors[own]) if len(own) >= 2 else math.nan,
+            "embedding_distance": distance(texts),
+            "opening_distance": distance(begun[i]),
             "vendi": vendi_score(vectors[own]) if len(own) >= 2 else math.nan,
         }
         if cuts is not None:
-            row["embedding_cut"] = float(cuts[own].mean()) if own else math.nan
+            row["embedding_cut"] = _mean(cuts[own])
         correct = inputs.correct(i)
         if correct is not None:
-            good = [place[texts[k]] for k in inputs.written(i) if correct[k]]
-            row["embedding_distance_correct"] = embedding_distance(vectors[good]) if len(good) >= 2 else math.nan
+            good = [inputs.texts[i][k] for k in inputs.written(i) if correct[k]]
+            row["embedding_distance_correct"] = distance(good)
         rows.append(row)
     return _columns(rows)
 

@@ -32,18 +32,24 @@ class Size:
         samples: Outputs a prompt; None for what each task says.
         max_tokens: Tokens an output may have at most; None for what each task says.
         short: Tasks that ask for no more tokens than this are never cut by a preset.
+        stories: Prompts of a writing task; None for as many as others have.
     """
 
     prompts: int | None = None
     samples: int | None = None
     max_tokens: int | None = None
     short: int = 0
+    stories: int | None = None
 
 
+STORIES = 24
+"""Stories, poems and jokes where all prompts of the other tasks are asked (ours)."""
 PRESETS: dict[str, Size] = {"full": Size(), "quick": Size(prompts=8, samples=8, max_tokens=48, short=96)}
 
 
-def read_size(preset: str, prompts: int | None, samples: int | None, max_tokens: int | None) -> Size:
+def read_size(
+    preset: str, prompts: int | None, samples: int | None, max_tokens: int | None, stories: int | None = None
+) -> Size:
     """The preset, with what was asked for otherwise.
 
     Raises:
@@ -52,18 +58,29 @@ def read_size(preset: str, prompts: int | None, samples: int | None, max_tokens:
     if preset not in PRESETS:
         raise ValidationError(f"unknown preset {preset!r}; expected {' or '.join(map(repr, PRESETS))}")
     size = PRESETS[preset]
-    given = {"prompts": prompts, "samples": samples, "max_tokens": max_tokens}
+    given = {"prompts": prompts, "samples": samples, "max_tokens": max_tokens, "stories": stories}
     size = replace(size, **{name: value for name, value in given.items() if value is not None})
     size = size if max_tokens is None else replace(size, short=0)
     for name, fewest, why in (
         ("prompts", 2, "intervals over prompts need"),
         ("samples", 2, "diversity needs"),
         ("max_tokens", 1, "an output needs"),
+        ("stories", 2, "intervals over prompts need"),
     ):
         value = getattr(size, name)
         if value is not None and not fewest <= value <= _MOST:
             raise ValidationError(f"{why} {name.replace('_', ' ')} of at least {fewest}, {_MOST} at most; got {value}")
     return size
+
+
+def few_stories(size: Size) -> Size:
+    """The size with fewer stories than questions: two thirds, or `STORIES` where all questions are asked (ours).
+
+    An answer is short and can be verified, so a question says more of a model than a story does for the same text.
+    """
+    if size.stories is not None:
+        return size
+    return replace(size, stories=STORIES if size.prompts is None else max(2, round(2 * size.prompts / 3)))
 
 
 def read_tasks(pair: ModelPair | None, tasks: Any = None, *, small: bool | None = None) -> list[TextTask]:
@@ -96,7 +113,8 @@ def resize(task: TextTask, size: Size, seed: int) -> TextTask:
     Raises:
         ValidationError: Fewer than two samples.
     """
-    task = task if size.prompts is None or size.prompts >= len(task.items) else task.subset(size.prompts, seed)
+    prompts = size.stories if task.family == "writing" and size.stories is not None else size.prompts
+    task = task if prompts is None or prompts >= len(task.items) else task.subset(prompts, seed)
     samples = size.samples or task.samples
     if samples < 2:
         raise ValidationError(f"diversity needs at least 2 samples a prompt; the task {task.name!r} has {samples}")

@@ -74,7 +74,10 @@ def every_line(report: ScoreReport, task: str) -> tuple[list[str], list[list[str
 
 
 def lines(report: ScoreReport, task: str) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows of a table with a line a model: the primary metrics, and more of diversity."""
+    """Columns and rows of a table with a line a model: the primary metrics, more of diversity, and silent outputs.
+
+    A mean over fewer prompts than the task has says over how many.
+    """
     counts, t = report.comparisons.count, report.task(task)
     primary = report.primary[t]
     more = [name for name in report.metrics if metric(name).printed and name not in primary]
@@ -82,17 +85,26 @@ def lines(report: ScoreReport, task: str) -> tuple[list[str], list[list[str]]]:
     columns = ["", "model"]
     for name in shown:
         columns += [metric(name).label, *([f"against {report.reference}"] if name in primary else [])]
+    silent = {model: report.silent(task, model) for model in report.models}
+    empty = any(share > 0 for share in silent.values())
     rows = []
     for model in report.models:
         row = ["*" if model in report.chosen else "", model]
         for name in shown:
             at = report.at(task, model, name)
-            row.append(number(report.comparisons.mean.estimate[at], decimals(report, task, name)))
+            row.append(_mean(report, at, task))
             if name in primary:
                 star = "*" if is_confirmed(float(report.comparisons.adjusted[at]), report.level) else ""
                 row.append(difference(report, at, task) + star)
-        rows.append(row)
-    return columns, rows
+        rows.append([*row, *([number(silent[model], ".2f")] if empty else [])])
+    return [*columns, *([metric("empty").label] if empty else [])], rows
+
+
+def _mean(report: ScoreReport, at: tuple[int, int, int], task: str) -> str:
+    """A mean, with the number of its prompts where these are not all of the task."""
+    said = number(report.comparisons.mean.estimate[at], decimals(report, task, report.metrics[at[2]]))
+    prompts = int(report.comparisons.count[at])
+    return f"{said} (n={prompts})" if 0 < prompts < len(report.prompt_ids[at[0]]) else said
 
 
 def difference(report: ScoreReport, at: tuple[int, int, int], task: str) -> str:

@@ -11,7 +11,7 @@ from slr_probe.scoring.metrics import metric
 from slr_probe.show.charts.style import COLOURS, error_bars, new_figure, open_frame
 from slr_probe.show.comparison import heading, lines
 from slr_probe.show.words.format import aligned, html_rows, short
-from slr_probe.show.words.validation import carry_over, correct_only, endings, verdicts
+from slr_probe.show.words.validation import carry_over, correct_only, endings, verdicts, warmer
 from slr_probe.validation.result import METHOD
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from slr_probe.validation.result import ValidationReport
 
-__all__ = ["carry_over", "correct_only", "endings", "figure", "html", "text", "verdicts"]
+__all__ = ["carry_over", "correct_only", "endings", "figure", "html", "text", "verdicts", "warmer"]
 
 _LOOK = {
     "tuned": ("s", COLOURS["tuned"], 7),
@@ -70,7 +70,7 @@ def html(report: ValidationReport) -> str:
 
 def _sentences(report: ValidationReport) -> tuple[str, ...]:
     """All that is said about the chosen hybrids."""
-    return (*report.verdicts, *report.endings, *report.carry_over, *report.correct_only)
+    return (*report.verdicts, *report.warmer, *report.endings, *report.carry_over, *report.correct_only)
 
 
 # -- figure ----------------------------------------------------------------------------------------------------------

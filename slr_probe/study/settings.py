@@ -17,6 +17,7 @@ from slr_probe.signature import parameters
 _DELTA = parameters("probes.weights.measure:weight_delta")
 _PATCHING = parameters("probes.patching.patch:patch_activations")
 _RANK = parameters("rank.search:rank_layers")
+_VALIDATE = parameters("validation.run:validate")
 _REPORT = parameters("study.report.page:write_report")
 
 
@@ -134,6 +135,7 @@ class ValidateSettings:
         enabled: Whether to generate at all.
         families: Some of `"writing"`, `"qa"`, `"reasoning"`, and files of prompts.
         prompts: Prompts a family; 0 for all.
+        stories: Prompts of the family `"writing"`; 0 for two thirds of `prompts`.
         samples: Outputs a prompt; 0 for what each family asks for.
         max_tokens: Tokens an output may have; 0 for what each family asks for.
         embedder: Sentence encoder (name or folder), which adds embedding distance; empty for none.
@@ -142,10 +144,11 @@ class ValidateSettings:
     enabled: bool = True
     families: tuple[str, ...] = ("writing", "qa", "reasoning")
     prompts: int = 20
+    stories: int = 0
     samples: int = 16
     max_tokens: int = 0
     baselines: tuple[str, ...] = ("early", "late", "soup", "temperature", "hybrid_temperature", "base_plain")
-    temperatures: tuple[float, ...] = (1.5,)
+    temperatures: tuple[float, ...] = _VALIDATE["temperatures"].default
     temperature: float = 1.0
     min_p: float = MIN_P
     embedder: str = ""
@@ -227,13 +230,13 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "lens": {"prompts": 10},
         "patching": {"prompts": 4, "controls": False},
         "rank": {"prompts": 10, "soups": False},
-        "validate": {"prompts": 8, "samples": 8, "max_tokens": 40, "baselines": ("early", "base_plain")},
+        "validate": {"prompts": 8, "samples": 8, "max_tokens": 40, "baselines": ("early", "temperature", "base_plain")},
         "report": {"prompts": 1},
     },
     "standard": {},
     "full": {
         "patching": {"prompts": 0},
-        "validate": {"prompts": 0, "samples": 0, "baselines": ("all",), "temperatures": (1.2, 1.5, 2.0)},
+        "validate": {"prompts": 0, "samples": 0, "baselines": ("all",)},
         "report": {"prompts": 3},
     },
     "demo": {

@@ -31,7 +31,7 @@ BASELINES = (
 """`early`, `late`, `random`: ranges of equal width. `soup`: the best uniform interpolation on CRC. `temperature`,
 `min_p`, `prompt`: the tuned model sampled or asked otherwise. `hybrid_temperature`: the hybrids at the same
 temperatures, so that both have a curve. `base`, `base_plain`: base on the chat and on the plain prompt."""
-QUICK = ("early", "base_plain")
+QUICK = ("early", "temperature", "base_plain")
 DIVERSITY_PROMPT = (
     "{prompt}\n\nThere are many good ways to respond to this. Give one that you would not usually think of first, "
     "and still do exactly what is asked."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -12,10 +12,12 @@ from numpy import ndarray
 
 from slr_probe.comparison.report import ScoreReport
 from slr_probe.errors import ValidationError
+from slr_probe.result import plain_value
 from slr_probe.scoring.decompose import Decomposition, decompose
 from slr_probe.scoring.metrics import SPREAD
 from slr_probe.stats.compare import adjusted_tests, is_confirmed
 from slr_probe.stats.interval import Interval, interval_where_defined
+from slr_probe.validation.warmer import BesideWarmer, beside_warmer
 
 METHOD = (
     "Intervals: BCa bootstrap over prompts, paired. p: the larger of a sign-flip test and a t test corrected for skew, "
@@ -124,6 +126,12 @@ class ValidationReport(ScoreReport):
         kinds = self.crc_categories or [""] * self.crc_diversity.shape[1]
         return interval_where_defined((own - tuned)[None], kinds, **self._options)
 
+    @cached_property
+    def beside_warmer(self) -> tuple[BesideWarmer, ...]:
+        """Every hybrid on every task beside tuned at a temperature that costs no more quality than the hybrid."""
+        tuned = [name for name, kind in zip(self.models, self.kinds, strict=True) if kind in ("tuned", "temperature")]
+        return beside_warmer(self, self.hybrids, tuned)
+
     def _row(self, t: int, m: int, i: int) -> dict[str, Any]:
         row = super()._row(t, m, i)
         names = {"task": row["task"], "model": row["model"], "kind": self.kinds[m]}
@@ -134,7 +142,9 @@ class ValidationReport(ScoreReport):
         tasks = zip(self.tasks, self.prompt_ids, self.samples, self.primary, strict=True)
         return {
             "verdicts": list(self.verdicts),
+            "warmer": list(self.warmer),
             "endings": list(self.endings),
+            "beside_warmer": [{k: plain_value(v) for k, v in asdict(one).items()} for one in self.beside_warmer],
             "carry_over": list(self.carry_over),
             "correct_only": list(self.correct_only),
             "method": METHOD,
@@ -149,6 +159,11 @@ class ValidationReport(ScoreReport):
     def verdicts(self) -> tuple[str, ...]:
         """A sentence for each hybrid and task that the numbers support."""
         return tuple(self._view().verdicts(self))
+
+    @cached_property
+    def warmer(self) -> tuple[str, ...]:
+        """A sentence for each hybrid and task: is it more diverse than a warmer tuned model that is as good?"""
+        return tuple(self._view().warmer(self))
 
     @cached_property
     def endings(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slr_probe.defaults import FLOOR, LEVEL, MEMORY, RESAMPLES
+from slr_probe.defaults import FLOOR, LEVEL, MEMORY, RESAMPLES, WARMER
 from slr_probe.pair.side import state_of
 from slr_probe.recipe import Recipe
 from slr_probe.scoring.folder import HYBRIDS, SWEEPS, Folder
@@ -18,6 +18,7 @@ from slr_probe.scoring.tasks import (
     answer_task,
     check_seed,
     check_unit,
+    few_stories,
     read_format,
     read_sampling,
     read_size,
@@ -47,12 +48,13 @@ def validate(
     *,
     preset: str = "full",
     prompts: int | None = None,
+    stories: int | None = None,
     samples: int | None = None,
     max_tokens: int | None = None,
     sampling: Sampling | None = None,
     format: Format | None = None,
     baselines: str | Iterable[str] | None = None,
-    temperatures: Sequence[float] = (1.2, 1.5, 2.0),
+    temperatures: Sequence[float] = WARMER,
     min_ps: Sequence[float] = (0.0, 0.05, 0.2),
     random_ranges: int = 3,
     floor: float = FLOOR,
@@ -80,9 +82,10 @@ def validate(
         recipes: The chosen hybrid or hybrids: recipes, ranges such as `"14:18"`, or a mapping from names to them.
         tasks: `TextTask`s, names of built-in ones, or files of prompts; default: writing, qa and reasoning.
         preset: `"full"`: all prompts, the samples that each task names, all baselines. `"quick"`: 8 prompts, 8
-            samples, 48 tokens where a task asks for more than 96, and as baselines only the early range of equal width
-            and base on the plain prompt.
+            samples, 48 tokens where a task asks for more than 96, and as baselines only the early range of equal
+            width, tuned at the two temperatures, and base on the plain prompt.
         prompts: Prompts a task, drawn in the shares of the kinds; default: all.
+        stories: Prompts of the writing task; default: two thirds of `prompts`, and 24 where all others are asked.
         samples: Outputs a prompt; default: by task.
         max_tokens: Tokens an output may have; default: by task.
         sampling: How outputs are drawn; default: temperature 1 and min-p 0.1 (arXiv 2602.06665). Its `max_tokens` is
@@ -90,9 +93,10 @@ def validate(
         format: Prompt format of all models but `"base (plain)"`, of tasks and CRC; default: chat where there is a chat
             template.
         baselines: `"all"`, `"none"`, or some of `"early"`, `"late"`, `"random"`, `"soup"`, `"temperature"`, `"min_p"`,
-            `"prompt"`, `"hybrid_temperature"`, `"base"`, `"base_plain"`; default: all, and with `"quick"` early and
-            base_plain.
-        temperatures: Temperatures of the curves of tuned and of the hybrids.
+            `"prompt"`, `"hybrid_temperature"`, `"base"`, `"base_plain"`; default: all, and with `"quick"` early,
+            temperature and base_plain.
+        temperatures: Temperatures of tuned and of the hybrids beside that of `sampling`: a hybrid has to be seen
+            beside a warmer tuned model, and may be warmer itself.
         min_ps: Values of min-p of the curve of tuned.
         random_ranges: How many random ranges of equal width.
         floor: Share of tuned's CRC validity that the soup must keep, as in the search.
@@ -128,7 +132,7 @@ def validate(
         >>> print(report)  # doctest: +SKIP
     """
     check_seed(seed)
-    size = read_size(preset, prompts, samples, max_tokens)
+    size = few_stories(read_size(preset, prompts, samples, max_tokens, stories))
     asked_in = read_format(pair, format)
     chosen = read_recipes(pair, recipes)
     sizes = [resize(task, size, seed) for task in read_tasks(pair, tasks)]

@@ -105,6 +105,24 @@ def test_texts_that_the_encoder_does_not_read_to_the_end_are_counted():
     np.testing.assert_array_equal(found["embedding_cut"], [2 / 3, math.nan])
 
 
+def test_first_words_are_compared_by_themselves():
+    begun = " ".join(["moon"] * 15)
+
+    def letters(texts):
+        return np.array([[float(f"x{i}" in text) for i in range(3)] + [1.0] for text in texts])
+
+    found = score_outputs(
+        None, outputs_of([[f"{begun} x0", f"{begun} x1"], ["x0 sun", "x1 sun"]]), vocabulary=None, embedder=letters
+    )
+    np.testing.assert_allclose(found["opening_distance"], [0, found["embedding_distance"][1]], atol=1e-12)
+    assert found["embedding_distance"][0] > 0.4
+
+
+def test_only_texts_with_enough_words_can_repeat_themselves():
+    found = score_outputs(None, outputs_of([["a b c d a b c d", "no", ""], ["short", ""]]), vocabulary=None)
+    np.testing.assert_allclose(found["self_repetition"], [1 / 5, math.nan])  # abcd bcda cdab dabc, and abcd again
+
+
 def test_thinking_is_taken_out_first(qa):
     thought = [[f"<think>maybe red or Mars {i}</think>{text}" for i, text in enumerate(row)] for row in TEXTS]
     plain, stripped = (score_outputs(qa, outputs_of(t, task=qa), vocabulary=50) for t in (TEXTS, thought))

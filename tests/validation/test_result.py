@@ -82,11 +82,73 @@ def test_only_prompts_defined_for_both_are_compared(report_of):
     scores = _scores()
     scores["ead"]["hybrid"] = np.where(np.arange(20) < 5, np.nan, scores["ead"]["hybrid"])
     found = report_of(scores).comparisons
-    assert found.count[0, :, 0].tolist() == [20, 15]
+    assert found.count[0, :, 0].tolist() == [15, 15]
     assert found.pairs[0, 1, 0] == 15
     np.testing.assert_allclose(
         found.difference.estimate[0, 1, 0], np.mean(scores["ead"]["hybrid"][5:] - HARD[5:]), rtol=1e-12
     )
+
+
+def test_means_and_differences_belong_together_and_say_over_how_many_prompts(report_of):
+    """Each model is silent somewhere else, on hard prompts: none gains by it, and the printed means differ by the
+    printed difference."""
+    scores = _scores()
+    scores["ead"]["hybrid"] = np.where(HARD < np.sort(HARD)[4], np.nan, scores["ead"]["hybrid"])
+    scores["ead"]["other"] = np.where(np.arange(20) < 3, np.nan, HARD + 0.05)
+    scores["ead"]["mute"] = np.where(np.arange(20) < 17, np.nan, 1.0)
+    scores["follows"] |= {"other": GOOD, "mute": GOOD}
+    scores["empty"] = {"tuned": np.zeros(20), "hybrid": np.full(20, 0.25), "other": np.zeros(20), "mute": np.ones(20)}
+    report = report_of(scores, kinds=["tuned", "hybrid", "random", "base"])
+    used = np.isfinite(scores["ead"]["hybrid"]) & np.isfinite(scores["ead"]["other"])
+    found, n = report.comparisons, int(used.sum())
+    assert 13 <= n < 16
+    assert found.count[0, :3, 0].tolist() == [n] * 3
+    assert found.count[0, 3, 0] == (used & (np.arange(20) >= 17)).sum()
+    means = [scores["ead"][model][used].mean() for model in ("tuned", "hybrid", "other")]
+    np.testing.assert_allclose(found.mean.estimate[0, :3, 0], means, rtol=1e-12)
+    np.testing.assert_allclose(found.difference.estimate[0, 1:3, 0], np.array(means[1:]) - means[0], atol=1e-12)
+    assert report.silent("writing", "hybrid") == 0.25
+    assert f"(n={n})" in repr(report)
+    assert f" on {n} of 20 prompts" in report.verdicts[0]
+    assert "25% of its outputs are empty (tuned 0%)" in report.verdicts[0]
+
+
+def beside(report_of, hotter, quality):
+    """A hybrid with a gain of 0.1 beside tuned at two temperatures."""
+    scores = _scores(0.1)
+    scores["ead"] |= {"T=1.3": HARD + hotter / 2, "T=1.5": HARD + hotter + RNG.normal(0, 0.01, 20)}
+    scores["follows"] |= {"hybrid": GOOD, "T=1.3": GOOD, "T=1.5": quality}
+    report = report_of(scores, kinds=["tuned", "hybrid", "temperature", "temperature"])
+    return scores, report
+
+
+def test_a_hybrid_stands_beside_the_most_diverse_tuned_of_its_quality(report_of):
+    scores, report = beside(report_of, 0.3, GOOD + 0.1)
+    (found,) = report.beside_warmer
+    assert (found.warmer, found.state) == ("T=1.5", "less")
+    moved = scores["ead"]["hybrid"] - scores["ead"]["T=1.5"]
+    wanted = difference_interval(scores["ead"]["hybrid"], scores["ead"]["T=1.5"], resamples=2000, seed=0)
+    expected = (moved.mean(), float(wanted.low), float(wanted.high))
+    assert (found.difference, found.low, found.high) == pytest.approx(expected, rel=1e-9)
+    assert found.p == pytest.approx(1 / 20_001, rel=1e-9)  # one comparison
+    assert "is less diverse than T=1.5" in report.warmer[0]
+    assert report.warmer[0] in repr(report)
+    json.dumps(report.to_dict()["beside_warmer"], allow_nan=False)
+
+
+def test_a_warmer_tuned_that_is_worse_does_not_count(report_of):
+    _, report = beside(report_of, 0.3, GOOD - 0.2)  # T=1.5 is more diverse and worse
+    (found,) = report.beside_warmer
+    assert (found.warmer, found.state) == ("T=1.3", "less")
+    assert report_of(_scores()).beside_warmer == ()  # tuned at one temperature
+
+
+def test_where_every_tuned_is_worse_the_best_of_them_is_taken(report_of):
+    scores = _scores(0.1, loss=-0.05)
+    scores["ead"] |= {"T=1.3": HARD}
+    scores["follows"] |= {"T=1.3": GOOD + 0.01}
+    (found,) = report_of(scores, kinds=["tuned", "hybrid", "temperature"]).beside_warmer
+    assert (found.warmer, found.state) == ("T=1.3", "more")
 
 
 def test_secondary_comparisons_do_not_burden_the_primary_ones(report_of):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from slr_probe.comparison import ScoreReport
     from slr_probe.stats.interval import Interval
     from slr_probe.validation.result import ValidationReport
+    from slr_probe.validation.warmer import BesideWarmer
 
 _DIVERSITY = ("more diverse than tuned", "less diverse than tuned", "diversity")
 _QUALITY = ("quality higher", "quality lower", "quality")
@@ -28,6 +29,15 @@ _CARRIED: dict[State, str] = {
 }
 
 
+_BESIDE: dict[State, str] = {
+    "more": "is more diverse than {}",
+    "more?": "is perhaps more diverse than {}, not confirmed after adjustment",
+    "same": "is not shown to be more diverse than {}",
+    "less?": "is perhaps less diverse than {}, not confirmed after adjustment",
+    "less": "is less diverse than {}",
+    "undefined": "cannot be compared with {}",
+}
+"""What is said of a hybrid beside a tuned model that is sampled warmer."""
 _OUTCOMES = (
     {
         "better": "more diverse than tuned",
@@ -92,8 +102,32 @@ def verdicts(report: ValidationReport) -> tuple[str, ...]:
             one = _judge(report, task, model, diversity, _DIVERSITY)
             other = _judge(report, task, model, quality, _QUALITY)
             few = few_prompts(len(report.prompt_ids[report.task(task)]))
-            lines.append(f"{task}: {model}: {one}; {other}.{few}")
+            lines.append(f"{task}: {model}: {one}; {other}.{_silence(report, task, model)}{few}")
     return tuple(lines)
+
+
+def _silence(report: ValidationReport, task: str, model: str) -> str:
+    """How many outputs diversity does not count, where a hybrid is silent more often than tuned."""
+    own, tuned = (report.silent(task, name) for name in (model, report.models[0]))
+    return f" {own:.0%} of its outputs are empty (tuned {tuned:.0%}) and count for no diversity." if own > tuned else ""
+
+
+def warmer(report: ValidationReport) -> tuple[str, ...]:
+    """For each hybrid and task: its diversity beside tuned at a temperature that costs no more quality."""
+    return tuple(_beside(report, one) for one in report.beside_warmer)
+
+
+def _beside(report: ValidationReport, one: BesideWarmer) -> str:
+    names = report.primary[report.task(one.task)]
+    specs = [decimals(report, one.task, name) for name in names]
+    ours, theirs = zip(one.diversity, one.quality, strict=True)
+    own, other = (" at ".join(f"{x:{spec}}" for x, spec in zip(pair, specs, strict=True)) for pair in (ours, theirs))
+    labels = f"{metric(names[0]).label} at {metric(names[1]).label}"
+    change = with_limits(one.difference, one.low, one.high, f"+{specs[0]}")
+    return (
+        f"{one.task}: {one.hybrid} {_BESIDE[one.state].format(one.warmer)} ({labels}: {own} against {other}, {change}, "
+        f"adjusted p {p_value(one.p)})."
+    )
 
 
 def carry_over(report: ValidationReport) -> tuple[str, ...]:
@@ -169,9 +203,9 @@ def _judge(report: ValidationReport, task: str, model: str, name: str, words: tu
     state, pairs = report.state(task, model, name), int(found.pairs[at])
     if state == "undefined":
         return f"{neutral}) cannot be compared: defined for both on {pairs} prompts only"
-    tuned = found.mean.estimate[report.at(task, report.models[0], name)]
-    spec = decimals(report, task, name)
-    change = estimate(found.difference, at, f"+{spec}")
+    tuned = found.mean.estimate[at] - found.difference.estimate[at]  # on the same prompts
+    spec, prompts = decimals(report, task, name), len(report.prompt_ids[at[0]])
+    change = estimate(found.difference, at, f"+{spec}") + (f" on {pairs} of {prompts} prompts" * (pairs < prompts))
     numbers = f" {found.mean.estimate[at]:{spec}} against {tuned:{spec}}, {change}"
     if state == "same":
         return f"no difference in {neutral}{numbers}) shown{_room_for_loss(report, at, spec)}"

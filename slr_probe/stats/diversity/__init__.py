@@ -14,7 +14,7 @@ from slr_probe.stats.diversity.answers import (
     pass_at_k,
 )
 from slr_probe.stats.diversity.bleu import self_bleu
-from slr_probe.stats.diversity.lexical import distinct_n, ead
+from slr_probe.stats.diversity.lexical import distinct_n, ead, opening, self_repetition
 from slr_probe.stats.diversity.semantic import embedding_distance, nli_diversity, vendi_from_gram, vendi_score
 
 __all__ = [
@@ -27,8 +27,10 @@ __all__ = [
     "majority_accuracy",
     "majority_gain",
     "nli_diversity",
+    "opening",
     "pass_at_k",
     "self_bleu",
+    "self_repetition",
     "vendi_from_gram",
     "vendi_score",
 ]

@@ -82,6 +82,35 @@ def distinct_n(texts: Sequence[str], n: int) -> float:
     return len(np.unique(ids)) / len(ids) if len(ids) else math.nan
 
 
+def self_repetition(text: str, n: int = 4) -> float:
+    """Share of the n-grams of ONE text that it has written before, in [0, 1) (seq-rep-n of Welleck et al. 2020).
+
+    0 where no n words come again; near 1 where a text runs in a circle. Words by whitespace.
+
+    Returns:
+        NaN where the text has no n words.
+
+    Raises:
+        ValueError: n is below 1.
+
+    Examples:
+        >>> self_repetition("a b a b a b", n=2)  # a b, b a, a b, b a, a b: two are new
+        0.6
+    """
+    return 1 - distinct_n([text], n)
+
+
+def opening(text: str, words: int) -> str:
+    """The text up to the end of its first `words` words, by whitespace as in `split_words`.
+
+    Examples:
+        >>> opening("Once upon a time, there was", 3)
+        'Once upon a'
+    """
+    ends = [found.end() for found in _WORD.finditer(text)]
+    return text[: ends[words - 1]] if len(ends) > words else text
+
+
 def ngram_ids(
     texts: Sequence[Sequence[str]], order: int
 ) -> list[tuple[Int[ndarray, " ngram"], Int[ndarray, " ngram"]]]:

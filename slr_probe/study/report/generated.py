@@ -21,7 +21,9 @@ def section(report: ValidationReport) -> dict[str, Any]:
         for task, (one, other) in zip(report.tasks, report.primary, strict=True)
     )
     return {
-        "verdicts": [_capital(line) for line in (*report.verdicts, *report.endings, *report.carry_over)],
+        "verdicts": [
+            _capital(line) for line in (*report.verdicts, *report.warmer, *report.endings, *report.carry_over)
+        ],
         "forest": forest(report),
         "caption": f"Difference to tuned of the hybrid (first) and of baselines, with {report.level:.0%} bootstrap "
         f"intervals over prompts. The measures were fixed beforehand: {pairs}. Green is better, orange worse, grey "

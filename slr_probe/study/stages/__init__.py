@@ -49,7 +49,7 @@ def check_settings(context: Context) -> None:
     text = settings.validate
     if text.enabled:
         read_tasks(context.pair, text.families)
-        read_size("full", text.prompts or None, text.samples or None, text.max_tokens or None)
+        read_size("full", text.prompts or None, text.samples or None, text.max_tokens or None, text.stories or None)
         check_baselines(text.baselines, BASELINES)
         check_unit("validate.temperatures", text.temperatures, 0, 100)
         Sampling(temperature=text.temperature, min_p=text.min_p)

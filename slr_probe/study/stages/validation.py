@@ -27,6 +27,7 @@ def validate(context: Context, home: Path) -> str:
         choice.layers,
         settings.families,
         prompts=settings.prompts or None,
+        stories=settings.stories or None,
         samples=settings.samples or None,
         max_tokens=settings.max_tokens or None,
         sampling=Sampling(temperature=settings.temperature, min_p=settings.min_p, seed=common.seed),

@@ -6,10 +6,11 @@ import math
 import random
 import time
 
+import numpy as np
 import pytest
 
-from slr_probe.stats.diversity import distinct_n, ead
-from slr_probe.stats.diversity.lexical import ngram_ids
+from slr_probe.stats.diversity import distinct_n, ead, opening, self_repetition
+from slr_probe.stats.diversity.lexical import ngram_ids, split_words
 from tests.stats.diversity.naive import grams, random_texts
 
 
@@ -105,3 +106,22 @@ def test_texts_without_spaces_are_read_letter_by_letter():
     assert distinct_n(unrelated, 2) == 1
     assert distinct_n(alike, 2) == distinct_n([" ".join(text) for text in alike], 2) < 0.7
     assert ead(alike, 1000) < 0.8 * ead(unrelated, 1000)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_self_repetition_counts_grams_that_came_before(seed, n):
+    for text in random_texts(seed, words=4):
+        seen, again, total = set(), 0, 0
+        for gram in grams(text.split(), n):
+            again, total = again + (gram in seen), total + 1
+            seen.add(gram)
+        np.testing.assert_allclose(self_repetition(text, n), again / total if total else np.nan, atol=1e-12)
+
+
+def test_an_opening_is_a_prefix_with_that_many_words():
+    for text in ("  one two\nthree  four ", "one", "", "我爱你们 Python 很"):
+        for words in range(1, 8):
+            begun = opening(text, words)
+            assert text.startswith(begun)
+            assert split_words(begun) == split_words(text)[:words]
