@@ -48,6 +48,7 @@ class Scorer:
         out: Beginning of the name of the folders that the sweeps write to; a hash of the recipes follows, so that the
             same recipes are found again. None keeps results in memory only.
         replies: Replies that are read in the same walk; None for none.
+        evaluations: Block evaluations so far, times prompts and replies.
     """
 
     pair: ModelPair
@@ -56,6 +57,7 @@ class Scorer:
     engine: dict[str, Any] = field(default_factory=dict)
     out: Path | None = None
     replies: ReadReplies | None = None
+    evaluations: int = 0
     _known: dict[Recipe, Measured] = field(default_factory=dict)
 
     def __call__(self, recipes: Iterable[Recipe]) -> Scores:
@@ -100,6 +102,11 @@ class Scorer:
         return np.asarray(self([Recipe.tuned(self.pair.depth)])[0][0])
 
     @property
+    def rows(self) -> int:
+        """Number of prompts and replies."""
+        return len(self.queries) + (0 if self.replies is None else len(self.replies.written))
+
+    @property
     def queries(self) -> Sequence[Query]:
         """The questions."""
         found: Sequence[Query] = self.task.queries(self.pair)
@@ -122,6 +129,7 @@ class Scorer:
         if not recipes:
             return
         result = self._swept(pair, recipes, task, **({} if self.replies is None else {"grid": [WRITING, DRAWN]}))
+        self.evaluations += result.settings["block_evaluations"] * self.rows
         replies = reply_scores(result)
         if pair is not self.pair:  # it was compared with itself
             replies[..., SCORES.index("drift")] = np.nan

@@ -195,6 +195,7 @@ class RangeRanking(RangeScores):
             "objective": self.objective,
             "guards": None if self.guards is None else dict(self.guards),
             "choice": self._plain_choice(),
+            **({} if self.race is None else {"race": dict(self.race)}),
             "diversity_unit": "fraction of log |V|",
             "level": self.level,
             "resamples": self.resamples,

@@ -19,11 +19,12 @@ def reason(scores: RangeScores, outcome: Literal["unmet", "no gain", "best"]) ->
     first, kept = scores.ranges[int(scores.order[0])], conditions(scores)
     most, more = _AIMS[scores.objective]
     if scores.method in VERIFIED:
-        allowed = int(scores.feasible[: len(scores.ranges)].sum())
+        allowed = f"{int(scores.feasible[: len(scores.ranges)].sum())} ranges"
+        allowed += " left in the race" if scores.race is not None else ""
         return {
             "unmet": f"no range keeps {kept}; {first} comes nearest",
             "no gain": f"no range that keeps {kept} is {more} than tuned",
-            "best": f"{most} of the {allowed} ranges that keep {kept}",
+            "best": f"{most} of the {allowed} that keep {kept}",
         }[outcome]
     only = f"{first} is the only range that '{scores.method}' measures"
     return {

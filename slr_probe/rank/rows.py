@@ -16,6 +16,7 @@ from slr_probe.layers import LayerRange
 from slr_probe.rank.guards.bounds import Guards
 from slr_probe.rank.guards.judge import Judge
 from slr_probe.rank.guards.table import SCORES, ReplyTable
+from slr_probe.rank.race.record import RaceRecord
 from slr_probe.recipe import Recipe
 from slr_probe.result import Result
 
@@ -48,8 +49,9 @@ class RankedRows(Result):
         diversity: Entropy over the valid answers as a fraction of log |V|, on the selection prompts.
         held_validity: The same on the held-out prompts, which no choice was made on.
         held_diversity: The same on the held-out prompts.
-        score: What the method's block scores add up to; NaN for `"sweep"`.
-        block_gain: The method's score of each block; NaN for `"sweep"`.
+        score: What the method's block scores add up to; NaN for `"sweep"`. For `"race"`: selection prompts that a range
+            was seen on before it left.
+        block_gain: The method's score of each block; NaN for `"sweep"` and `"race"`.
         changed: Blocks that differ between base and tuned; ranges that differ elsewhere only are equal.
         recipe_data: The recipe of each row as plain data; read `recipes`.
         method: How ranges were proposed.
@@ -76,6 +78,8 @@ class RankedRows(Result):
         curve_entropy: Entropy of the next token inside replies (selection), in nats; of all tokens that min-p leaves.
         curve_drift: KL to tuned at temperature 1 there, in nats.
         reply_texts: The replies: prompt, who wrote it, text, and whether it ended by itself.
+        race: Which range left a race when and why, as `RaceRecord.to_dict` writes it; None for other methods. Read
+            `raced`.
         settings: Task, prompt format and engine settings.
         notes: What a reader should know, such as dropped prompts.
     """
@@ -112,6 +116,7 @@ class RankedRows(Result):
     curve_entropy: Float[ndarray, "model temperature reply_prompt"] = field(default_factory=_no_curve)
     curve_drift: Float[ndarray, "model temperature reply_prompt"] = field(default_factory=_no_curve)
     reply_texts: tuple[Mapping[str, Any], ...] = ()
+    race: Mapping[str, Any] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -145,6 +150,11 @@ class RankedRows(Result):
     def measured(self) -> Bool[ndarray, " row"]:
         """Rows with measured scores."""
         return np.asarray(np.isfinite(self.validity).all(axis=1))
+
+    @cached_property
+    def raced(self) -> RaceRecord | None:
+        """Which range left a race when and why, and how sure that is; None for other methods."""
+        return None if self.race is None else RaceRecord.from_dict(self.race)
 
     # -- replies -------------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from slr_probe.rank.rows import RankedRows
 from slr_probe.stats import Interval, difference_interval, mean_interval, ratio_interval, winner_share
 from slr_probe.stats.bootstrap import resample_counts, resampled_means
 
-VERIFIED = ("sweep", "guided")
+VERIFIED = ("sweep", "race", "guided")
 """Methods whose order is by measured validity and diversity; the others order by the sum of block scores."""
 
 What = Literal["validity", "diversity", "gain", "kept"]

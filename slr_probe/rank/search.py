@@ -31,6 +31,7 @@ from slr_probe.rank.guards.ask import AskedReplies, read_replies
 from slr_probe.rank.guards.bounds import Guards
 from slr_probe.rank.guards.table import SCORES
 from slr_probe.rank.measure import Prompts, Scorer, read_prompts
+from slr_probe.rank.race.ranges import Rules, race_ranges
 from slr_probe.rank.ranking import RangeRanking
 from slr_probe.rank.rows import Objective
 from slr_probe.rank.scores import VERIFIED, RangeScores
@@ -81,7 +82,8 @@ def rank_layers(
         pair: Base and tuned.
         task: A `CRCTask`, the path of one, a list of its items, or anything with `queries(pair)` (then without
             held-out prompts); default: `CRCTask.default()`.
-        method: `"sweep"` measures every range. `"guided"` measures the best `proposals` of a cheap `scorer`.
+        method: `"sweep"` measures every range. `"race"` (ours) drops ranges that some of the prompts speak against and
+            measures the others on all of them. `"guided"` measures the best `proposals` of a cheap `scorer`.
             `"patching"`, `"entropy"`, `"delta"`, `"attribution"` and `"mask"` order ranges by the sum of block scores
             and measure only the first.
         floor: Share of tuned's mean validity that a range must keep, above 0 and up to 1.
@@ -98,9 +100,9 @@ def rank_layers(
             prompts as well (in `settings`), as a chat template is off-distribution for it.
         temperature: Temperature of the distributions that are scored.
         min_p: Min-p of the distributions that are scored.
-        level: Nominal coverage of the intervals.
+        level: Nominal coverage of the intervals; 1 less the error budget of a race.
         resamples: Bootstrap resamples over prompts.
-        seed: Seed of the bootstrap and of the random controls.
+        seed: Seed of the bootstrap, of the random controls and of the order of the prompts in a race.
         memory: What the sweep may use.
         stream: Read weights block by block from the checkpoints; default: where they would not fit.
         dtype: Dtype to compute in; default: the pair's.
@@ -137,11 +139,17 @@ def rank_layers(
     candidates, (others, notes) = ranges(pair.depth), references(pair, soups)
     if min_p > 0:  # else there is always some probability, and tuned is swept with the rest
         check_tuned(selection.validity_of_tuned(), min_p)
-    scores = None if method == "sweep" else block_scorer(selection)
-    proposal = propose(selection, candidates, scores, floor, proposals if method == "guided" else 1)
+    record = None
+    if method == "race":
+        rules = Rules(floor, bounds, by_diversity=objective == "crc", error=1 - level, seed=seed)
+        proposal, record = race_ranges(selection, candidates, rules)
+    else:
+        scores = None if method == "sweep" else block_scorer(selection)
+        proposal = propose(selection, candidates, scores, floor, proposals if method == "guided" else 1)
     fields = {
         **{"method": method, "floor": float(floor), "objective": objective},
         **{"level": level, "resamples": resamples, "seed": seed},
+        "race": None if record is None else record.to_dict(),
         "guards": bounds.to_dict() if bounds is not None and replies.selection is not None else None,
         "changed": np.isin(np.arange(pair.depth), list(changed)),
         "notes": (*prompts.notes, *notes, *replies.notes, *(() if changed else (_UNCHANGED,))),

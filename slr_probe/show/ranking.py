@@ -13,6 +13,7 @@ from slr_probe.show.charts.canvas import open_canvas
 from slr_probe.show.charts.style import COLOURS, open_frame, whole_numbers
 from slr_probe.show.words.format import html_table, html_text, model_name, number, numbers, p_clause, with_limits
 from slr_probe.show.words.guards import excluded, guard_lines, instead
+from slr_probe.show.words.race import race_lines
 from slr_probe.show.words.sentences import as_text
 from slr_probe.stats.compare import State
 
@@ -46,7 +47,7 @@ def text(ranking: RangeRanking) -> str:
     if not ranking.meets_floor:
         lines.append(f"  {'NO RANGE' if ranking.judge.asked else 'FLOOR NOT MET'}: {_unmet(ranking)}")
     lines += [*_scores(ranking, held_out=False), *_scores(ranking, held_out=True)]
-    lines += [*guard_lines(ranking), *_choice(ranking)]
+    lines += [*race_lines(ranking), *guard_lines(ranking), *_choice(ranking)]
     return "\n".join(lines + [f"  note    {note}" for note in ranking.notes])
 
 

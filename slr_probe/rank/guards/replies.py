@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -84,6 +84,18 @@ class ReadReplies:
             prompt += [numbers[one.prompt]] * len(read)
             place += [int(places[at]) for at in read]
         return cls(Replies(tuple(asked), tuple(ends)), np.array(prompt), np.array(place), tuple(written))
+
+    def of_prompts(self, numbers: Collection[int]) -> ReadReplies:
+        """The finished replies to some prompts, without openings.
+
+        Args:
+            numbers: Numbers of the prompts, as in `prompt`.
+        """
+        starts = np.cumsum([0, *(len(reply.read) for reply in self.replies.replies)])
+        kept = [i for i, one in enumerate(self.written) if not one.open and int(self.prompt[starts[i]]) in numbers]
+        reads = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in kept])
+        replies = replace(self.replies, replies=tuple(self.replies.replies[i] for i in kept))
+        return ReadReplies(replies, self.prompt[reads], self.place[reads], tuple(self.written[i] for i in kept))
 
     def texts(self, tokenizer: Any, half: Half) -> Iterator[dict[str, Any]]:
         """The replies as plain data."""

@@ -1,0 +1,1 @@
+"""Racing: ranges that cannot be chosen leave before they have seen all prompts."""
