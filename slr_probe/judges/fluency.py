@@ -15,6 +15,7 @@ from slr_probe.errors import JudgeError
 from slr_probe.forward.budget import by_length
 from slr_probe.judges.judge import find_folder, load
 from slr_probe.pair.prompts import Format, PromptRenderer
+from slr_probe.pair.prompts.tokens import encode
 from slr_probe.pair.side import Side, fingerprint
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Fluency:
             raise JudgeError(f"one prompt for each text: got {len(prompts)} prompts and {len(texts)} texts")
         unique = list(dict.fromkeys(zip(prompts, texts, strict=True)))
         heads = {prompt: self._render(prompt, self.format) for prompt in dict.fromkeys(prompts)}
-        tails = [list(self._render.tokenizer(text, add_special_tokens=False)["input_ids"]) for _, text in unique]
+        tails = [encode(self._render.tokenizer, text) for _, text in unique]
         rows = [(heads[prompt], tail) for (prompt, _), tail in zip(unique, tails, strict=True)]
         self._check_lengths(rows)
         scores = dict(zip(unique, self._score(rows), strict=True))

@@ -108,7 +108,7 @@ def load_tokenizer(side: Side, trust_remote_code: bool) -> PreTrainedTokenizerBa
     """Load the tokenizer of a side (of an adapter's base where the adapter brings none); None where there is none.
 
     Raises:
-        CheckpointError: Its files cannot be read.
+        CheckpointError: Its files cannot be read, or it decodes by a regular expression.
     """
     from transformers import AutoTokenizer
 
@@ -118,9 +118,17 @@ def load_tokenizer(side: Side, trust_remote_code: bool) -> PreTrainedTokenizerBa
     for folder in folders:
         if any((folder / file).is_file() for file in _TOKENIZER_FILES):
             with foreign(CheckpointError, f"the tokenizer in {folder} cannot be loaded"):
-                return AutoTokenizer.from_pretrained(  # type: ignore[no-any-return, no-untyped-call]
+                tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(  # type: ignore[no-untyped-call]
                     folder, local_files_only=True, trust_remote_code=trust_remote_code
                 )
+                decoder = getattr(getattr(tokenizer, "backend_tokenizer", None), "decoder", None)
+                found = b"" if decoder is None else decoder.__getstate__()
+            if b'"Regex":' in found:
+                raise CheckpointError(
+                    f"{folder}/tokenizer.json decodes by a regular expression, which may look for ever and cannot be "
+                    "stopped; take it out of its decoder"
+                )
+            return tokenizer
     return None
 
 

@@ -36,6 +36,16 @@ def test_a_tokenizer_of_base_alone_serves_both(pair_of: Callable[[str], Pair], t
     assert pair.render("Hi")[0] == 1
 
 
+def test_a_tokenizer_that_decodes_by_a_regular_expression_is_refused(own_pair: Callable[..., Pair]) -> None:
+    pair = own_pair()
+    decoder = {"type": "Replace", "pattern": {"Regex": "(a|aa)+b"}, "content": "x"}
+    edit_json(pair.tuned / "tokenizer.json", decoder=decoder)
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json decodes by a regular expression"):
+        ModelPair.load(*pair.folders, device="cpu")
+    edit_json(pair.tuned / "tokenizer.json", decoder={**decoder, "pattern": {"String": "(a|aa)+b"}})
+    ModelPair.load(*pair.folders, device="cpu")
+
+
 def test_tokenizers_that_disagree_are_refused(own_pair: Callable[..., Pair]) -> None:
     pair = own_pair()
     make_tokenizer(extra=("<a>", "<b>")).save_pretrained(pair.base)

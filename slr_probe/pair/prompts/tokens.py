@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
 from slr_probe.errors import PromptError, foreign, one_line
 
+SECONDS = 30.0
+"""What one text may take to be encoded; honest tokenizers need milliseconds. Ours."""
 _SAMPLES = (
     "The quick brown fox, 12345 jumps!",
     " two  spaces\n\nand a NEW line\t.",
@@ -24,10 +28,37 @@ def encode(tokenizer: Any, text: str, *, special: bool = False) -> list[int]:
         special: Let the tokenizer put its special tokens around it.
 
     Raises:
-        PromptError: The tokenizer cannot encode it, as with half a surrogate pair.
+        PromptError: The tokenizer cannot encode it, as with half a surrogate pair, or not in `SECONDS`.
     """
     with foreign(PromptError, f"the tokenizer cannot encode {one_line(repr(text), 80)}"):
-        return [int(i) for i in tokenizer(text, add_special_tokens=special)["input_ids"]]
+        return _in_time(lambda: [int(i) for i in tokenizer(text, add_special_tokens=special)["input_ids"]])
+
+
+def _in_time(call: Callable[[], list[int]]) -> list[int]:
+    """Wait for a call in a thread of its own: a pattern in a `tokenizer.json` may look for ever, and cannot be stopped.
+
+    Python's lock is not held while the tokenizers library splits a text. The thread ends with the process.
+
+    Raises:
+        TimeoutError: It takes too long.
+    """
+    found: list[list[int]] = []
+    faults: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            found.append(call())
+        except BaseException as fault:  # a panic of the library is no `Exception`
+            faults.append(fault)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(SECONDS)
+    if faults:
+        raise faults[0]
+    if not found:
+        raise TimeoutError(f"it takes more than {SECONDS:g} s; a pattern in its tokenizer.json may never end")
+    return found[0]
 
 
 def prefix(tokenizer: Any) -> tuple[int, ...]:

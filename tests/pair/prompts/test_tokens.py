@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from tokenizers import normalizers
+from tokenizers import Regex, normalizers, pre_tokenizers
 
 from slr_probe.errors import PromptError
+from slr_probe.pair.prompts import tokens
 from slr_probe.pair.prompts.tokens import compare_tokenizers, encode, prefix
 from tests.tiny_tokenizer import SPECIAL, make_tokenizer
 
@@ -53,3 +54,12 @@ def test_prefix_is_what_the_tokenizer_puts_in_front() -> None:
 def test_what_cannot_be_encoded_is_one_error() -> None:
     with pytest.raises(PromptError, match="cannot encode"):
         encode(make_tokenizer(), "\ud800")
+
+
+def test_a_pattern_that_never_ends_is_an_error_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = make_tokenizer()
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("(a|aa)+b"), "isolated")
+    assert encode(tokenizer, "aab") == encode(tokenizer, "aab")
+    monkeypatch.setattr(tokens, "SECONDS", 0.02)
+    with pytest.raises(PromptError, match=r"cannot encode 'aaa.*more than 0\.02 s"):
+        encode(tokenizer, "a" * 30)
