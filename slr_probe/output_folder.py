@@ -87,7 +87,7 @@ def _adopt(work: Path, plan: IO[str], key: str) -> None:
         return
     for entry in work.iterdir():
         if entry.name != _PLAN:
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
     plan.seek(0)
     plan.truncate()
     plan.write(key)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from slr_probe.errors import one_line
 from slr_probe.forward.device import many_shapes
-from slr_probe.forward.kv_cache import CACHE_NAMES
+from slr_probe.forward.kv_cache import CACHE_NAMES, cache_name
 from slr_probe.pair.vocabulary import require_rows
 
 _STEPS = 2  # with a cache, of which the logits are compared: a wrong one may show in the second step only
@@ -60,8 +60,8 @@ class State:
                 out = self._forward(ids, use_cache=True)
         if out is None:
             self._forward(ids, use_cache=False)
-        found = {name: getattr(out, name, None) for name in CACHE_NAMES if name in parameters}
-        self._cache = {name: cache for name, cache in found.items() if hasattr(cache, "reorder_cache")}
+        found = [getattr(out, name, None) for name in CACHE_NAMES]
+        self._cache = {cache_name(model): cache for cache in found if hasattr(cache, "reorder_cache")}
 
     @torch.inference_mode()
     def select(self, rows: Int[Tensor, " kept"]) -> None:

@@ -79,7 +79,7 @@ def prepare(
     pair = request.pair
     to_load = _bytes_to_load(pair)
     stream = _streams(pair, stream, to_load, limit)
-    weights = (streamed if stream else resident)(pair, request.dtype)
+    weights = weights_of(pair, request.dtype, stream)
     paths = weights.paths([*request.recipes, request.reference])
     asked = request.asked
     try:
@@ -100,6 +100,11 @@ def prepare(
     reference = cut(recipes=[len(request.recipes)], kinds=[compared]) if compared else None
     runner = replace(runner, batch=schedule.batch)
     return Prepared(runner, schedule, reference, evaluations, stream, 1, dtype, notes)
+
+
+def weights_of(pair: ModelPair, dtype: torch.dtype | None, stream: bool) -> Weights:
+    """Both sides of a pair, streamed or loaded."""
+    return (streamed if stream else resident)(pair, dtype)
 
 
 def streams(pair: ModelPair, stream: bool | None, memory: str | int) -> bool:
@@ -134,7 +139,7 @@ def _choose_runner(pair: ModelPair, weights: Weights, rows: Sequence[Row], strea
     tuned: list[TunedShares] = [()] * pair.depth
     base = cast("Sequence[TunedShares]", weights.paths([Recipe.base(pair.depth)])[0].blocks)
     depth = _depth_to_check(pair) if stream else pair.depth
-    return choose_runner(weights, rows, [tuned, base], _CHECK_BATCH, depth)
+    return choose_runner(weights, rows, {"tuned": tuned, "base": base}, _CHECK_BATCH, depth)
 
 
 def _one_by_one(request: Request, reason: NotReproducible, stream: bool, room: int, left: list[int]) -> Prepared:

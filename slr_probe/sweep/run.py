@@ -17,12 +17,13 @@ from slr_probe.forward.device import many_shapes
 from slr_probe.progress import progress_bar
 from slr_probe.recipe import Recipe
 from slr_probe.sweep.estimate import SweepPlan, make_plan
-from slr_probe.sweep.prepare import Prepared, prepare
+from slr_probe.sweep.prepare import Prepared, prepare, weights_of
 from slr_probe.sweep.reads.rows import Arrays
 from slr_probe.sweep.result import SweepResult
 from slr_probe.sweep.settings import Measure, Request, Task, as_queries, as_recipes, check_replies
 from slr_probe.sweep.store import ChunkStore, Table
 from slr_probe.sweep.walk.chunk import run_chunk, run_reference
+from slr_probe.sweep.walk.finite import explain, without_numbers
 from slr_probe.sweep.walk.plainly import reference_logits, run_plainly
 
 if TYPE_CHECKING:
@@ -123,8 +124,8 @@ def sweep(
         TaskError: No prompts, fewer than two answers, or a token that stands under two answers.
         PromptError: A prompt or a reply that is too long for the model or outside its vocabulary.
         RecipeError: A recipe that does not fit the pair, such as one for another depth.
-        SweepError: The memory limit is below one state, or `out` holds another sweep or one of checkpoints that
-            have changed since.
+        SweepError: The memory limit is below one state, `out` holds another sweep or one of checkpoints that have
+            changed since, or scores are no numbers: the block whose output is NaN or infinite is named.
         OutputError: `out` cannot be written, or another process writes into it.
 
     Examples:
@@ -178,13 +179,18 @@ def _run(
 ) -> None:
     """Fill the table with the recipes and rows that are left to do, and save each piece."""
     recipes, rows = todo
+    pair, asked = request.pair, request.asked
 
     def keep(recipes: Sequence[int], rows: Sequence[int], arrays: Arrays) -> None:
+        bad = without_numbers(arrays)
+        if bad is not None:
+            weights = weights_of(pair, request.dtype, ready.streamed)
+            likely = [request.recipes[recipes[bad]], request.reference]
+            raise explain(weights, likely, [asked.rows[row] for row in rows])
         table.put(recipes, rows, arrays)
         if store is not None:
             store.append(table, recipes, rows)
 
-    pair, asked = request.pair, request.asked
     if ready.runner is not None and ready.schedule is not None:
         chunks, most = ready.schedule.chunks, ready.schedule.rows
         beside = None if ready.reference is None else run_reference(ready.runner, ready.reference, asked)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -101,6 +104,28 @@ def test_without_a_cache(monkeypatch):
 
     monkeypatch.setattr(type(model), "forward", forgetful)
     assert texts_of(model, prompts(3), Sampling(max_tokens=6), samples=2) == usual
+
+
+@pytest.mark.parametrize("taken", ["cache", "kv_cache"])
+@pytest.mark.parametrize("returned", ["cache", "past_key_values"])
+def test_a_cache_goes_by_any_of_its_names(taken, returned, monkeypatch):
+    """`past_key_values` is on its way out of transformers."""
+    model = make_model("llama", seed=4)
+    usual = texts_of(model, prompts(3), Sampling(max_tokens=6), samples=2)
+    forward, widths = type(model).forward, []
+
+    def renamed(self, input_ids=None, attention_mask=None, position_ids=None, use_cache=None, **options):
+        widths.append(input_ids.shape[1])
+        masks = {"attention_mask": attention_mask, "position_ids": position_ids, "use_cache": use_cache}
+        out = forward(self, input_ids, past_key_values=options.pop(taken, None), **masks, **options)
+        return SimpleNamespace(logits=out.logits, **{returned: out.past_key_values})
+
+    own = [one for one in inspect.signature(renamed).parameters.values() if one.name != "options"]
+    cache = inspect.Parameter(taken, inspect.Parameter.KEYWORD_ONLY, default=None)
+    renamed.__signature__ = inspect.Signature([*own, cache])
+    monkeypatch.setattr(type(model), "forward", renamed)
+    assert texts_of(model, prompts(3), Sampling(max_tokens=6), samples=2) == usual
+    assert widths.count(1) >= 5
 
 
 RECURRENT = {

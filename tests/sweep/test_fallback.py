@@ -64,6 +64,19 @@ def test_the_plain_way_is_announced_with_its_reason():
     assert "one by one" in result.settings["notes"][0]
 
 
+def test_a_cache_may_have_another_name(pair_of, monkeypatch):
+    pair = ModelPair.load(*pair_of("llama").folders)
+    forward = type(pair.tuned).forward
+
+    def renamed(self, cache=None, **options):
+        return forward(self, past_key_values=cache, **options)
+
+    monkeypatch.setattr(type(pair.tuned), "forward", renamed)
+    result = sweep(pair, ["1:2"], make_queries())
+    assert (result.settings["method"], result.settings["notes"]) == ("wavefront", [])
+    assert_same(result.answer_logprobs, naive_logprobs(pair, result.recipes, make_queries()))
+
+
 def test_state_left_inside_modules_is_noticed_by_measuring(pair_of):
     pair = ModelPair.load(*pair_of("llama").folders)
     memory = {}

@@ -2,40 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from slr_probe.forward.capture import Capture, NotReproducible
-from slr_probe.forward.surgery import StopForward, block_input, block_output, installed, replaced
+from slr_probe.forward.surgery import installed
 from slr_probe.sweep.prefixes.groups import Group, group_rows
 from slr_probe.sweep.reads.rows import Row
 from slr_probe.sweep.walk.execute import BlockRunner
+from slr_probe.sweep.walk.trace import Trace, not_finite, trace
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
-
     from slr_probe.sweep.weights import TunedShares, Weights
 
 
-@dataclass(frozen=True)
-class _Trace:
-    """What the model's own forward did to one row.
-
-    Attributes:
-        entering: Hidden states that entered each block.
-        leaving: Hidden states that left it.
-    """
-
-    entering: list[Float[torch.Tensor, "token hidden"]]
-    leaving: list[Float[torch.Tensor, "token hidden"]]
-
-
 def choose_runner(
-    weights: Weights, rows: Sequence[Row], sides: Sequence[Sequence[TunedShares]], batch: int, depth: int
+    weights: Weights, rows: Sequence[Row], sides: Mapping[str, Sequence[TunedShares]], batch: int, depth: int
 ) -> BlockRunner:
     """The fastest way of running blocks that reproduces the model's own forward.
 
@@ -46,12 +31,13 @@ def choose_runner(
     Args:
         weights: Weights of the pair.
         rows: All rows of the sweep.
-        sides: For every side to check, the shares of each block.
+        sides: For every side to check, by its name, the shares of each block.
         batch: Tokens to run at once.
         depth: Number of blocks to check, from the first.
 
     Raises:
         NotReproducible: Neither way reproduces it.
+        SweepError: The output of a block is NaN or infinite.
     """
     tokens = torch.tensor([token for row in rows for token in row.token_ids], device=weights.device)
     if len(tokens) < 2 or len(set(tokens.tolist())) < 2:
@@ -60,18 +46,26 @@ def choose_runner(
     embedding = weights.open_outside(("embedding",)).tensors(())
     with installed(weights.model, embedding):
         runner = BlockRunner(Capture(weights.model, weights.decoder, tokens), weights, batch)
-        traces = [[_trace(weights, shares, row.token_ids, depth) for row in few] for shares in sides]
+        traces = [[trace(weights, shares, row.token_ids, depth) for row in few] for shares in sides.values()]
+        _require_finite(sides, traces)
         reason: Exception | None = None
         for split in (True, False):
             runner = BlockRunner(runner.capture, weights, batch, split)
             groups = group_rows(few, share=split)
             try:
-                for shares, side in zip(sides, traces, strict=True):
+                for shares, side in zip(sides.values(), traces, strict=True):
                     _compare(runner, groups, shares, side, depth)
                 return runner if reason is None else replace(runner, unsplit=str(reason))
             except Exception as error:  # a cache of another kind fails in its own way: the plain way may still work
                 reason = error
     raise NotReproducible(str(reason)) from reason
+
+
+def _require_finite(sides: Mapping[str, Any], traces: Sequence[Sequence[Trace]]) -> None:
+    for name, some in zip(sides, traces, strict=True):
+        bad = [block for one in some if (block := one.first_not_finite) is not None]
+        if bad:
+            raise not_finite(name, f"the output of block {bad[0]}")
 
 
 def _few(rows: Sequence[Row]) -> list[Row]:
@@ -87,32 +81,8 @@ def _few(rows: Sequence[Row]) -> list[Row]:
     return [rows[i] for i in chosen]
 
 
-def _trace(weights: Weights, shares: Sequence[TunedShares], tokens: Sequence[int], depth: int) -> _Trace:
-    trace = _Trace([], [])
-    blocks = list(weights.decoder.blocks)
-
-    def watched(block: int, forward: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*args: Any, **kwargs: Any) -> Any:
-            with installed(blocks[block], weights.open_block(block).tensors(shares[block])):
-                out = forward(*args, **kwargs)
-            hidden, left = block_input(args, kwargs), block_output(out)
-            if hidden.ndim != 3 or left.shape != hidden.shape:
-                raise NotReproducible(f"block {block} turns {list(hidden.shape)} into {list(left.shape)}")
-            trace.entering.append(hidden[0].clone())
-            trace.leaving.append(left[0].clone())
-            if block == depth - 1:
-                raise StopForward
-            return out
-
-        return run
-
-    with replaced(blocks, [watched(i, block.forward) for i, block in enumerate(blocks)]), suppress(StopForward):
-        weights.model(input_ids=torch.tensor([list(tokens)], device=weights.device), use_cache=False)
-    return trace
-
-
 def _compare(
-    runner: BlockRunner, groups: Sequence[Group], shares: Sequence[TunedShares], traces: list[_Trace], depth: int
+    runner: BlockRunner, groups: Sequence[Group], shares: Sequence[TunedShares], traces: list[Trace], depth: int
 ) -> None:
     for block in reversed(range(depth)):
         tensors = runner.weights.open_block(block).tensors(shares[block])
@@ -121,7 +91,7 @@ def _compare(
                 _compare_group(runner, block, group, [traces[i] for i in group.rows])
 
 
-def _compare_group(runner: BlockRunner, block: int, group: Group, traces: list[_Trace]) -> None:
+def _compare_group(runner: BlockRunner, block: int, group: Group, traces: list[Trace]) -> None:
     """Replay a block for every row of a group, each behind the shared tokens as they were in its own forward.
 
     In low precision the same tokens are not the same numbers in forwards of other shapes, and the difference grows
