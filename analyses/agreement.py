@@ -72,7 +72,7 @@ def ranked(analysis: Analysis, pair: ModelPair, method: str, planted: str) -> Ra
     chosen: Any = settings.common.format or None
 
     def make() -> RangeRanking:
-        return rank_layers(pair, task, method, settings.rank.floor, guards=None, soups=False, format=chosen)
+        return rank_layers(pair, task, method, settings.rank.floor, guards=None, soups=0, format=chosen)
 
     return analysis.kept(f"{method}-{planted.replace(':', '-') or 'pair'}", RangeRanking, asked, make)
 

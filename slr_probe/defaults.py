@@ -12,6 +12,9 @@ RESAMPLES = 2000
 FLOOR = 0.9
 """Share of tuned's validity that a range must keep (arXiv 2602.06665)."""
 
+SOUPS = 21
+"""Uniform soups beside the ranges (arXiv 2602.06665)."""
+
 ENDING = (0.9, 1.1)
 """Least and most that a range may end turns where tuned does, as a share of tuned's probability (ours)."""
 

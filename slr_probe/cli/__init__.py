@@ -27,7 +27,7 @@ def main() -> None:
     variable SLR_PROBE_TRACEBACK is set.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    if "--download" not in sys.argv:  # no bars of transformers between our lines
+    if "--download" not in sys.argv or {"-q", "--quiet"} & {*sys.argv}:  # no bars of others between our lines
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     with _harmless_streams():
         try:

@@ -31,3 +31,9 @@ def as_index(items: Sequence[int], device: torch.device) -> Int[torch.Tensor, " 
     """Indices on the device, without waiting for it: indexing with a list waits until all work before it is done."""
     index = torch.tensor(items, dtype=torch.int64)
     return index.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else index.to(device)
+
+
+def wait(device: torch.device) -> None:
+    """Wait until the device has done all that it was given: only then is time worth reading."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

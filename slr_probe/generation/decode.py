@@ -143,8 +143,8 @@ def _write_batch(
     model: Any, batch: list[Request], sampling: Sampling, ends: torch.Tensor, stops: Callable[[list[int]], bool] | None
 ) -> Iterator[list[Sample]]:
     owners = [(request.id, number) for request in batch for number in request.samples]
-    numbers = _random_numbers(owners, sampling).to(model.device)
-    state = _prefill(model, batch)
+    numbers = random_numbers(owners, sampling).to(model.device)
+    state = prefill(model, batch)
     rows = np.arange(len(owners))  # which sample each row of the state is
     unfinished = np.ones(len(owners), dtype=bool)
     tokens = np.zeros((len(owners), sampling.max_tokens), dtype=np.int64)
@@ -174,7 +174,7 @@ def _write_batch(
         state.step(drawn)
 
 
-def _random_numbers(owners: Sequence[tuple[str, int]], sampling: Sampling) -> Float[torch.Tensor, "sample step"]:
+def random_numbers(owners: Sequence[tuple[str, int]], sampling: Sampling) -> Float[torch.Tensor, "sample step"]:
     """The uniform numbers of each sample; zeros for greedy decoding, which looks at none."""
     steps = sampling.max_tokens
     if sampling.greedy:
@@ -187,7 +187,7 @@ def _sample(owner: tuple[str, int], tokens: Int[ndarray, " token"], by_token: bo
     return Sample(*owner, tuple(tokens[:size].tolist()), by_token or by_text, tuple(tokens[size:].tolist()))
 
 
-def _prefill(model: Any, batch: list[Request]) -> State:
+def prefill(model: Any, batch: list[Request]) -> State:
     """The state after all prompts, each run once and then repeated for its samples."""
     width = max(len(request.ids) for request in batch)
     ids = torch.zeros((len(batch), width), dtype=torch.int64)

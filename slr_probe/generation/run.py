@@ -92,20 +92,15 @@ def generate(
     call = _Call(pair, dict(prompts), sampling, _ends(pair), batch_tokens, backend)
     outputs: dict[str, Outputs] = {}
     total = len(prompts) * samples
-    with held(out), progress_bar(total * len(sources), "generate", unit=" samples", show=progress) as bar:
-        for source in sources:
-            journal = _journal(call, source, out)
-            if journal is not None:
-                journal.check_prompts(prompts, rendered[source.format])
-            done: Done = {} if journal is None else journal.done
-            requests = _missing(samples, done, rendered[source.format])
-            bar.update(total - sum(len(request.samples) for request in requests))
-            for lines in _lines(call, source, requests):
-                if journal is not None:
-                    journal.append(lines)
-                done.update({(line["id"], line["sample"]): (line["text"], line["finished"]) for line in lines})
-                bar.update(len(lines))
-            outputs[source.name] = _collect(source.name, prompts, samples, done, sampling)
+    with held(out):
+        asked = [_asked(call, source, out, prompts, samples, rendered[source.format]) for source in sources]
+        kept = total * len(asked) - sum(len(request.samples) for one in asked for request in one.requests)
+        with progress_bar(total * len(asked), "generate", unit=" samples", show=progress, done=kept) as bar:
+            for one in asked:
+                for lines in _lines(call, one.source, one.requests):
+                    one.keep(lines)
+                    bar.update(len(lines))
+                outputs[one.source.name] = _collect(one.source.name, prompts, samples, one.done, sampling)
     return outputs
 
 
@@ -138,6 +133,36 @@ class _Call:
         """The mark of reasoning that prompts of this format end with; empty for none."""
         reasoning = self.pair.prompts.opening.reasoning if format == "chat" else None
         return reasoning[0] if reasoning else ""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What one model of a call is asked for: its samples that are there, and requests for the others."""
+
+    source: Source
+    journal: Journal | None
+    done: Done
+    requests: list[Request]
+
+    def keep(self, lines: list[dict[str, Any]]) -> None:
+        if self.journal is not None:
+            self.journal.append(lines)
+        self.done.update({(line["id"], line["sample"]): (line["text"], line["finished"]) for line in lines})
+
+
+def _asked(
+    call: _Call,
+    source: Source,
+    out: Any,
+    prompts: list[tuple[str, str]],
+    samples: int,
+    rendered: Mapping[str, tuple[int, ...]],
+) -> _Asked:
+    journal = _journal(call, source, out)
+    if journal is not None:
+        journal.check_prompts(prompts, rendered)
+    done: Done = {} if journal is None else journal.done
+    return _Asked(source, journal, done, _missing(samples, done, rendered))
 
 
 def _lines(call: _Call, source: Source, requests: list[Request]) -> Iterator[list[dict[str, Any]]]:

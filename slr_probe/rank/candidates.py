@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slr_probe.defaults import SOUPS
 from slr_probe.errors import RecipeError
 from slr_probe.layers import LayerRange
 from slr_probe.recipe import Recipe
@@ -14,8 +15,6 @@ from slr_probe.recipe import Recipe
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
 
-ALPHAS = tuple(round(i / 20, 2) for i in range(21))
-"""Shares of the tuned weights in the uniform soups ("proxy soup": best of 21, arXiv 2602.06665)."""
 RANDOM_CONTROLS = 8
 
 
@@ -37,8 +36,18 @@ def ranges(depth: int) -> list[Row]:
     return [Row("range", Recipe.restore(layers, depth)) for layers in LayerRange.all(depth)]
 
 
-def references(pair: ModelPair, soups: bool = True) -> tuple[list[Row], tuple[str, ...]]:
-    """Tuned, base, all blocks restored and, if asked for, the 21 soups; with a note on what the pair does not allow."""
+def alphas(count: int) -> tuple[float, ...]:
+    """Shares of the tuned weights in uniform soups, from base to tuned ("proxy soup": best of 21, arXiv 2602.06665).
+
+    Examples:
+        >>> alphas(5), alphas(1), alphas(0)
+        ((0.0, 0.25, 0.5, 0.75, 1.0), (0.5,), ())
+    """
+    return (0.5,) if count == 1 else tuple(round(i / (count - 1), 4) for i in range(count))
+
+
+def references(pair: ModelPair, soups: int = SOUPS) -> tuple[list[Row], tuple[str, ...]]:
+    """Tuned, base, all blocks restored and so many soups; with a note on what the pair does not allow."""
     from slr_probe.restoration.plan import plan_hybrid
 
     depth, notes = pair.depth, []
@@ -52,8 +61,8 @@ def references(pair: ModelPair, soups: bool = True) -> tuple[list[Row], tuple[st
         notes.append(f"base and soups keep embedding, final norm and head of tuned: {error}")
     if whole:
         rows.insert(1, Row("base", base))
-    alphas = ALPHAS if soups else ()
-    return [*rows, *(Row("soup", Recipe.soup(alpha, depth, blocks_only=not whole)) for alpha in alphas)], tuple(notes)
+    shares = alphas(soups)
+    return [*rows, *(Row("soup", Recipe.soup(alpha, depth, blocks_only=not whole)) for alpha in shares)], tuple(notes)
 
 
 def controls(best: LayerRange, depth: int, seed: int) -> list[Row]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, get_args
 
@@ -46,18 +46,24 @@ def check_objective(objective: Any) -> None:
         raise RankingError(f"unknown objective {objective!r}; expected one of {', '.join(get_args(Objective))}")
 
 
-def check_numbers(counts: Mapping[str, Any], level: Any, seed: Any) -> None:
-    """Check counts by name, the level of intervals and the seed.
+def check_numbers(counts: Mapping[str, Any], level: Any, seed: Any, soups: Any = 0) -> None:
+    """Check counts by name, the level of intervals, the seed and the number of soups.
 
     Raises:
-        RankingError: A count is no whole number of at least 1, the level is not between 0 and 1, or the seed is no
-            whole number of at least 0.
+        RankingError: A count is no whole number of at least 1, the level is not between 0 and 1, or seed or soups
+            are no whole numbers of at least 0.
     """
-    for name, least, value in (*((name, 1, value) for name, value in counts.items()), ("seed", 0, seed)):
+    for name, least, value in _least(counts, seed=seed, soups=soups):
         if not _is(Integral, value) or value < least:
             raise RankingError(f"{name} must be a whole number of at least {least}; got {value!r}")
     if not _is(Real, level) or not 0 < level < 1:
         raise RankingError(f"level must lie between 0 and 1, such as 0.95; got {level!r}")
+
+
+def _least(counts: Mapping[str, Any], **others: Any) -> Iterator[tuple[str, int, Any]]:
+    """Name, least value and value of every count."""
+    yield from ((name, 1, value) for name, value in counts.items())
+    yield from ((name, 0, value) for name, value in others.items())
 
 
 def check_engine(engine: Mapping[str, Any]) -> None:

@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from slr_probe.defaults import FLOOR, LEVEL, MEMORY, RESAMPLES
+from slr_probe.defaults import FLOOR, LEVEL, MEMORY, RESAMPLES, SOUPS
 from slr_probe.pair.prompts import Format
+from slr_probe.progress import course, step
 from slr_probe.rank.blocks.propose import Proposal, propose
 from slr_probe.rank.blocks.scorers import SCORERS, find_block_scorer
 from slr_probe.rank.blocks.weights import changed_blocks
@@ -26,6 +27,7 @@ from slr_probe.rank.check import (
     check_objective,
     check_tuned,
 )
+from slr_probe.rank.cost import expected_steps
 from slr_probe.rank.frontier import measure_curves
 from slr_probe.rank.guards.ask import AskedReplies, read_replies
 from slr_probe.rank.guards.bounds import Guards
@@ -56,7 +58,7 @@ def rank_layers(
     scorer: str = "attribution",
     proposals: int = 32,
     held_out: int = 10,
-    soups: bool = True,
+    soups: int = SOUPS,
     format: Format | None = None,
     temperature: float = 1.0,
     min_p: float = 0.0,
@@ -95,7 +97,8 @@ def rank_layers(
             `"patching"` also works on streamed pairs.
         proposals: How many ranges `"guided"` measures.
         held_out: How many of the best ranges are scored on held-out prompts.
-        soups: Measure the 21 uniform soups as well. They share no work with ranges: 21 passes over mixed weights.
+        soups: How many uniform soups to measure as well, evenly from base to tuned; 0 for none. They share no
+            work with ranges: each is a pass over mixed weights.
         format: Prompt format of all models; default: chat where there is a chat template. Base is measured on plain
             prompts as well (in `settings`), as a chat template is off-distribution for it.
         temperature: Temperature of the distributions that are scored.
@@ -126,41 +129,42 @@ def rank_layers(
     block_scorer = find_block_scorer(scorer if method in VERIFIED else method)
     check_floor(floor)
     check_objective(objective)
-    check_numbers({"proposals": proposals, "held_out": held_out, "resamples": resamples}, level, seed)
+    check_numbers({"proposals": proposals, "held_out": held_out, "resamples": resamples}, level, seed, soups)
     engine = {"memory": memory, "stream": stream, "dtype": dtype, "temperature": temperature, "min_p": min_p}
     check_engine(engine)
-    bounds = Guards.of(guards)
+    bounds, guided = Guards.of(guards), method == "guided"
     prompts = read_prompts(pair, task, format)
     changed = changed_blocks(pair, stream=stream, dtype=dtype)
-    replies = read_replies(pair, bounds, objective, format, engine, out)
-    engine["progress"] = progress
-    selection = Scorer(pair, prompts.selection, changed, engine, _folder(out, "selection"), replies.selection)
-    tested = _held_out(pair, prompts, changed, engine, out, replies)
-    candidates, (others, notes) = ranges(pair.depth), references(pair, soups)
-    if min_p > 0:  # else there is always some probability, and tuned is swept with the rest
+    steps = expected_steps(pair.depth, method, proposals, soups, held_out if prompts.held_out else 0)
+    with course("rank", steps, show=progress):
+        replies = read_replies(pair, bounds, objective, format, engine, out)
+        engine["progress"] = progress
+        selection = Scorer(pair, prompts.selection, changed, engine, _folder(out, "selection"), replies.selection)
+        tested = _held_out(pair, prompts, changed, engine, out, replies)
+        candidates, (others, notes) = ranges(pair.depth), references(pair, soups)
+        if min_p > 0:  # else there is always some probability, and tuned is swept with the rest
+            check_tuned(selection.validity_of_tuned(), min_p)
+        if method == "race":
+            rules = Rules(floor, bounds, by_diversity=objective == "crc", error=1 - level, seed=seed)
+            proposal, record = race_ranges(selection, candidates, rules)
+        else:
+            scores = None if method == "sweep" else block_scorer(selection)
+            proposal, record = propose(selection, candidates, scores, floor, proposals if guided else 1), None
+        fields = {
+            **{"method": method, "floor": float(floor), "objective": objective},
+            **{"level": level, "resamples": resamples, "seed": seed},
+            "race": None if record is None else record.to_dict(),
+            "guards": bounds.to_dict() if bounds is not None and replies.selection is not None else None,
+            "changed": np.isin(np.arange(pair.depth), list(changed)),
+            "notes": (*prompts.notes, *notes, *replies.notes, *(() if changed else (_UNCHANGED,))),
+            **replies.fields(pair),
+        }
+        search = _Search(selection, tested, proposal, [*candidates, *others], fields)
+        first = search.scores()
         check_tuned(selection.validity_of_tuned(), min_p)
-    record = None
-    if method == "race":
-        rules = Rules(floor, bounds, by_diversity=objective == "crc", error=1 - level, seed=seed)
-        proposal, record = race_ranges(selection, candidates, rules)
-    else:
-        scores = None if method == "sweep" else block_scorer(selection)
-        proposal = propose(selection, candidates, scores, floor, proposals if method == "guided" else 1)
-    fields = {
-        **{"method": method, "floor": float(floor), "objective": objective},
-        **{"level": level, "resamples": resamples, "seed": seed},
-        "race": None if record is None else record.to_dict(),
-        "guards": bounds.to_dict() if bounds is not None and replies.selection is not None else None,
-        "changed": np.isin(np.arange(pair.depth), list(changed)),
-        "notes": (*prompts.notes, *notes, *replies.notes, *(() if changed else (_UNCHANGED,))),
-        **replies.fields(pair),
-    }
-    search = _Search(selection, tested, proposal, [*candidates, *others], fields)
-    first = search.scores()
-    check_tuned(selection.validity_of_tuned(), min_p)
-    search.rows += controls(first.ranges[int(first.order[0])], pair.depth, seed)
-    asked = {"task": getattr(task, "name", None) or "CRC", "scorer": scorer if method == "guided" else None}
-    return search.ranking(first, held_out, asked)
+        search.rows += controls(first.ranges[int(first.order[0])], pair.depth, seed)
+        asked = {"task": getattr(task, "name", None) or "CRC", "scorer": scorer if guided else None}
+        return search.ranking(first, held_out, asked)
 
 
 def _held_out(
@@ -192,7 +196,7 @@ class _Search:
 
     def scores(self) -> RangeScores:
         """Ranges and references, measured on the selection prompts."""
-        return RangeScores(**self._columns([]))
+        return RangeScores(**self._columns([], "ranges"))
 
     def ranking(self, first: RangeScores, held_out: int, asked: dict[str, Any]) -> RangeRanking:
         """All rows, with held-out scores of the best ranges, the references and the controls.
@@ -204,7 +208,7 @@ class _Search:
         """
         leaders = [int(i) for i in first.order[:held_out] if first.measured[i]]
         tested = [i for i in self._others if self.rows[i].kind != "soup" or i == first.best_soup]
-        columns = self._columns([*leaders, *tested]) | self._curves(first)
+        columns = self._columns([*leaders, *tested], "controls") | self._curves(first)
         settings = {
             "base": str(self.selection.pair.base_side),
             "tuned": str(self.selection.pair.tuned_side),
@@ -222,9 +226,11 @@ class _Search:
         """Rows that are no ranges."""
         return range(len(self.proposal.score), len(self.rows))
 
-    def _columns(self, tested: Sequence[int]) -> dict[str, Any]:
-        columns = _measure(self.selection, self.rows, [*self.proposal.rows, *self._others])
-        held = _measure(self.held_out, self.rows, tested)
+    def _columns(self, tested: Sequence[int], what: str) -> dict[str, Any]:
+        with step(what):
+            columns = _measure(self.selection, self.rows, [*self.proposal.rows, *self._others])
+        with step("held-out prompts" if tested else ""):
+            held = _measure(self.held_out, self.rows, tested)
         return {
             "kinds": np.array([row.kind for row in self.rows]),
             **columns,
@@ -237,6 +243,7 @@ class _Search:
             **self.fields,
         }
 
+    @step("temperatures")
     def _curves(self, first: RangeScores) -> dict[str, Any]:
         """Tuned and the best range over temperature."""
         rows = [first.tuned, int(first.order[0])]

@@ -60,7 +60,7 @@ def run_study(
         base_revision: Branch, tag or commit of base, where that is a hub id.
         tuned_revision: The same for tuned.
         progress: Show progress bars; None shows them on a terminal and in Jupyter.
-        say: Called with a line as each stage ends.
+        say: Called with a line as each stage begins, and as it ends.
 
     Returns:
         What was found, read from the folder as it is asked for.
@@ -118,6 +118,7 @@ class _Study:
         if done is not None:
             self.say(f"{label}{done['summary']}  (kept)")
             return
+        self.say(f"{label}{stage.what} ...")
         home = self.records.open(stage, key, afresh=again)
         began, clock = _now(), time.perf_counter()
         record: dict[str, Any] = {"stage": stage.name, "key": key, "status": "done", "started": began}

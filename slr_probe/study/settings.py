@@ -98,7 +98,7 @@ class RankSettings:
     surprise: float = SURPRISE
     objective: Literal["crc", "spread", "both"] = _RANK["objective"].default
     held_out: int = _RANK["held_out"].default
-    soups: bool = _RANK["soups"].default
+    soups: int = _RANK["soups"].default
     temperature: float = _RANK["temperature"].default
     min_p: float = _RANK["min_p"].default
     resamples: int = _RANK["resamples"].default
@@ -229,7 +229,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "quick": {
         "lens": {"prompts": 10},
         "patching": {"prompts": 4, "controls": False},
-        "rank": {"prompts": 10, "soups": False},
+        "rank": {"prompts": 10, "soups": 5},
         "validate": {"prompts": 8, "samples": 8, "max_tokens": 40, "baselines": ("early", "temperature", "base_plain")},
         "report": {"prompts": 1},
     },

@@ -60,10 +60,10 @@ def write_toml(tables: Mapping[str, Mapping[str, Any]]) -> str:
     """Tables of text, numbers, truth values and lists of text, as TOML.
 
     Examples:
-        >>> print(write_toml({"rank": {"floor": 0.9, "soups": True, "task": ""}}))
+        >>> print(write_toml({"rank": {"floor": 0.9, "guards": True, "task": ""}}))
         [rank]
         floor = 0.9
-        soups = true
+        guards = true
         task = ""
         <BLANKLINE>
     """

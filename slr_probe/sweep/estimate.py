@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,12 @@ from slr_probe.forward.questions import padded
 from slr_probe.forward.surgery import installed
 from slr_probe.sweep.plan import Chunk, Schedule
 from slr_probe.sweep.prepare import Prepared
-from slr_probe.sweep.reads.rows import Asked, Part, Row
+from slr_probe.sweep.reads.rows import Asked, Part, Reader, Row
 from slr_probe.sweep.settings import Request
 from slr_probe.sweep.walk.execute import BlockRunner
 from slr_probe.sweep.weights import OUTSIDE
+
+_STATES_READ = 64  # that the head is timed with, at most
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,7 @@ class _Timings:
         block: One block but the last, for `tokens` tokens.
         last: The last block, for as many.
         tokens: See `block`.
-        head: Head and reduction, for `rows` rows.
-        rows: See `head`.
+        heads: Head and reduction of each kind of question, for one read of one state.
         reading: Reading the weights of one side of a block.
         loading: Reading those of the head.
     """
@@ -119,23 +120,23 @@ class _Timings:
     block: float
     last: float
     tokens: int
-    head: float
-    rows: int
+    heads: Mapping[int, float]
     reading: float
     loading: float
 
-    def of_chunk(self, chunk: Chunk) -> float:
+    def of_chunk(self, chunk: Chunk, asked: Asked) -> float:
+        """Seconds of one chunk."""
         tokens = sum(group.tokens for group in chunk.groups)
         *inner, last = [level.width for level in chunk.trie.levels]
         blocks = (sum(inner) * self.block + last * self.last) * tokens / self.tokens
-        heads = self.head * len(chunk.trie.reads) * sum(group.count for group in chunk.groups) / self.rows
-        return blocks + heads + 2 * self.reading * len(chunk.trie.levels) + 2 * self.loading
+        reads = sum(self.heads[id(part.reader)] * len(part.reads) for part in asked.parts(chunk.rows))
+        return blocks + reads * len(chunk.trie.reads) + 2 * self.reading * len(chunk.trie.levels) + 2 * self.loading
 
 
 def _measured_seconds(runner: BlockRunner, schedule: Schedule, asked: Asked) -> float:
     """Estimate the time of a schedule by running a piece of it."""
     timings = _measure(runner, schedule, asked)
-    return sum(timings.of_chunk(chunk) for chunk in schedule.chunks)
+    return sum(timings.of_chunk(chunk, asked) for chunk in schedule.chunks)
 
 
 def _measure(runner: BlockRunner, schedule: Schedule, asked: Asked) -> _Timings:
@@ -155,16 +156,22 @@ def _measure(runner: BlockRunner, schedule: Schedule, asked: Asked) -> _Timings:
         prefix, before = _timed(lambda: runner.prefix(0, shared)[1] if group.shared else None, 2)
         inside, _ = _timed(lambda: runner.advance(0, group, rest, before), 3)
         last_block, last = _timed(lambda: runner.last(0, group, rest, before), 3)
-    rows = min(schedule.rows, 64)
-    hidden = last.flatten(0, 1)[:1].expand(rows, 1, -1)
-    part = next(iter(asked.parts([group.rows[0]])))
-    one = Part(part.reader, part.columns[:1], part.reads[:1])
     tail = weights.open_outside(OUTSIDE, tables=False)
     loading, tensors = _timed(lambda: tail.tensors(()), 1)
     with installed(weights.model, tensors):
-        readout = runner.readout
-        head, _ = _timed(lambda: one.read(readout, hidden, rows, lambda _: readout(hidden[:1, 0])), 2)
-    return _Timings(inside + prefix, last_block, states * group.tokens, head, rows, reading, loading)
+        states_read = min(schedule.rows, _STATES_READ)
+        hidden = last.flatten(0, 1)[:1].expand(states_read, 1, -1)
+        heads = {id(reader): _head(runner, reader, asked, hidden) for reader in asked.readers}
+    return _Timings(inside + prefix, last_block, states * group.tokens, heads, reading, loading)
+
+
+def _head(runner: BlockRunner, reader: Reader, asked: Asked, hidden: torch.Tensor) -> float:
+    """Seconds of head and reduction for one read of one state."""
+    first = next(row for row in range(len(asked.rows)) if asked.reader(row) is reader)
+    (part,) = asked.parts([first])
+    one, readout = Part(part.reader, part.columns[:1], part.reads[:1]), runner.readout
+    seconds, _ = _timed(lambda: one.read(readout, hidden, len(hidden), lambda _: readout(hidden[:1, 0])), 2)
+    return seconds / len(hidden)
 
 
 def _timed(work: Callable[[], Any], times: int) -> tuple[float, Any]:

@@ -113,7 +113,7 @@ class CRC:
         scorer = self.scorer("selection")
         if scorer is None:
             return None
-        rows, notes = references(self.pair, soups=True)
+        rows, notes = references(self.pair)
         self.notes += [note for note in notes if note not in self.notes]
         soups = [row.recipe for row in rows if row.kind == "soup"]
         validity, diversity = (found.mean(axis=1) for found in scorer([Recipe.tuned(self.pair.depth), *soups]))

@@ -227,7 +227,7 @@ def test_a_checkpoint_that_changes_between_two_runs(run: Any, own_pair: Callable
     from tests.tiny import rewrite_tensor
 
     pair, task = own_pair(), write_files(tmp_path)["TASK"]
-    command = ["rank", *pair.folders, "--task", task, "--no-soups", "--quiet", "--out", tmp_path / "out"]
+    command = ["rank", *pair.folders, "--task", task, "--soups", "0", "--quiet", "--out", tmp_path / "out"]
     assert run(*command)[0] == 0
     rewrite_tensor(pair.base, NORM, lambda tensor: tensor + 1)
     refused(run(*command), "base")

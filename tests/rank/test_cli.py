@@ -16,7 +16,7 @@ def folders(pair, tmp_path_factory):
 
 def test_rank(run, folders, task, tmp_path):
     file = task.save(tmp_path / "task.json")
-    asked = ["--task", file, "--floor", 0.5, "--quiet", "--device", "cpu", "--no-soups"]
+    asked = ["--task", file, "--floor", 0.5, "--quiet", "--device", "cpu", "--soups", "0"]
     written = ["--out", tmp_path / "out", "--json", tmp_path / "ranking.json"]
     code, out, _ = run("rank", *folders, *asked, *written)
     assert code == 0
@@ -40,7 +40,9 @@ def test_rank(run, folders, task, tmp_path):
 def test_two_equal_models_leave_nothing_to_restore(run, folders, task, tmp_path):
     file = task.save(tmp_path / "task.json")
     base, _ = folders
-    code, out, _ = run("rank", base, base, "--task", file, "--json", tmp_path / "ranking.json", "--quiet", "--no-soups")
+    code, out, _ = run(
+        "rank", base, base, "--task", file, "--json", tmp_path / "ranking.json", "--quiet", "--soups", "0"
+    )
     assert code == 0
     choice = json.loads((tmp_path / "ranking.json").read_text())["choice"]
     assert choice["layers"] is None

@@ -24,7 +24,7 @@ def mask(pair):
 
 
 def test_method_mask(planted_pair, task):
-    found = rank_layers(planted_pair, task, method="mask", soups=False)
+    found = rank_layers(planted_pair, task, method="mask", soups=0)
     assert found.method == "mask"
     assert roc_auc(found.block_gain, range(1, 3)) == 1.0
     np.testing.assert_array_equal(found.block_gain[[0, 3, 4]], 0.0)
@@ -32,17 +32,17 @@ def test_method_mask(planted_pair, task):
     above = found.block_gain - found.block_gain.mean()
     for layers, score in zip(found.ranges, found.score, strict=False):
         assert score == pytest.approx(above[layers.start : layers.stop].sum())
-    same = rank_layers(planted_pair, task, method="mask", soups=False)
+    same = rank_layers(planted_pair, task, method="mask", soups=0)
     np.testing.assert_array_equal(same.score, found.score)
 
 
 def test_agreement_with_the_exhaustive_sweep(pair, task):
-    sweep_all, found = (rank_layers(pair, task, method=m, soups=False, floor=0.1) for m in ("sweep", "mask"))
+    sweep_all, found = (rank_layers(pair, task, method=m, soups=0, floor=0.1) for m in ("sweep", "mask"))
     how = found.agreement(sweep_all)
     assert how.count == 15
     assert -1 <= how.spearman <= 1
     assert found.agreement(found).spearman == pytest.approx(1)
-    guided = rank_layers(pair, task, method="guided", scorer="mask", proposals=15, soups=False, floor=0.1)
+    guided = rank_layers(pair, task, method="guided", scorer="mask", proposals=15, soups=0, floor=0.1)
     assert guided.best == sweep_all.best  # with every range measured the proposals' order does not matter
 
 
@@ -50,7 +50,7 @@ def test_nothing_changed(pair, task):
     from slr_probe import ModelPair
 
     same = ModelPair.load(pair.base, pair.base, tokenizer=pair.tokenizer, device="cpu")
-    found = rank_layers(same, task, method="mask", soups=False)
+    found = rank_layers(same, task, method="mask", soups=0)
     np.testing.assert_array_equal(found.block_gain, 0.0)
 
 

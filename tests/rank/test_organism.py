@@ -19,7 +19,7 @@ def planted(request, tmp_path_factory):
 
 def test_the_best_range_lies_inside_and_beats_the_controls(planted):
     span, pair = planted
-    found = rank_layers(pair, soups=False)
+    found = rank_layers(pair, soups=0)
     best, tuned = found.order[0], found.rows("tuned")[0]
     assert found.meets_floor
     assert set(found.best) <= set(range(*span))
@@ -37,6 +37,6 @@ def test_the_best_range_lies_inside_and_beats_the_controls(planted):
 @pytest.mark.parametrize("method", ["delta", "patching", "attribution", "entropy", "mask"])
 def test_cheap_methods_tell_planted_blocks_from_others(planted, method):
     span, pair = planted
-    found = rank_layers(pair, method=method, soups=False)
+    found = rank_layers(pair, method=method, soups=0)
     assert roc_auc(found.block_gain, range(*span)) == 1.0
     assert set(found.best) <= set(range(*span))

@@ -34,7 +34,7 @@ def test_every_built_in_prompt_fits_the_tokenizer(pair):
 
 
 def test_the_best_range_ends_the_model_and_beats_tuned_on_held_out_prompts(pair, task):
-    found = rank_layers(pair, task, soups=False)
+    found = rank_layers(pair, task, soups=0)
     tuned, best = found.rows("tuned")[0], found.order[0]
     assert 0.85 < found.mean_validity[tuned] < 0.97
     assert 0.3 < found.mean_diversity[tuned] < 0.5

@@ -123,7 +123,7 @@ def test_controls_are_counted(ranking):
 
 @pytest.mark.parametrize("method", ["delta", "patching", "attribution", "entropy"])
 def test_cheap_methods_find_planted_blocks(planted_pair, task, method):
-    found = rank_layers(planted_pair, task, method=method, floor=0.5, soups=False)
+    found = rank_layers(planted_pair, task, method=method, floor=0.5, soups=0)
     outside = [i for i in range(DEPTH) if i not in range(*PLANTED)]
     assert (found.block_gain[outside] == 0).all()  # blocks that do not differ change exactly nothing
     assert (found.block_gain[list(range(*PLANTED))] != 0).all()
@@ -136,7 +136,7 @@ def test_cheap_methods_find_planted_blocks(planted_pair, task, method):
 
 
 def test_patching_adds_up_to_the_effect_of_restoring_everything(pair, task, ranking):
-    found = rank_layers(pair, task, method="patching", floor=0.8, soups=False)
+    found = rank_layers(pair, task, method="patching", floor=0.8, soups=0)
     full, tuned = found.rows("full")[0], found.rows("tuned")[0]
     assert found.block_gain.sum() == pytest.approx(ranking.mean_diversity[full] - ranking.mean_diversity[tuned])
 
@@ -173,7 +173,7 @@ def test_attribution_of_prompts_without_valid_mass_is_nothing(pair, task):
 @pytest.mark.parametrize("method", ["attribution", "entropy", "patching"])
 def test_cheap_methods_score_at_the_temperature_and_min_p_of_the_ranking(pair, task, method):
     found = [
-        rank_layers(pair, task, method=method, soups=False, **sampling).block_gain
+        rank_layers(pair, task, method=method, soups=0, **sampling).block_gain
         for sampling in ({}, {"temperature": 4.0}, {"min_p": 0.1})
     ]
     assert not np.allclose(found[0], found[1])
@@ -206,19 +206,19 @@ def test_a_pair_without_any_difference(planted_pair, task):
 
 
 def test_guided_measures_only_what_is_proposed_and_as_the_sweep_does(pair, task, ranking):
-    found = rank_layers(pair, task, method="guided", proposals=4, floor=0.8, soups=False)
+    found = rank_layers(pair, task, method="guided", proposals=4, floor=0.8, soups=0)
     rows = np.flatnonzero(found.measured[: len(found.ranges)])
     assert len(rows) == 4
     np.testing.assert_allclose(found.validity[rows], ranking.validity[rows], rtol=1e-5)
     proposed = set(np.argsort(-found.score[: len(found.ranges)])[:4])  # no two of them are one hybrid
     assert proposed == set(rows)
     assert {found.index(layers) for layers in found.top(4)} == proposed
-    everything = rank_layers(pair, task, method="guided", proposals=99, floor=0.8, soups=False)
+    everything = rank_layers(pair, task, method="guided", proposals=99, floor=0.8, soups=0)
     np.testing.assert_array_equal(everything.order, ranking.order)
 
 
 def test_guided_proposes_no_hybrid_twice(planted_pair, task, planted):
-    found = rank_layers(planted_pair, task, method="guided", proposals=3, floor=0.5, soups=False)
+    found = rank_layers(planted_pair, task, method="guided", proposals=3, floor=0.5, soups=0)
     rows = np.flatnonzero(found.measured[: len(found.ranges)])
     assert {tuple(found.ranges[row]) for row in rows} == {(1,), (2,), (1, 2)}
     assert found.best == planted.best or planted.best == LayerRange(0, 1)
@@ -286,7 +286,7 @@ def test_another_seed_or_floor_reuses_the_sweep_of_all_ranges(pair, task, tmp_pa
     from slr_probe.sweep import run
 
     ran, original = [], run._run
-    first = rank_layers(pair, task, soups=False, out=tmp_path)
+    first = rank_layers(pair, task, soups=0, out=tmp_path)
 
     def counted(request, ready, todo, table, store, progress):
         ran.append((store, len(request.recipes)))
@@ -294,13 +294,13 @@ def test_another_seed_or_floor_reuses_the_sweep_of_all_ranges(pair, task, tmp_pa
 
     monkeypatch.setattr(run, "_run", counted)
     for change in ({"seed": 1}, {"floor": 0.5}, {"level": 0.8}):
-        again = rank_layers(pair, task, soups=False, out=tmp_path, **change)
+        again = rank_layers(pair, task, soups=0, out=tmp_path, **change)
         rows = slice(len(first.ranges) + 3)
         np.testing.assert_array_equal(again.validity[rows], first.validity[rows])
     again = [count for store, count in ran if store is not None and store.folder.name.startswith("selection")]
     assert max(again, default=0) < len(first.ranges)
     with pytest.raises(SweepError, match=r"another sweep.*measure"):
-        rank_layers(pair, task, soups=False, out=tmp_path, temperature=2.0)
+        rank_layers(pair, task, soups=0, out=tmp_path, temperature=2.0)
 
 
 # -- tasks and bad input -----------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ SMALL = {
     "common": {"dtype": "float32"},  # numbers and texts are then the same on every processor, up to rounding
     "lens": {"prompts": 2},
     "patching": {"prompts": 1, "components": ["resid"], "controls": False},
-    "rank": {"prompts": 5, "soups": False, "resamples": 200},
+    "rank": {"prompts": 5, "soups": 0, "resamples": 200},
     "validate": {"families": ["qa"], "prompts": 4, "samples": 3, "max_tokens": 8, "baselines": ["early", "base_plain"]},
 }
 NO_TEXT = {**SMALL, "validate": {"enabled": False}}

@@ -36,7 +36,7 @@ def again(folder, settings=SMALL, **options):
 
 def ran(lines):
     """Names of the stages that were run and not kept."""
-    return [line.split()[1] for line in lines if not line.endswith("(kept)")]
+    return [line.split()[1] for line in lines if not line.endswith(("(kept)", "..."))]
 
 
 def same_results(one, other, names=RESULTS):
@@ -68,7 +68,7 @@ def test_the_ranking_is_what_rank_layers_says(done):
     context = Context(*PAIR, done, Settings.from_dict(SMALL), "cpu")
     task = choose(context, 5)
     assert {len(part.items) for part in (task.selection, task.held_out)} == {10}
-    direct = rank_layers(ModelPair.load(*PAIR, device="cpu", dtype="float32"), task, soups=False, resamples=200)
+    direct = rank_layers(ModelPair.load(*PAIR, device="cpu", dtype="float32"), task, soups=0, resamples=200)
     found = Findings(done).ranking
     np.testing.assert_allclose(found.validity, direct.validity, atol=1e-5)  # other batches, float32
     np.testing.assert_allclose(found.diversity, direct.diversity, atol=1e-5)

@@ -12,6 +12,7 @@ from slr_probe.errors import GenerationError, PromptError, RankingError
 from slr_probe.files import digest, read_json, write_json
 from slr_probe.pair.prompts import Format
 from slr_probe.pair.side import state_of
+from slr_probe.progress import step
 from slr_probe.rank.guards.bounds import Guards
 from slr_probe.rank.guards.judge import FEWEST_REPLIES
 from slr_probe.rank.guards.replies import ReadReplies, Written, sample_replies
@@ -56,6 +57,7 @@ class AskedReplies:
         }
 
 
+@step("replies")
 def read_replies(
     pair: ModelPair,
     guards: Guards | None,
