@@ -15,6 +15,9 @@ FLOOR = 0.9
 SOUPS = 21
 """Uniform soups beside the ranges (arXiv 2602.06665)."""
 
+QUICK_SOUPS, QUICK_PROMPTS = 5, 10
+"""Soups, and prompts of each category and split, for a first look (ours)."""
+
 ENDING = (0.9, 1.1)
 """Least and most that a range may end turns where tuned does, as a share of tuned's probability (ours)."""
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from slr_probe.cli.cost import usable_cores
 from slr_probe.errors import SlrProbeError, one_line, printable
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def main() -> None:
     variable SLR_PROBE_TRACEBACK is set.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))  # more threads than cores wait for each other
     if "--download" not in sys.argv or {"-q", "--quiet"} & {*sys.argv}:  # no bars of others between our lines
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     with _harmless_streams():

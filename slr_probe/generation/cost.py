@@ -49,11 +49,21 @@ class Pace:
         seen = int(self.lengths.max())
         if seen >= limit:
             return float(np.minimum(self.lengths, limit).mean())
-        late = np.maximum(self.lengths - seen // 2, 0)
-        rate = float((self.ended * (late > 0)).sum() / max(late.sum(), 1))
         rest = limit - seen
-        beyond = rest if rate == 0 else (1 - np.exp(-rate * rest)) / rate
+        beyond = rest if self.rate == 0 else (1 - np.exp(-self.rate * rest)) / self.rate
         return float(self.lengths.mean() + (1 - self.ended.mean()) * beyond)
+
+    def ending_share(self, limit: int) -> float:
+        """Share of outputs that end within `limit` tokens, likewise."""
+        rest = max(limit - int(self.lengths.max()), 0)
+        early = float((self.ended * (self.lengths <= limit)).mean())
+        return early + (1 - early) * float(1 - np.exp(-self.rate * rest))
+
+    @property
+    def rate(self) -> float:
+        """Outputs that end, a token, in the second half of what was seen."""
+        late = np.maximum(self.lengths - int(self.lengths.max()) // 2, 0)
+        return float((self.ended * (late > 0)).sum() / max(late.sum(), 1))
 
     def seconds(self, requests: Sequence[Request], sampling: Sampling, batch_tokens: int = BATCH_TOKENS) -> float:
         """Seconds that one model takes for all samples."""
@@ -68,7 +78,13 @@ class Pace:
 
 
 def measure_pace(
-    model: Any, requests: Sequence[Request], sampling: Sampling, *, ends: Iterable[int], seconds: float
+    model: Any,
+    requests: Sequence[Request],
+    sampling: Sampling,
+    *,
+    ends: Iterable[int],
+    seconds: float,
+    like: Pace | None = None,
 ) -> Pace:
     """Run some steps of a full batch, and follow a few outputs for so many seconds.
 
@@ -78,20 +94,24 @@ def measure_pace(
         sampling: How.
         ends: Tokens that end an output.
         seconds: How long outputs are followed at most.
+        like: The pace of a model of the same architecture at the same requests; then only lengths are looked at.
     """
     batch = next(iter(batches(requests, sampling, BATCH_TOKENS, padded=may_be_padded(model))))
     few = [replace(request, samples=request.samples[:1]) for request in batch[:_ROWS]]
-    lengths, ended, one_step = _follow(model, few, sampling, torch.tensor(sorted(set(ends))), seconds)
-    began = time.perf_counter()
-    state = prefill(model, batch)
-    wait(model.device)
-    reading = time.perf_counter() - began
+    lengths, ended, of_few = _follow(model, few, sampling, torch.tensor(sorted(set(ends))), seconds)
+    if like is not None:
+        return replace(like, lengths=lengths, ended=ended)
+    reading = float("inf")
+    for _ in range(2):  # the first may have to warm up
+        began = time.perf_counter()
+        state = prefill(model, batch)
+        wait(model.device)
+        reading = min(reading, time.perf_counter() - began)
     rows = len(state.logits)
-    whole_step = _step_seconds(state, [(r.id, n) for r in batch for n in r.samples], sampling)
-    row = max(0.0, (whole_step - one_step) / max(rows - len(few), 1)) if rows > len(few) else one_step / len(few)
-    step = max(0.0, one_step - row * len(few))
+    of_batch = _step_seconds(state, [(r.id, n) for r in batch for n in r.samples], sampling)
+    row = max(0.0, of_batch - of_few) / (rows - len(few)) if rows > len(few) else of_few / len(few)
     tokens = max(len(request.ids) for request in batch) * len(batch)
-    return Pace(reading / tokens, step, row, lengths, ended)
+    return Pace(reading / tokens, max(0.0, of_few - row * len(few)), row, lengths, ended)
 
 
 def _step_seconds(state: State, owners: list[tuple[str, int]], sampling: Sampling) -> float:
@@ -109,7 +129,7 @@ def _step_seconds(state: State, owners: list[tuple[str, int]], sampling: Samplin
 def _follow(
     model: Any, few: list[Request], sampling: Sampling, ends: torch.Tensor, seconds: float
 ) -> tuple[Int[ndarray, " output"], Int[ndarray, " output"], float]:
-    """Lengths of a few outputs, which of them ended, and the median seconds of a step."""
+    """Lengths of a few outputs, which of them ended, and the seconds of a step: of quick ones, as others may run."""
     began = time.perf_counter()
     state, limit = prefill(model, few), sampling.max_tokens
     numbers = random_numbers([(r.id, r.samples[0]) for r in few], sampling).to(model.device)
@@ -126,4 +146,4 @@ def _follow(
         state.step(drawn)
         wait(model.device)
         taken.append(time.perf_counter() - at)
-    return lengths, ended, float(np.median(taken[1:] or taken or [0.0]))
+    return lengths, ended, float(np.quantile(taken[1:] or taken or [0.0], 0.25))

@@ -116,6 +116,20 @@ class Scorer:
         """One sweep over the prompts and the replies; its folder is named by all that is asked."""
         return self._swept(self.pair, {recipe: recipe for recipe in recipes}, self.task, **options)
 
+    def expected_seconds(self, recipes: Iterable[Recipe]) -> float | None:
+        """Seconds that measuring recipes takes, estimated from a piece of it; None where that is not possible."""
+        from slr_probe.sweep import sweep
+
+        asked = {} if self.replies is None else {"replies": self.replies.replies, "grid": [WRITING, DRAWN]}
+        distinct = list(dict.fromkeys(map(self.canonical, recipes)))
+        found = sweep(self.pair, distinct, self.task, dry_run=True, **{**self.engine, **asked})
+        return found.seconds
+
+    def work(self, recipes: Iterable[Recipe]) -> int:
+        """Blocks to run for each prompt, those of a beginning that several recipes share once."""
+        distinct = {self.canonical(recipe).blocks for recipe in recipes}
+        return len({blocks[:stop] for blocks in distinct for stop in range(1, len(blocks) + 1)})
+
     def _measure(self, recipes: list[Recipe]) -> None:
         base = self.canonical(Recipe.base(self.pair.depth, blocks_only=False))
         apart = base in recipes and bool(self.pair.base_fields)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
-from slr_probe.defaults import ENDING, MIN_P, SURPRISE
+from slr_probe.defaults import ENDING, MIN_P, QUICK_PROMPTS, QUICK_SOUPS, SURPRISE
 from slr_probe.errors import StudyError, one_line
 from slr_probe.signature import parameters
 
@@ -229,7 +229,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "quick": {
         "lens": {"prompts": 10},
         "patching": {"prompts": 4, "controls": False},
-        "rank": {"prompts": 10, "soups": 5},
+        "rank": {"prompts": QUICK_PROMPTS, "soups": QUICK_SOUPS},
         "validate": {"prompts": 8, "samples": 8, "max_tokens": 40, "baselines": ("early", "temperature", "base_plain")},
         "report": {"prompts": 1},
     },

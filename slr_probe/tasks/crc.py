@@ -188,6 +188,24 @@ class CRCTask:
         items = tuple(item for item in self.items if item.split == split)
         return replace(self, items=items) if items else None
 
+    def thinned(self, count: int) -> CRCTask:
+        """At most `count` prompts of each category and split, at equal distances.
+
+        Examples:
+            >>> len(CRCTask.default().thinned(3).items)
+            12
+        """
+        groups: dict[tuple[str, str], list[CRCItem]] = {}
+        for item in self.items:
+            groups.setdefault((item.split, item.category), []).append(item)
+        kept = [
+            group[int((i + 0.5) * len(group) / n)]
+            for group in groups.values()
+            for n in [min(count, len(group))]
+            for i in range(n)
+        ]
+        return replace(self, items=tuple(kept))
+
     @property
     def selection(self) -> CRCTask:
         """The prompts on which ranges are chosen.

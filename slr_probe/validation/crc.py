@@ -119,6 +119,16 @@ class CRC:
         validity, diversity = (found.mean(axis=1) for found in scorer([Recipe.tuned(self.pair.depth), *soups]))
         return soups[best_allowed(diversity[1:], validity[1:], floor * validity[0])]
 
+    def expected_seconds(self, recipes: Sequence[Recipe], *, soup: bool) -> float | None:
+        """Seconds of measuring recipes on the held-out prompts, and soups where asked for; None where unknown."""
+        split = "held_out" if self.task is not None and self.task.held_out is not None else "selection"
+        scorer = self.scorer(split)
+        if scorer is None:
+            return 0.0
+        seconds = scorer.expected_seconds(recipes)
+        soups = [row.recipe for row in references(self.pair)[0] if row.kind == "soup"] if soup else []
+        return None if seconds is None else seconds * (1 + scorer.work(soups) / max(scorer.work(recipes), 1))
+
     def held_out(self, recipes: Mapping[str, Recipe]) -> CRCScores:
         """Scores of recipes on the held-out prompts, or on the selection prompts where there are no others."""
         split = "held_out" if self.task is not None and self.task.held_out is not None else "selection"

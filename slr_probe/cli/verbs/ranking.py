@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from slr_probe.cli.app import app
+from slr_probe.cli.cost import foretold
 from slr_probe.cli.options import (
     GUARDS,
     RANK,
@@ -22,11 +23,13 @@ from slr_probe.cli.options import (
     takes,
 )
 from slr_probe.cli.output import check_places, print_table, write_data, write_result
-from slr_probe.defaults import ENDING, SURPRISE
+from slr_probe.defaults import ENDING, QUICK_PROMPTS, QUICK_SOUPS, SURPRISE
+from slr_probe.signature import parameters
 
 if TYPE_CHECKING:
     from slr_probe.rank.compare import Choice
 
+QUICK_HELP = f"A first look: {QUICK_PROMPTS} prompts of each kind, {QUICK_SOUPS} soups."
 _TAKEN = "method floor objective scorer proposals soups temperature min_p memory stream seed"
 
 
@@ -38,6 +41,7 @@ def rank(
     base: Base,
     tuned: Tuned,
     task: Annotated[Path | None, typer.Option(help="Prompts of your own (JSON) instead of the built-in ones.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help=QUICK_HELP)] = False,
     top: Annotated[int, typer.Option(min=1, help="How many ranges to print.")] = 10,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for result, figure and restart.")] = None,
     json_file: JsonFile = None,
@@ -54,13 +58,20 @@ def rank(
     Example: slr-probe rank organism:base organism:dpo
     """
     from slr_probe.rank import Guards, rank_layers
+    from slr_probe.rank.cost import ranking_cost
     from slr_probe.show import ranking as shown
+    from slr_probe.tasks import CRCTask
 
     check_places(out, json_file)
     options["guards"] = Guards(ending=ending, surprise=surprise) if guards else None
     pair = loading.pair(base, tuned)
     sweeps = None if out is None else out / "sweeps"
-    found = rank_layers(pair, task, out=sweeps, progress=False if quiet else None, **options)
+    asked: Any = CRCTask.load(task) if task else CRCTask.default()
+    if quick:
+        asked, options["soups"] = asked.thinned(QUICK_PROMPTS), min(options["soups"], QUICK_SOUPS)
+    cost = {name: value for name, value in options.items() if name in parameters("rank.cost:ranking_cost")}
+    with foretold(lambda: ranking_cost(pair, asked, **cost), "rank", quiet=quiet, quicker="" if quick else "--quick"):
+        found = rank_layers(pair, asked, out=sweeps, progress=False if quiet else None, **options)
     print(found)
     print_table(*shown.lines(found, top))
     print(_advice(found.choice, base, tuned))

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from slr_probe.cli.app import app
+from slr_probe.cli.cost import foretold
 from slr_probe.cli.options import (
     SAMPLING,
     VALIDATE,
@@ -67,21 +68,20 @@ def validate(
     """
     from slr_probe.generation import Sampling
     from slr_probe.validation import validate as compare
+    from slr_probe.validation.cost import validation_cost
 
     check_places(out, json_file)
     pair = loading.pair(base, tuned)
-    found = compare(
-        pair,
-        layers,
-        task_list(tasks),
-        preset="quick" if quick else "full",
-        sampling=Sampling(temperature=temperature, min_p=min_p, top_p=top_p, seed=options["seed"]),
-        baselines=None if baselines is None else [name.strip() for name in baselines.split(",")],
-        out=out,
-        progress=False if quiet else None,
+    asked = {
+        "preset": "quick" if quick else "full",
+        "sampling": Sampling(temperature=temperature, min_p=min_p, top_p=top_p, seed=options["seed"]),
+        "baselines": None if baselines is None else [name.strip() for name in baselines.split(",")],
         **options,
         **scoring.options(base, download=loading.download),
-    )
+    }
+    wanted, quicker = task_list(tasks), "" if quick else "--quick"
+    with foretold(lambda: validation_cost(pair, layers, wanted, **asked), "validate", quiet=quiet, quicker=quicker):
+        found = compare(pair, layers, wanted, out=out, progress=False if quiet else None, **asked)
     print(found)
     for note in found.notes:
         print(f"note: {note}")

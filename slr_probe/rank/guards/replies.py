@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Half = Literal["selection", "held_out"]
 OPENING = 4
 """Tokens of a reply that count as its opening (ours)."""
-_ROUNDS = 4  # samples of each prompt, at most, in search of replies that end
+ROUNDS = 4  # samples of each prompt, at most, in search of replies that end
 
 
 @dataclass(frozen=True)
@@ -118,17 +118,24 @@ def sample_replies(pair: ModelPair, guards: Guards, format: Format | None) -> di
     from slr_probe.generation.decode import end_tokens
 
     ends = end_tokens(pair)
-    tasks = [task(size_for(pair)).split(0.5, guards.seed) for task in (qa_task, writing_task)]
+    tasks = reply_tasks(pair, guards)
     found: dict[Half, ReadReplies] = {}
     for half, qa, writing in zip(("selection", "held_out"), *tasks, strict=True):
-        writer = _Writer(pair, guards, format, ends)
+        writer = Writer(pair, guards, format, ends)
         written = [*writer.finished(qa, writing), *writer.openings(writing)]
         found[half] = ReadReplies.of(written, ends, guards)  # type: ignore[index]
     return found
 
 
+def reply_tasks(pair: ModelPair, guards: Guards) -> list[tuple[TextTask, TextTask]]:
+    """Open questions and writing prompts, each in two halves."""
+    return [task(size_for(pair)).split(0.5, guards.seed) for task in (qa_task, writing_task)]
+
+
 @dataclass
-class _Writer:
+class Writer:
+    """Samples replies of a pair, as guards ask for."""
+
     pair: ModelPair
     guards: Guards
     format: Format | None
@@ -136,26 +143,34 @@ class _Writer:
 
     def finished(self, *tasks: TextTask) -> list[Written]:
         """Replies of tuned that ended by themselves, as many as are asked for where it ends that many."""
-        items = _in_turn([_drawn(task, self.guards.replies, self.guards.seed) for task in tasks])
-        items = items[: self.guards.replies]
+        items = self.asked(*tasks)
         found: list[Written] = []
-        for number in range(_ROUNDS):
+        for number in range(ROUNDS):
             written = self._write("tuned", items, number, self.guards.max_tokens, open=False)
             found += [one for one in written if one.ended and len(one.tokens) > 1]
             if len(found) >= self.guards.replies:
                 break
         return found[: self.guards.replies]
 
+    def asked(self, *tasks: TextTask) -> list[Item]:
+        """The prompts that replies are sampled to."""
+        items = _in_turn([_drawn(task, self.guards.replies, self.guards.seed) for task in tasks])
+        return items[: self.guards.replies]
+
     def openings(self, task: TextTask) -> list[Written]:
         """The first tokens of a reply of tuned and of one of base to each of some open prompts."""
         items = _drawn(task, self.guards.openings, self.guards.seed)
         return [one for by in ("tuned", "base") for one in self._write(by, items, 0, OPENING, open=True)]
 
+    def rendered(self, items: Sequence[Item]) -> dict[str, tuple[int, ...]]:
+        """Token ids of prompts, by id."""
+        return {item.id: tuple(self.pair.render(item.prompt, self.format)) for item in items}
+
     def _write(self, by: str, items: Sequence[Item], number: int, length: int, *, open: bool) -> list[Written]:
         from slr_probe.generation.decode import Request, write
         from slr_probe.generation.sampling import Sampling
 
-        ids = {item.id: tuple(self.pair.render(item.prompt, self.format)) for item in items}
+        ids = self.rendered(items)
         sampling = Sampling(min_p=MIN_P, max_tokens=length, seed=self.guards.seed)
         requests = [Request(name, asked, (number,)) for name, asked in ids.items()]
         samples: dict[str, Sample] = {}

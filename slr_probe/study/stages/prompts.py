@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from slr_probe.study.provenance import describe_file
-from slr_probe.tasks.crc import CRCItem, CRCTask
+from slr_probe.tasks.crc import CRCTask
 
 if TYPE_CHECKING:
     from slr_probe.pair.prompts import Format
@@ -44,20 +44,4 @@ def choose(context: Context, per_category: int, *, selection_only: bool = False)
         task = task.selection
     if not per_category:
         return task
-    fitting = task.render(context.pair, chosen_format(context)).items
-    groups: dict[tuple[str, str], list[CRCItem]] = {}
-    for item in fitting:
-        groups.setdefault((item.split, item.category), []).append(item)
-    return replace(task, items=tuple(item for group in groups.values() for item in spread(group, per_category)))
-
-
-def spread(items: list[CRCItem], count: int) -> list[CRCItem]:
-    """`count` items at equal distances; all of them where there are no more.
-
-    Examples:
-        >>> spread(list(range(10)), 3)
-        [1, 5, 8]
-    """
-    if count >= len(items):
-        return list(items)
-    return [items[int((i + 0.5) * len(items) / count)] for i in range(count)]
+    return replace(task, items=task.render(context.pair, chosen_format(context)).items).thinned(per_category)

@@ -1,0 +1,58 @@
+"""What a verb will cost, told before it begins; then its progress as one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from slr_probe.progress import Cost
+
+
+@contextmanager
+def foretold(cost: Callable[[], Cost], what: str, *, quiet: bool, quicker: str) -> Iterator[None]:
+    """Print on standard error what something costs, then run it as one course; nothing of both where all is quiet.
+
+    Args:
+        cost: Estimates it.
+        what: Name of the verb.
+        quiet: Whether the user wants no progress.
+        quicker: What to give for less, named where it is long.
+    """
+    from slr_probe.progress import course, step
+
+    if quiet:
+        yield
+        return
+    found = cost()
+    print(f"{what} takes {found} on a quiet machine with {_threads()}", file=sys.stderr, flush=True)
+    if found.long and quicker:
+        print(f"for a first look in less time: {quicker}", file=sys.stderr, flush=True)
+    with course(what, {"": 1.0}, seconds=found.seconds), step(""):
+        yield
+
+
+def _threads() -> str:
+    import torch
+
+    used, cores = torch.get_num_threads(), usable_cores()
+    return f"{used} of {cores} cores" if used != cores else f"{used} core{'s' * (used > 1)}"
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: fewer than the machine has under a scheduler or in a container with a quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, round(_quota())))
+
+
+def _quota() -> float:
+    """Cores that the container may use, in Linux's control groups of version 2; infinite where there is no limit."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return int(quota) / int(period)
+    except (OSError, ValueError):  # none, or "max"
+        return 1e9

@@ -1,0 +1,34 @@
+"""What a verb costs is told before it begins, with a quicker way where it is long; quiet is quiet."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from slr_probe.cli.cost import foretold, usable_cores
+from slr_probe.progress import Cost
+from slr_probe.progress.course import running
+
+
+@pytest.mark.parametrize(("seconds", "named"), [(60.0, False), (1300.0, True)])
+def test_a_quicker_way_is_named_where_it_takes_long(capsys, seconds: float, named: bool) -> None:
+    with foretold(lambda: Cost({"text": seconds}), "validate", quiet=False, quicker="--quick"):
+        assert running().seconds == seconds
+    told = capsys.readouterr().err
+    assert told.startswith("validate takes about ")
+    assert ("--quick" in told) is named
+
+
+def test_quiet_estimates_nothing(capsys) -> None:
+    with foretold(lambda: pytest.fail("it was estimated"), "rank", quiet=True, quicker=""):
+        assert running() is None
+    assert capsys.readouterr().err == ""
+
+
+def test_a_container_has_as_many_cores_as_its_quota(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    for quota, cores in (("max 100000", 8), ("250000 100000", 2), ("10000 100000", 1), ("1600000 100000", 8)):
+        monkeypatch.setattr(Path, "read_text", lambda *_, quota=quota, **__: quota)
+        assert usable_cores() == cores
