@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +135,14 @@ def _register(store: Store, path: Path, model: str, made: Mapping[str, Any], ver
     data["models"][model] = entry
     data["versions"] = dict(versions)
     write_json(store.manifest, data)
+
+
+def library_versions(backend: str) -> dict[str, str]:
+    """Versions of the libraries that outputs are made with."""
+    versions = {}
+    for package in ("slr-probe", "torch", "transformers", *(("vllm",) if backend == "vllm" else ())):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:  # a source tree that is not installed
+            versions[package] = "unknown"
+    return versions

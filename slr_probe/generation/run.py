@@ -6,13 +6,12 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from slr_probe.errors import GenerationError
 from slr_probe.files import digest
-from slr_probe.generation.journal import Journal, hash_ids, held
+from slr_probe.generation.journal import Journal, hash_ids, held, library_versions
 from slr_probe.generation.outputs import Outputs
 from slr_probe.generation.sampling import Sampling
 from slr_probe.generation.sources import Model, Source, read_sources
@@ -288,18 +287,8 @@ def _journal(call: _Call, source: Source, out: Any) -> Journal | None:
         "dtype": _dtype(pair, "as stored"),
         "backend": call.backend,
     }
-    return Journal(Path(out), source.name, made, _versions(call.backend))
+    return Journal(Path(out), source.name, made, library_versions(call.backend))
 
 
 def _dtype(pair: ModelPair, default: str | None) -> str | None:
     return default if pair.dtype is None else str(pair.dtype).removeprefix("torch.")
-
-
-def _versions(backend: str) -> dict[str, str]:
-    versions = {}
-    for package in ("slr-probe", "torch", "transformers", *(("vllm",) if backend == "vllm" else ())):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:  # a source tree that is not installed
-            versions[package] = "unknown"
-    return versions

@@ -100,11 +100,11 @@ def ranking_cost(
             (pace * scorer.work(row.recipe for row in tested) + _FIXED) if prompts.held_out else 0.0
         )
         parts["temperatures"] = (1 + bool(prompts.held_out)) * (pace * _CURVES * pair.depth / 2 + _FIXED)
-    unknown = () if method == "sweep" else ("the scores of blocks",)
+    unknown = () if method in ("sweep", "race") else ("the scores of blocks",)
     return Cost(parts, unknown if whole is not None else (*unknown, "the sweeps"))
 
 
 def _measured(depth: int, method: str, proposals: int) -> int:
     """How many ranges a method measures."""
     every = depth * (depth + 1) // 2
-    return {"sweep": every, "guided": min(proposals, every)}.get(method, 1)
+    return {"sweep": every, "race": every, "guided": min(proposals, every)}.get(method, 1)
