@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from slr_probe.errors import ResultError, ValidationError
+from slr_probe.show.words.validation import in_text
 from slr_probe.stats import difference_interval, mean_interval
 from slr_probe.validation.result import ValidationReport
 
@@ -133,6 +134,7 @@ def test_a_hybrid_stands_beside_the_most_diverse_tuned_of_its_quality(report_of)
     assert found.p == pytest.approx(1 / 20_001, rel=1e-9)  # one comparison
     assert "is less diverse than T=1.5" in report.warmer[0]
     assert report.warmer[0] in repr(report)
+    assert "On writing it is not shown to be more diverse than tuned sampled warmer" in in_text(report)
     json.dumps(report.to_dict()["beside_warmer"], allow_nan=False)
 
 
@@ -147,8 +149,10 @@ def test_where_every_tuned_is_worse_the_best_of_them_is_taken(report_of):
     scores = _scores(0.1, loss=-0.05)
     scores["ead"] |= {"T=1.3": HARD}
     scores["follows"] |= {"T=1.3": GOOD + 0.01}
-    (found,) = report_of(scores, kinds=["tuned", "hybrid", "temperature"]).beside_warmer
+    report = report_of(scores, kinds=["tuned", "hybrid", "temperature"])
+    (found,) = report.beside_warmer
     assert (found.warmer, found.state) == ("T=1.3", "more")
+    assert "warmer" not in in_text(report)
 
 
 def test_secondary_comparisons_do_not_burden_the_primary_ones(report_of):

@@ -64,10 +64,18 @@ def in_text(report: ValidationReport) -> str:
         sides = zip(_OUTCOMES, (diversity, quality), strict=True)
         found = "; ".join(f"it is {_outcome(words, tasks)}" for words, tasks in sides)
     said = f"In generated text ({prompts} prompts a task) {found}."
+    no_gain = [short(one.task) for one in report.beside_warmer if one.hybrid == model and _equalled(report, one)]
+    if no_gain:
+        said += f" On {listed(no_gain)} it is not shown to be more diverse than tuned sampled warmer, which is as good."
     endless = [short(task) for task, name in report.endless if name == model]
     if endless:
         said += f" On {listed(endless)} it stops by itself less often than tuned, so answers are longer and cost more."
     return said
+
+
+def _equalled(report: ValidationReport, one: BesideWarmer) -> bool:
+    """Whether tuned reaches by temperature alone what a hybrid does."""
+    return one.warmer != report.models[0] and one.state not in ("more", "more?")
 
 
 def _by_outcome(report: ValidationReport, model: str, side: int) -> dict[str, list[str]]:
