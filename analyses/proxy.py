@@ -7,7 +7,7 @@ Writes proxy.{pdf,png,csv}: Spearman's correlation over recipes of every proxy w
 recipes and prompts; proxy_outcomes.csv: how reliable each outcome is, and the smallest difference that this size could
 find; proxy_choice.csv: what the chosen ranges and a warmer tuned model write on prompts that no choice was made on.
 
-With --minutes it stops in time, and the same command goes on.
+With --minutes it stops in time, and the same command goes on; with --partial it compares what is there by then.
 """
 
 from __future__ import annotations
@@ -24,17 +24,19 @@ from outcomes.association import associate, reliability, smallest_difference, sp
 from outcomes.figure import plot_proxies
 from outcomes.proxies import PROXIES, Asked, measure_proxies
 from outcomes.recipes import some_recipes
-from outcomes.written import OutOfTimeError, Sizes, Writer, fresh_tasks, outcomes, write_outputs
+from outcomes.written import Sizes, Writer, fresh_tasks, outcomes, write_outputs
 
 from slr_probe.comparison.outputs import compare_logs
 from slr_probe.defaults import WARMER
 from slr_probe.files import digest
+from slr_probe.generation import Outputs
 from slr_probe.generation.logs import Log
 from slr_probe.judges import Embedder
 from slr_probe.layers import LayerRange
 from slr_probe.scoring.folder import Folder
 from slr_probe.scoring.scoring import Scorers
 from slr_probe.stats.compare import holm
+from slr_probe.tasks.text import TextTask
 
 
 def options(parser: ArgumentParser) -> None:
@@ -46,7 +48,8 @@ def options(parser: ArgumentParser) -> None:
     sizes = {"questions": 24, "stories": 16, "samples": 8, "answer-tokens": 32, "story-tokens": 64}
     for name, value in sizes.items():
         parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=f"how many of them ({value})")
-    parser.add_argument("--minutes", type=float, metavar="M", help="stop before a recipe that would begin later")
+    parser.add_argument("--minutes", type=float, metavar="M", help="let no recipe begin to write later than that")
+    parser.add_argument("--partial", action="store_true", help="compare what is there when the minutes are over")
 
 
 def run(analysis: Analysis) -> None:
@@ -62,10 +65,10 @@ def run(analysis: Analysis) -> None:
     tasks = fresh_tasks(pair, sizes)
     order = list(dict.fromkeys([*methods.values(), *writers]))
     until = started + 60 * args.minutes if args.minutes is not None else float("inf")
-    try:
-        written = write_outputs(pair, order, tasks, folder / "outputs", until, progress=False)
-    except OutOfTimeError as found:
-        print(found)
+    written = write_outputs(pair, order, tasks, folder / "outputs", until, progress=False)
+    missing = sum(one is None for outputs in written.values() for one in outputs)
+    if missing and not args.partial:
+        print(f"{missing} of {len(order) * len(tasks)} sets of outputs are missing; the same command goes on")
         return
     embedder = Embedder("all-MiniLM-L6-v2")
     place = {writer: number for number, writer in enumerate(order)}
@@ -75,7 +78,7 @@ def run(analysis: Analysis) -> None:
     proxies = measure_proxies(pair, recipes, Asked(), folder / "sweeps")
     reliable = outcome_table(measured)
     table = association_table(proxies, measured)
-    logs = {label: [Log(written[f][place[w]], t.name) for f, t in tasks.items()] for label, w in methods.items()}
+    logs = logs_of(methods, {family: dict(zip(order, found, strict=True)) for family, found in written.items()}, tasks)
     scorers = Scorers(len(pair.tokenizer), embedder)
     write_table(reliable, args.figures / "proxy_outcomes.csv")
     write_table(choice_table(logs, tasks, scorers), args.figures / "proxy_choice.csv")
@@ -136,10 +139,23 @@ def outcome_table(measured: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def logs_of(
+    methods: Mapping[str, Writer], written: Mapping[str, Mapping[Writer, Outputs | None]], tasks: Mapping[str, TextTask]
+) -> dict[str, list[Log]]:
+    """What each method wrote on every task; methods that were not finished are left out."""
+    found = {}
+    for label, writer in methods.items():
+        outputs = [written[family][writer] for family in tasks]
+        logs = [Log(one, task.name) for one, task in zip(outputs, tasks.values(), strict=True) if one is not None]
+        if len(logs) == len(tasks):
+            found[label] = logs
+    return found
+
+
 def choice_table(logs: dict[str, list[Log]], tasks: dict[str, Any], scorers: Scorers) -> pd.DataFrame:
     """Every method against tuned, then against tuned at each higher temperature: all metrics, paired by prompt."""
     parts = []
-    for reference in ("tuned", *(f"tuned T={heat:g}" for heat in WARMER)):
+    for reference in (label for label in logs if label.startswith("tuned")):
         ordered = {reference: logs[reference], **{label: log for label, log in logs.items() if label != reference}}
         known = {task.name: task for task in tasks.values()}
         part = compare_logs(ordered, known, scorers, Folder(None)).to_dataframe()

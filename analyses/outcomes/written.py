@@ -14,6 +14,7 @@ from numpy import ndarray
 
 from slr_probe.defaults import MIN_P
 from slr_probe.generation import Sampling
+from slr_probe.scoring.measures import Scores
 from slr_probe.scoring.scoring import score_outputs
 from slr_probe.scoring.tasks import Size, answer_task, resize
 from slr_probe.tasks.builtin import qa_task, size_for, writing_task
@@ -35,10 +36,6 @@ OUTCOMES = {
     ("writing", "follows"): "stories: instruction followed",
 }
 """What is looked at in answers to open questions, and in stories, poems and jokes; by family and metric."""
-
-
-class OutOfTimeError(Exception):
-    """The minutes that were given are over; what was written is kept."""
 
 
 @dataclass(frozen=True)
@@ -94,39 +91,43 @@ def write_outputs(
     *,
     seed: int = 0,
     **options: Any,
-) -> dict[str, list[Outputs]]:
-    """Let every writer answer every prompt; what an earlier call wrote is read.
+) -> dict[str, list[Outputs | None]]:
+    """Let every writer answer every prompt, task by task; what an earlier call wrote is read.
 
     Args:
         pair: The pair.
         writers: What writes.
         tasks: The prompts, by family.
         folder: Where outputs are kept.
-        until: When to stop before a writer, on the clock of `time.monotonic`.
+        until: When to stop, on the clock of `time.monotonic`; a writer that has begun is let finish.
         seed: Seed of the sampling.
         **options: Further options of `generate`.
 
-    Raises:
-        OutOfTimeError: There was no time for all of them.
+    Returns:
+        Outputs by family, in the order of the writers; None where there was no time left.
     """
-    found: dict[str, list[Outputs]] = {family: [] for family in tasks}
-    for number, writer in enumerate(writers):
-        sampling = Sampling(temperature=writer.temperature, min_p=MIN_P, seed=seed)
-        for family, task in tasks.items():
+    found: dict[str, list[Outputs | None]] = {family: [None] * len(writers) for family in tasks}
+    for family, task in tasks.items():
+        for number, writer in enumerate(writers):
             if time.monotonic() > until:
-                raise OutOfTimeError(f"{number} of {len(writers)} have written; the same command goes on")
+                return found
+            sampling = Sampling(temperature=writer.temperature, min_p=MIN_P, seed=seed)
             place = folder / f"T{writer.temperature:g}" / family
             outputs = answer_task(pair, task, {writer.name: writer.recipe}, sampling, place, **options)
-            found[family] += outputs.values()
+            found[family][number] = outputs[writer.name]
     return found
 
 
 def outcomes(
-    tasks: Mapping[str, TextTask], written: Mapping[str, Sequence[Outputs]], vocabulary: int, embedder: Any
+    tasks: Mapping[str, TextTask], written: Mapping[str, Sequence[Outputs | None]], vocabulary: int, embedder: Any
 ) -> dict[str, Float[ndarray, "writer prompt"]]:
-    """Outcomes by what they are called; NaN where outputs of too little text have none."""
-    scores = {
-        family: [score_outputs(task, one, vocabulary=vocabulary, embedder=embedder) for one in written[family]]
-        for family, task in tasks.items()
-    }
+    """Outcomes by what they are called; NaN where outputs of too little text, or that are not there, have none."""
+    scores: dict[str, list[Scores]] = {}
+    for family, task in tasks.items():
+        nothing = np.full(len(task.items), np.nan)
+        missing = {name: nothing for of, name in OUTCOMES if of == family}
+        scores[family] = [
+            missing if one is None else score_outputs(task, one, vocabulary=vocabulary, embedder=embedder)
+            for one in written[family]
+        ]
     return {label: np.stack([score[name] for score in scores[family]]) for (family, name), label in OUTCOMES.items()}
