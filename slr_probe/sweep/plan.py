@@ -62,6 +62,7 @@ class Needs:
         vocab: Number of logits in a row.
         itemsize: Bytes of a logit.
         compared: Whether logits are compared with those of a reference.
+        ahead: What reading the next block while one runs takes besides; 0 where nothing is streamed.
     """
 
     fixed: int
@@ -70,6 +71,7 @@ class Needs:
     vocab: int
     itemsize: int
     compared: bool = False
+    ahead: int = 0
 
     @property
     def _score(self) -> int:
@@ -132,13 +134,15 @@ def needs_of(
     held = (2 * block if converted else 0) + (block if blocks_have_blends else 0)
     heads = 2 if compared and len({path.leaf for path in paths}) > 1 else 1  # a recipe's and the reference's
     outside = heads * ((outside if converted else 0) + (outside if outside_has_blends else 0))
+    ahead = 0
     if streamed:
+        ahead = 2 * block + max(_in_passing(weights, parts, dtype, False) for parts in weights.blocks)
         tables = [part for parts in weights.outside.values() for part in parts]
         held += max(_in_passing(weights, parts, dtype, blocks_have_blends) for parts in weights.blocks)
         outside += _in_passing(weights, tables, dtype, outside_has_blends)
     fixed = max(held, outside)
     work = 4 * inner * dtype.itemsize + 8 * hidden * dtype.itemsize + 4 * 4 * hidden
-    return Needs(fixed, hidden * dtype.itemsize, work, vocab, dtype.itemsize, compared)
+    return Needs(fixed, hidden * dtype.itemsize, work, vocab, dtype.itemsize, compared, ahead)
 
 
 def make_schedule(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -15,7 +15,7 @@ from slr_probe.errors import SweepError
 from slr_probe.forward.budget import parse_bytes
 from slr_probe.forward.capture import NotReproducible
 from slr_probe.recipe import Recipe
-from slr_probe.sweep.plan import Schedule, make_schedule, needs_of
+from slr_probe.sweep.plan import Needs, Schedule, make_schedule, needs_of
 from slr_probe.sweep.prefixes.trie import build_trie
 from slr_probe.sweep.reads.rows import Row
 from slr_probe.sweep.settings import Request
@@ -93,18 +93,31 @@ def prepare(
     compared = asked.compared(rows)
     needs = needs_of(weights, paths, streamed=stream, vocab=_vocab(pair), compared=bool(compared))
     needs = replace(needs, fixed=needs.fixed + (0 if stream else to_load))
-    cut = partial(
-        make_schedule, paths, rows=asked.rows, needs=needs, limit=limit, split=runner.split, device=weights.device
-    )
-    schedule = cut(recipes=recipes, kinds=asked.kinds(rows), pieces=1 if stream else pieces)
-    reference = cut(recipes=[len(request.recipes)], kinds=[compared]) if compared else None
-    runner = replace(runner, batch=schedule.batch)
+    cut = partial(make_schedule, paths, rows=asked.rows, limit=limit, split=runner.split, device=weights.device)
+    whole = partial(cut, recipes=recipes, kinds=asked.kinds(rows), pieces=1 if stream else pieces)
+    schedule, needs = _ahead_if_it_fits(whole, needs)
+    reference = cut(recipes=[len(request.recipes)], kinds=[compared], needs=needs) if compared else None
+    runner = replace(runner, batch=schedule.batch, ahead=needs.ahead > 0)
     return Prepared(runner, schedule, reference, evaluations, stream, 1, dtype, notes)
 
 
 def weights_of(pair: ModelPair, dtype: torch.dtype | None, stream: bool) -> Weights:
     """Both sides of a pair, streamed or loaded."""
     return (streamed if stream else resident)(pair, dtype)
+
+
+def _ahead_if_it_fits(cut: Callable[..., Schedule], needs: Needs) -> tuple[Schedule, Needs]:
+    """The schedule, and what it needs: the next block is held as well where that costs no further walk."""
+    plain = replace(needs, ahead=0)
+    schedule = cut(needs=plain)
+    if not needs.ahead:
+        return schedule, plain
+    both = replace(needs, fixed=needs.fixed + needs.ahead)
+    try:
+        wider = cut(needs=both)
+    except SweepError:  # it does not fit at all
+        return schedule, plain
+    return (wider, both) if len(wider.chunks) == len(schedule.chunks) else (schedule, plain)
 
 
 def streams(pair: ModelPair, stream: bool | None, memory: str | int) -> bool:

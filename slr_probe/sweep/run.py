@@ -220,6 +220,7 @@ def _settings(request: Request, ready: Prepared, left: int) -> dict[str, Any]:
         "dtype": str(ready.dtype).removeprefix("torch."),
         "method": ready.method,
         "streamed": ready.streamed,
+        **({"read_ahead": ready.runner is not None and ready.runner.ahead} if ready.streamed else {}),
         "block_evaluations": ready.evaluations,
         "naive_block_evaluations": len(request.recipes) * request.pair.depth,
         "chunks": len(ready.schedule.chunks) if ready.schedule else left,

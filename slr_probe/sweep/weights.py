@@ -194,6 +194,16 @@ class OpenTensors:
         share_of = dict(cast("TunedShares", shares))
         return {part.suffix: self._tensor(part, share_of.get(part.suffix, 1.0)) for part in self._parts}
 
+    def fetch(self, variants: Iterable[Hashable]) -> OpenTensors:
+        """Read whatever of both sides these shares are made of; gives itself."""
+        for shares in variants:
+            share_of = dict(cast("TunedShares", shares))
+            for part in self._parts:
+                share = share_of.get(part.suffix, 1.0)
+                if share in (0.0, 1.0):
+                    self._tensor(part, share)
+        return self
+
     def _tensor(self, part: TensorPair, share: float) -> torch.Tensor:
         weights = self._weights
         if part.name in self._unused:

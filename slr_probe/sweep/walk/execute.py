@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from slr_probe.forward.kv_cache import KVCache
 from slr_probe.forward.questions import padded
 from slr_probe.forward.readout import Readout
 from slr_probe.forward.surgery import StopForward, installed
+from slr_probe.sweep.ahead import BlocksInTurn
 from slr_probe.sweep.prefixes.groups import Group
 from slr_probe.sweep.prefixes.trie import Level, Trie, schedule
 from slr_probe.sweep.reads.rows import Row
@@ -97,6 +98,7 @@ class BlockRunner:
         split: Whether keys of earlier tokens can be kept apart, so that shared tokens are run once and the last
             block is run for the positions that are read only.
         unsplit: Why they cannot, where they cannot.
+        ahead: Whether the weights of the next block are read while one runs.
     """
 
     capture: Capture
@@ -104,6 +106,7 @@ class BlockRunner:
     batch: int
     split: bool = True
     unsplit: str = ""
+    ahead: bool = False
 
     @property
     def readout(self) -> Readout:
@@ -129,25 +132,42 @@ class BlockRunner:
             Group index, state numbers, and their hidden states.
         """
         prefixes = [group.prefix(rows) for group in groups]
-        shared, rest = self._embed(trie, groups, rows, prefixes)
-        for block, level in enumerate(trie.levels):
-            last = block == len(trie.levels) - 1
-            opened = self.weights.open_block(block)
-            for pool in (*shared.values(), *rest):
-                pool.enter(level)
-            for choice, children in schedule(level):
-                with installed(self.capture.decoder.blocks[block], opened.tensors(level.variants[choice])):
-                    keys = {prefix: self._keys(block, children, pool, last) for prefix, pool in shared.items()}
-                    for g, group in enumerate(groups):
-                        of_state = keys.get(prefixes[g])
-                        for some in self._runs(children, group, last):
-                            before = None if of_state is None else [of_state[child] for child in some]
-                            states = rest[g].take(some)
-                            if last:
-                                yield g, some, self.last(block, group, states, before)
+        variants = [level.variants for level in trie.levels]
+        with BlocksInTurn(self.weights, variants, ahead=self.ahead) as blocks:
+            shared, rest = self._embed(trie, groups, rows, prefixes)
+            for block, (level, opened) in enumerate(zip(trie.levels, blocks, strict=True)):
+                for pool in (*shared.values(), *rest):
+                    pool.enter(level)
+                for choice, children in schedule(level):
+                    with installed(self.capture.decoder.blocks[block], opened.tensors(level.variants[choice])):
+                        for g, some, left in self._variant(block, children, groups, prefixes, shared, rest):
+                            if block == len(trie.levels) - 1:
+                                yield g, some, left
                             else:
-                                rest[g].put(some, self.advance(block, group, states, before))
+                                rest[g].put(some, left)
                             done(len(some))
+
+    def _variant(
+        self,
+        block: int,
+        children: list[int],
+        groups: Sequence[Group],
+        prefixes: Sequence[Prefix],
+        shared: Mapping[Prefix, StatePool],
+        rest: Sequence[StatePool],
+    ) -> Iterator[tuple[int, list[int], States | Float[torch.Tensor, "state read hidden"]]]:
+        """One block with one set of weights: group index, state numbers, and the states that leave it.
+
+        Those of the last block are at the positions that are read only.
+        """
+        last = block == len(self.capture.decoder.blocks) - 1
+        keys = {prefix: self._keys(block, children, pool, last) for prefix, pool in shared.items()}
+        for g, group in enumerate(groups):
+            of_state = keys.get(prefixes[g])
+            run = self.last if last else self.advance
+            for some in self._runs(children, group, last):
+                before = None if of_state is None else [of_state[child] for child in some]
+                yield g, some, run(block, group, rest[g].take(some), before)
 
     def prefix(
         self, block: int, states: Float[torch.Tensor, "state token hidden"], *, stop: bool = False
