@@ -218,7 +218,7 @@ def timed(base: str, tuned: str, dtype: str) -> dict[str, Any]:
     found = {}
     for method in ("race", "sweep"):
         start = time.perf_counter()
-        ranking = rank_layers(pair, method=method, soups=False, progress=False)
+        ranking = rank_layers(pair, method=method, soups=0, progress=False)
         found[method] = {"seconds": time.perf_counter() - start, "choice": str(ranking.choice.layers)}
     return found
 

@@ -15,7 +15,7 @@ from slr_probe.sweep import sweep
 from tests.rank.conftest import DEPTH, PLANTED
 
 END = 2
-ASKED = {"guards": None, "soups": False, "floor": 0.8, "progress": False}
+ASKED = {"guards": None, "soups": 0, "floor": 0.8, "progress": False}
 
 
 @pytest.fixture(scope="module")
