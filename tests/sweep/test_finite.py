@@ -26,9 +26,7 @@ def overflowing(own_pair):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize(
-    ("side", "told"), [("tuned", "^(tuned|restore 0:1)"), ("base", "^(base|restore 2:3)")]
-)
+@pytest.mark.parametrize(("side", "told"), [("tuned", "^(tuned|restore 0:1)"), ("base", "^(base|restore 2:3)")])
 def test_the_block_is_named(side, told, stream, overflowing):
     pair = ModelPair.load(*overflowing(side, "model.layers.2.mlp.up_proj.weight"), device="cpu")
     with pytest.raises(SweepError, match=rf"{told}.*: the output of block 2 is NaN or infinite"):
