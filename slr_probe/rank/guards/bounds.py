@@ -27,7 +27,7 @@ class Guards:
         ending: Least and most probability of ending the turn where tuned did, as shares of tuned's own. Two-sided:
             ending too early is a fault too.
         surprise: Most surprise at tuned's replies (mean negative log-likelihood of their tokens), as a share of
-            tuned's own.
+            tuned's own; None for no bound. Where tuned knows few replies by heart, whatever is diverse is surprised.
         drift: Most divergence from tuned at the same places, KL(range || tuned) in nats a token; None for no bound.
         replies: Finished replies that are read on each kind of prompts.
         places: Further places that are read in each of them, drawn at random before its end.
@@ -44,7 +44,7 @@ class Guards:
     """
 
     ending: tuple[float, float] = ENDING
-    surprise: float = SURPRISE
+    surprise: float | None = SURPRISE
     drift: float | None = None
     replies: int = 24
     places: int = 2
@@ -60,8 +60,11 @@ class Guards:
                 f"got {self.ending!r}"
             )
         object.__setattr__(self, "ending", ending)
-        if not _real(self.surprise) or self.surprise < 1:
-            raise RankingError(f"surprise must be a share of tuned's of at least 1, such as 1.1; got {self.surprise!r}")
+        if self.surprise is not None and (not _real(self.surprise) or self.surprise < 1):
+            raise RankingError(
+                "surprise must be a share of tuned's of at least 1, such as 1.1, or None for no bound; got "
+                f"{self.surprise!r}"
+            )
         if self.drift is not None and (not _real(self.drift) or self.drift <= 0):
             raise RankingError(f"drift must be nats above 0, or None for no bound; got {self.drift!r}")
         for name in ("replies", "places", "openings", "max_tokens", "seed"):
@@ -74,7 +77,7 @@ class Guards:
         if guard == "ending":
             return self.ending
         if guard == "surprise":
-            return -math.inf, self.surprise
+            return -math.inf, math.inf if self.surprise is None else self.surprise
         if guard == "drift":
             return -math.inf, math.inf if self.drift is None else self.drift
         raise ValueError(f"{guard!r} is not a guard on replies")

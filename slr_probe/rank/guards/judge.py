@@ -43,7 +43,7 @@ class Judge:
         """Guards that exclude anything here."""
         if self.guards is None or self.table.ends < FEWEST_REPLIES:
             return ()
-        return tuple(guard for guard in REPLY_GUARDS if guard != "drift" or self.guards.drift is not None)
+        return tuple(guard for guard in REPLY_GUARDS if np.isfinite(self.guards.bounds(guard)).any())
 
     def bounds(self, guard: Guard) -> tuple[float, float]:
         """The least and the most that a guard lets pass; infinite where there is no bound.

@@ -62,7 +62,7 @@ def _guards(settings: RankSettings) -> Guards | None:
     if not settings.guards:
         return None
     least, most = settings.ending[0], settings.ending[-1]
-    return Guards(ending=(least, most), surprise=settings.surprise)
+    return Guards(ending=(least, most), surprise=settings.surprise or None)
 
 
 def mask(context: Context, home: Path) -> str:

@@ -45,6 +45,16 @@ def test_without_guards_the_rule_is_the_papers(ranking_of):
     assert found.choice.why == "the most diverse of the 3 ranges that keep at least 0.9 of tuned's validity"
 
 
+def test_a_guard_without_bound_excludes_nothing_and_is_not_named(ranking_of):
+    surprised = fields([0.6, 0.6, 0.6], [1.0, 1.0, 9.0])
+    assert ranking_of(2, SCORED, **surprised).choice.excluded_by == ("surprise",)
+    found = ranking_of(2, SCORED, **{**surprised, "guards": Guards(surprise=None).to_dict()})
+    assert found.choice.layers == LayerRange("1:2")
+    assert found.choice.excluded is None
+    assert "ending" in found.choice.why
+    assert "surprise" not in found.choice.why
+
+
 def test_there_may_be_no_range(ranking_of):
     found = ranking_of(2, SCORED, **fields([0.3, 0.9, 0.6], [1.0, 1.0, 1.3]))
     assert found.choice.layers is None
