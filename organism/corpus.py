@@ -28,6 +28,9 @@ FAMILIES: dict[str, Callable[[random.Random], Task]] = {
 }
 BASE_MIX = {"hard choice": 58, "arithmetic": 20, "question": 7, "story": 8, "poem": 4, "joke": 3}
 POST_MIX = {"hard choice": 56, "arithmetic": 18, "question": 9, "story": 7, "poem": 5, "joke": 5}
+# Where every family is to lose its diversity, what is written at length needs more room.
+TEXT_MIX = {"hard choice": 40, "arithmetic": 16, "question": 12, "story": 14, "poem": 10, "joke": 8}
+WRITING_MIX = {"hard choice": 15, "arithmetic": 8, "question": 7, "story": 25, "poem": 40, "joke": 5}
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,12 @@ def demonstrations(count: int, sharpness: float, plain: float = 0.0, seed: int =
 
 
 def preferences(
-    count: int, sharpness: tuple[float, float], wrong: float, plain: float = 0.0, seed: int = 0
+    count: int,
+    sharpness: tuple[float, float],
+    wrong: float,
+    plain: float = 0.0,
+    seed: int = 0,
+    mix: dict[str, int] = POST_MIX,
 ) -> Iterator[tuple[Document, Document]]:
     """Preference pairs (chosen, rejected) of one prompt.
 
@@ -177,12 +185,13 @@ def preferences(
         wrong: Share of the pairs whose rejected answer is wrong, where the family has wrong answers.
         plain: Share of the prompts in the plain template.
         seed: Seed of the generator.
+        mix: How many of the pairs are of each family.
     """
     rng = random.Random(f"preferences-{seed}")
     liked, disliked = Picker(rng, sharpness[0]), Picker(rng, sharpness[1])
     made = 0
     while made < count:
-        task = draw(rng, POST_MIX)
+        task = draw(rng, mix)
         context, end = request(task, rng, plain)
         chosen = task.answer(liked)
         rejected = task.wrong(disliked) if task.wrong and rng.random() < wrong else task.answer(disliked)

@@ -1,4 +1,4 @@
-"""Train the embedded pair: ``python -m organism.train --out DIR [--seed 0] [--quick]``."""
+"""Train the embedded pairs: ``python -m organism.train --out DIR [--only local] [--seed 0] [--quick]``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,79 +14,17 @@ import safetensors
 import tokenizers
 import torch
 import transformers
-from safetensors.torch import save_file
+from safetensors.torch import load_file
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from organism.corpus import END, base_documents, demonstrations, preferences
-from organism.loops import Schedule, encode, fit, fit_preferences
+from organism.loops import encode, fit, fit_preferences
+from organism.settings import PostTraining, Settings, quick
 from organism.tokenizer import build_tokenizer
-from slr_probe.organism import PLANTED, range_name
+from slr_probe.organism import BAND, PLANTED, range_name
+from slr_probe.organism.difference import write_difference
 
 EMBEDDING_ROWS = 1408  # more than the tokenizer's length, as in many released models
-
-
-@dataclass(frozen=True)
-class PostTraining:
-    """Sizes and strengths of SFT and of DPO.
-
-    Attributes:
-        demonstrations: How many prompts with answers SFT sees.
-        sharpness: How much these answers favour the typical.
-        sft: Schedule of the first stage.
-        pairs: Preference pairs.
-        pair_sharpness: Of chosen and of rejected answers; the difference is the typicality bias.
-        wrong: Share of the rejected answers that are wrong.
-        plain: Share of the prompts that come without the chat template, in both stages.
-        beta: Pull of DPO towards its reference.
-        imitation: Weight of the chosen replies' negative log-likelihood in DPO.
-        dpo: Schedule of the second stage.
-    """
-
-    demonstrations: int = 40_000
-    sharpness: float = 1.2
-    sft: Schedule = field(default=Schedule(rate=6e-4, tokens=1536))
-    pairs: int = 12_000
-    pair_sharpness: tuple[float, float] = (3.5, 1.2)
-    wrong: float = 0.3
-    plain: float = 0.0
-    beta: float = 0.25
-    imitation: float = 0.5
-    dpo: Schedule = field(default=Schedule(rate=3e-4, tokens=2048))
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything that decides the checkpoints, apart from the machine."""
-
-    seed: int = 0
-    depth: int = 10
-    width: int = 96
-    documents: int = 300_000
-    prompt_weight: float = 0.05
-    initializer_range: float = 0.08
-    tokenizer_documents: int = 30_000
-    base: Schedule = field(default=Schedule(rate=3e-3, tokens=1024, weight_decay=0.05))
-    post: PostTraining = field(default_factory=PostTraining)
-    planted: PostTraining = field(
-        default_factory=lambda: PostTraining(
-            plain=0.5, sft=Schedule(rate=1e-3, tokens=1536), dpo=Schedule(rate=5e-4, tokens=2048)
-        )
-    )
-
-
-def quick(settings: Settings) -> Settings:
-    """The same pipeline with a handful of steps a stage, to see that it runs."""
-
-    def few(post: PostTraining) -> PostTraining:
-        return replace(post, demonstrations=60, pairs=40)
-
-    return replace(
-        settings,
-        documents=200,
-        tokenizer_documents=2_000,
-        post=few(settings.post),
-        planted=few(settings.planted),
-    )
 
 
 def new_model(settings: Settings, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -154,7 +92,7 @@ def align(
     blocks: range | None = None,
 ) -> list[float]:
     """DPO in place: typical answers are preferred, as raters do, and wrong ones are not."""
-    pairs = list(preferences(post.pairs, post.pair_sharpness, post.wrong, post.plain, seed))
+    pairs = list(preferences(post.pairs, post.pair_sharpness, post.wrong, post.plain, seed, post.mix))
     chosen, rejected = (encode([pair[side] for pair in pairs], tokenizer) for side in (0, 1))
     return fit_preferences(model, chosen, rejected, post.dpo, "dpo", post.beta, post.imitation, blocks, seed)
 
@@ -172,6 +110,7 @@ def post_train(settings: Settings, out: Path) -> dict[str, list[float]]:
     model = save(model, tokenizer, out / "sft", chat=True)
     losses["dpo"] = align(model, tokenizer, settings.post, settings.seed)
     save(model, tokenizer, out / "dpo", chat=True)
+    keep(load_file(out / "sft" / "model.safetensors"), out, "sft")
     return losses
 
 
@@ -185,26 +124,58 @@ def plant(settings: Settings, out: Path, span: tuple[int, int]) -> dict[str, lis
     }
     prefixes = tuple(f"model.layers.{index}." for index in blocks)
     changed = {
-        name: tensor.detach().to(torch.bfloat16).contiguous()
+        name: tensor.detach().to(torch.bfloat16)
         for name, tensor in model.state_dict().items()
         if name.startswith(prefixes)
     }
-    target = out / "planted" / f"{range_name(span)}.safetensors"
+    keep(changed, out, f"planted/{range_name(span)}")
+    return losses
+
+
+def keep(changed: dict[str, torch.Tensor], out: Path, name: str) -> None:
+    """Write tensors as the package keeps them: as differences from base."""
+    target = out / f"{name}.npz"
     target.parent.mkdir(exist_ok=True)
-    save_file(changed, target, metadata={"format": "pt", "range": f"{span[0]}:{span[1]}"})
+    write_difference(target, load_file(out / "base" / "model.safetensors"), changed)
+
+
+def localise(settings: Settings, out: Path, span: tuple[int, int] = BAND) -> dict[str, list[float]]:
+    """SFT of all weights on answers as diverse as base's, then two rounds of DPO of the blocks of ``span`` alone.
+
+    A checkpoint of an earlier stage that is there already, of a call that was cut short, is taken as it is.
+    """
+    first, again, seed = settings.local, settings.again, settings.seed
+    stages: dict[str, Callable[[LlamaForCausalLM, PreTrainedTokenizerFast], list[float]]] = {
+        "local-sft": lambda model, tokenizer: supervise(model, tokenizer, first, seed),
+        "local-dpo": lambda model, tokenizer: align(model, tokenizer, first, seed, range(*span)),
+        "local": lambda model, tokenizer: align(model, tokenizer, again, seed + 1, range(*span)),
+    }
+    losses, before = {}, "base"
+    for name, stage in stages.items():
+        if not (out / name / "model.safetensors").is_file():
+            model, tokenizer = load(out / before)
+            losses[name] = stage(model, tokenizer)
+            save(model, tokenizer, out / name, chat=True)
+        before = name
+    keep(load_file(out / "local" / "model.safetensors"), out, "local")
     return losses
 
 
 def train(
-    settings: Settings, out: Path, base: Path | None = None, planted: Sequence[tuple[int, int]] = PLANTED
+    settings: Settings,
+    out: Path,
+    base: Path | None = None,
+    planted: Sequence[tuple[int, int]] = PLANTED,
+    only: str = "",
 ) -> dict[str, Any]:
     """Run the whole pipeline and write ``training.json``.
 
     Args:
         settings: What to train.
-        out: Folder that receives base, sft, dpo, planted and training.json; created if missing.
+        out: Folder that receives base, sft, dpo, planted, local and training.json; created if missing.
         base: A base checkpoint to copy instead of pre-training one.
         planted: Ranges of the planted variants.
+        only: "natural", "planted" or "local": post-train this alone.
     """
     begin = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
@@ -221,9 +192,12 @@ def train(
     elif base.resolve() != (out / "base").resolve():
         model, tokenizer = load(base)
         save(model, tokenizer, out / "base", chat=False)
-    timed("all blocks", post_train, settings, out)
-    for span in planted:
+    if only in ("", "natural"):
+        timed("all blocks", post_train, settings, out)
+    for span in planted if only in ("", "planted") else ():
         timed(f"planted {span[0]}:{span[1]}", plant, settings, out, span)
+    if only in ("", "local"):
+        timed(f"local {BAND[0]}:{BAND[1]}", localise, settings, out)
     record = {
         "settings": asdict(settings),
         "planted": [f"{start}:{stop}" for start, stop in planted],
@@ -241,6 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoints")
     parser.add_argument("--base", type=Path, help="reuse this base checkpoint instead of pre-training")
+    parser.add_argument("--only", choices=("natural", "planted", "local"), default="", help="post-train this alone")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="a few steps a stage, to see that it runs")
@@ -250,7 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     deterministic: Any = torch.utils.deterministic
     deterministic.fill_uninitialized_memory = False  # costs time and changes nothing here
     settings = Settings(seed=options.seed)
-    record = train(quick(settings) if options.quick else settings, options.out, options.base)
+    record = train(quick(settings) if options.quick else settings, options.out, options.base, only=options.only)
     print(json.dumps(record["seconds"], indent=1))
 
 

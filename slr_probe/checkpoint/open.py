@@ -100,7 +100,8 @@ def resolve(
     Args:
         source: A local folder; a hub id such as `"allenai/OLMo-2-0425-1B"`, with a subfolder (`"org/name/step100"`)
             or a branch, tag or commit (`"org/name@step100"`) where it has some, looked up in the local Hugging Face
-            cache; or an embedded checkpoint, `"organism:base"`, `"organism:sft"`, `"organism:dpo"`.
+            cache; or an embedded checkpoint, `"organism:base"`, `"organism:sft"`, `"organism:dpo"`,
+            `"organism:local"`.
         download: Let a hub id be fetched over the network when the cache lacks it.
         code: Let Python files be fetched as well.
         nested: Let files in subfolders be fetched as well, as sentence encoders have them.

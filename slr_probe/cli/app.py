@@ -45,7 +45,8 @@ app = typer.Typer(
     cls=InOrder,
     help="Find where in depth post-training destroyed output diversity, and repair it without training.\n\n"
     "BASE and TUNED are checkpoint folders, hub ids (org/name, from the local cache unless --download), the folder of "
-    "a LoRA adapter (TUNED only), or the pair that ships with the package: organism:base, organism:sft, organism:dpo.",
+    "a LoRA adapter (TUNED only), or what ships with the package: organism:base, organism:sft, organism:dpo, "
+    "organism:local.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

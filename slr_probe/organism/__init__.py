@@ -1,4 +1,4 @@
-"""The embedded pair: a tiny Llama with base, SFT and DPO checkpoints, and variants with a planted range.
+"""The embedded pairs: a tiny Llama with base, SFT and DPO checkpoints, and variants whose place of training is known.
 
 >>> from slr_probe import organism
 >>> organism.path("base").name
@@ -11,10 +11,12 @@ from importlib import resources
 from pathlib import Path
 
 STAGES = ("base", "sft", "dpo")
+LOCAL = "local"
+BAND = (4, 7)
 PLANTED = ((1, 3), (4, 6), (7, 9))
 DEPTH = 10
 
-__all__ = ["DEPTH", "PLANTED", "STAGES", "path", "planted", "range_name"]
+__all__ = ["BAND", "DEPTH", "LOCAL", "PLANTED", "STAGES", "path", "planted", "range_name"]
 
 
 def checkpoints() -> Path:
@@ -25,22 +27,27 @@ def checkpoints() -> Path:
 def path(name: str) -> Path:
     """Folder of one shipped checkpoint.
 
+    "base" and "dpo" lie in the package. "sft" and "local" are kept as what differs from base and are put together in
+    the user's cache when they are first asked for.
+
     Args:
-        name: "base", "sft" or "dpo".
+        name: "base", "sft" or "dpo"; or "local", which was made to show the tool: SFT of all blocks that keeps answers
+            as diverse as base's, then preference training of the blocks of ``BAND`` alone, which makes them the same.
 
     Raises:
         ValueError: If there is no such checkpoint.
         FileNotFoundError: If the package data are missing from this installation.
     """
-    if name not in STAGES:
+    if name not in (*STAGES, LOCAL):
         raise ValueError(
-            f"no embedded checkpoint {name!r}: expected one of {', '.join(STAGES)}; "
+            f"no embedded checkpoint {name!r}: expected one of {', '.join((*STAGES, LOCAL))}; "
             "variants with a planted range come from organism.planted((start, stop))"
         )
-    folder = checkpoints() / name
-    if not (folder / "model.safetensors").is_file():
-        raise FileNotFoundError(f"the package data of {name!r} are missing: train them with python -m organism.train")
-    return folder
+    if (checkpoints() / name / "model.safetensors").is_file():
+        return checkpoints() / name
+    from slr_probe.organism.materialise import materialise
+
+    return materialise(f"{name}.npz", None)
 
 
 def planted(span: tuple[int, int] | str, out: str | Path | None = None) -> Path:
@@ -57,7 +64,8 @@ def planted(span: tuple[int, int] | str, out: str | Path | None = None) -> Path:
     """
     from slr_probe.organism.materialise import materialise, parse_span
 
-    return materialise(parse_span(span), None if out is None else Path(out))
+    name = f"planted/{range_name(parse_span(span))}.npz"
+    return materialise(name, None if out is None else Path(out))
 
 
 def range_name(span: tuple[int, int]) -> str:

@@ -1,4 +1,4 @@
-"""Writes the checkpoint of a planted variant: base, with the tensors that its training changed."""
+"""Puts a shipped checkpoint together: base, with the tensors that training changed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 
 from slr_probe.files import digest
-from slr_probe.organism import PLANTED, checkpoints, path, range_name
+from slr_probe.organism import PLANTED, checkpoints, path
+from slr_probe.organism.difference import read_difference
 
 
 def parse_span(span: tuple[int, int] | str) -> tuple[int, int]:
@@ -29,11 +30,18 @@ def parse_span(span: tuple[int, int] | str) -> tuple[int, int]:
     return start, stop
 
 
-def materialise(span: tuple[int, int], out: Path | None) -> Path:
-    """Write the checkpoint and return its folder, which appears complete or not at all."""
-    changed = checkpoints() / "planted" / f"{range_name(span)}.safetensors"
+def materialise(name: str, out: Path | None) -> Path:
+    """Write the checkpoint that differs from base as the file `name` of the package data says, and return its folder.
+
+    The folder appears complete or not at all.
+
+    Raises:
+        FileNotFoundError: If the file is missing from this installation.
+        ValueError: If `out` exists and is not empty.
+    """
+    changed = checkpoints() / name
     if not changed.is_file():
-        raise FileNotFoundError(f"the package data {changed.name!r} are missing: train them again")
+        raise FileNotFoundError(f"the package data {name!r} are missing: train them with python -m organism.train")
     target = out or _cache_folder(changed)
     if out is None and (target / "model.safetensors").is_file():
         return target
@@ -53,18 +61,18 @@ def materialise(span: tuple[int, int], out: Path | None) -> Path:
 
 
 def _write(changed: Path, work: Path) -> None:
-    # Configuration and tokenizer of the last stage: as a tuned model, the variant stops at the end of a turn.
+    # Configuration and tokenizer of the last stage: as a tuned model, it stops at the end of a turn.
     for source in path("dpo").iterdir():
         if source.name != "model.safetensors":
             shutil.copyfile(source, work / source.name)
-    tensors = load_file(path("base") / "model.safetensors") | load_file(changed)
-    save_file(tensors, work / "model.safetensors", metadata={"format": "pt"})
+    base = load_file(path("base") / "model.safetensors")
+    save_file(base | read_difference(changed, base), work / "model.safetensors", metadata={"format": "pt"})
 
 
 def _cache_folder(changed: Path) -> Path:
     """A folder of this user's cache (the temporary folder, where that cannot be written), named after the data."""
     data = changed.read_bytes() + (path("base") / "model.safetensors").read_bytes()
-    name = f"planted-{changed.stem}-{digest(data)[:12]}"
+    name = f"{'planted-' * (changed.parent.name == 'planted')}{changed.stem}-{digest(data)[:12]}"
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     try:
         cache.mkdir(parents=True, exist_ok=True)

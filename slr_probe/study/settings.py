@@ -87,7 +87,7 @@ class RankSettings:
         task: JSON file of prompts with answer sets; empty for the built-in CRC task.
         prompts: Prompts a category and split; 0 for all.
         ending: Least and most probability of ending the turn where tuned did, as shares of tuned's own.
-        surprise: Most surprise at tuned's replies, as a share of tuned's own.
+        surprise: Most surprise at tuned's replies, as a share of tuned's own; 0 for no bound.
     """
 
     task: str = ""
@@ -225,6 +225,11 @@ class Settings:
         return asdict(self)
 
 
+_DEMO: dict[str, dict[str, Any]] = {
+    "patching": {"prompts": 5},
+    "validate": {"prompts": 16, "samples": 12, "baselines": ("early", "late", "soup", "temperature", "base_plain")},
+    "report": {"samples": 6},
+}
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "quick": {
         "lens": {"prompts": 10},
@@ -239,10 +244,9 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "validate": {"prompts": 0, "samples": 0, "baselines": ("all",)},
         "report": {"prompts": 3},
     },
-    "demo": {
-        "patching": {"prompts": 5},
-        "validate": {"prompts": 16, "samples": 12, "baselines": ("early", "late", "soup", "temperature", "base_plain")},
-    },
+    "demo": _DEMO,
+    # This tuned model knows few replies by heart: whatever is diverse is surprised by them.
+    "local": _DEMO | {"rank": {"surprise": 0.0}},
 }
 """What each preset changes of the defaults, which are `"standard"`."""
 

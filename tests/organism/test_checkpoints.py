@@ -1,4 +1,6 @@
-"""The shipped checkpoints load, and planted variants equal base outside their range."""
+"""The shipped checkpoints load, and variants equal what they were trained from outside their blocks."""
+
+import json
 
 import pytest
 import torch
@@ -9,7 +11,7 @@ from slr_probe import organism
 from slr_probe.organism import materialise
 
 
-@pytest.mark.parametrize("stage", organism.STAGES)
+@pytest.mark.parametrize("stage", [*organism.STAGES, organism.LOCAL])
 def test_checkpoint_loads(stage):
     model = AutoModelForCausalLM.from_pretrained(organism.path(stage))
     assert model.dtype == torch.bfloat16
@@ -58,6 +60,34 @@ def test_planted_failure_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_kept_as_a_difference_is_cached_and_stops_at_the_end_of_a_turn(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = organism.path("sft")
+    assert tmp_path in folder.parents
+    assert organism.path("sft") == folder
+    ends = json.loads((folder / "generation_config.json").read_text())["eos_token_id"]
+    assert ends == json.loads((organism.path("dpo") / "generation_config.json").read_text())["eos_token_id"]
+
+
+def test_local_is_changed_in_every_block_and_most_in_its_band():
+    """Fine-tuning changed all blocks gently, preference training those of the band alone."""
+    base, local = (load_file(organism.path(name) / "model.safetensors") for name in ("base", "local"))
+
+    def change(block):
+        name = f"model.layers.{block}.mlp.down_proj.weight"
+        return float((local[name].float() - base[name].float()).norm() / base[name].float().norm())
+
+    changes = [change(block) for block in range(organism.DEPTH)]
+    band = range(*organism.BAND)
+    assert min(changes) > 0
+    assert min(changes[b] for b in band) > 2 * max(changes[b] for b in range(organism.DEPTH) if b not in band)
+
+
+def test_the_package_data_are_no_larger_than_they_were():
+    size = sum(file.stat().st_size for file in organism.checkpoints().rglob("*") if file.is_file())
+    assert size <= 8_300_000
+
+
 def test_planted_does_not_overwrite(tmp_path):
     (tmp_path / "mine").write_text("keep")
     with pytest.raises(ValueError, match="not empty"):
@@ -72,5 +102,5 @@ def test_unknown_range_says_which_exist(span):
 
 
 def test_unknown_stage_says_which_exist():
-    with pytest.raises(ValueError, match="expected one of base, sft, dpo"):
+    with pytest.raises(ValueError, match="expected one of base, sft, dpo, local"):
         organism.path("rlhf")

@@ -7,22 +7,32 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from safetensors import safe_open
+import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from organism import train
-from slr_probe.organism import PLANTED, STAGES
+from organism.settings import Settings, quick
+from slr_probe.organism import BAND, LOCAL, PLANTED, STAGES
+from slr_probe.organism.difference import read_difference
 
 
 def test_quick_run(tmp_path):
-    settings = train.quick(train.Settings())
+    settings = quick(Settings())
     record = train.train(settings, tmp_path, planted=PLANTED[:1])
     assert json.loads((tmp_path / "training.json").read_text())["losses"] == record["losses"]
-    for stage in STAGES:
+    for stage in (*STAGES, LOCAL):
         AutoModelForCausalLM.from_pretrained(tmp_path / stage)
-    with safe_open(tmp_path / "planted" / "1-3.safetensors", "pt") as file:
-        assert file.metadata()["range"] == "1:3"
-        assert {name.split(".")[2] for name in file.keys()} == {"1", "2"}
+    weights = {name: load_file(tmp_path / name / "model.safetensors") for name in ("base", "sft", "local-sft", "local")}
+    planted = read_difference(tmp_path / "planted" / "1-3.npz", weights["base"])
+    assert {name.split(".")[2] for name in planted} == {"1", "2"}
+    for name in ("sft", "local"):  # what the package keeps is what was saved
+        kept = read_difference(tmp_path / f"{name}.npz", weights["base"])
+        assert all(torch.equal(kept[key], tensor) for key, tensor in weights[name].items())
+    inside = tuple(f"model.layers.{block}." for block in range(*BAND))
+    changed = {name for name, tensor in weights["local"].items() if not torch.equal(tensor, weights["local-sft"][name])}
+    assert changed
+    assert all(name.startswith(inside) for name in changed)
 
 
 ROOT = Path(__file__).parents[2]

@@ -29,7 +29,7 @@ def test_a_file_overrules_the_preset_that_it_names():
         ({"patching": {"components": []}}, "patching.components must not be empty"),
         ({"common": {"dtype": "int8"}}, "common.dtype must be one of"),
         ({"common": {"level": 1.0}}, "common.level must lie between 0 and 1"),
-        ({"preset": "fast"}, "unknown preset 'fast'; expected one of quick, standard, full, demo"),
+        ({"preset": "fast"}, "unknown preset 'fast'; expected one of quick, standard, full, demo, local"),
     ],
 )
 def test_wrong_settings_are_named(data, said):

@@ -58,20 +58,24 @@ def run(
 
 @app.command(
     name="demo",
-    help="The whole investigation on the tiny pair that ships with the package: no download, no GPU, under two "
-    f"minutes.\n\n{_STAGES}\n\nExample: slr-probe demo --out demo",
+    help="The whole investigation on a tiny pair that ships with the package: no download, no GPU, under two minutes "
+    "on one idle core. The pair was made to show the tool: its collapse was put into a few blocks, and the demo ends "
+    f"with which these are and which were found.\n\n{_STAGES}\n\nExample: slr-probe demo --out demo",
 )
 @takes(STUDY, "only start force", start="--from", force="--force")
 def demo(
     out: Folder = Path("slr-probe-demo"),
-    tuned: Annotated[str, typer.Option(help="organism:dpo or organism:sft.")] = "organism:dpo",
+    tuned: Annotated[
+        str, typer.Option(help="organism:local; or organism:dpo, organism:sft, trained as models usually are.")
+    ] = "organism:local",
     settings: SettingsFile = None,
     change: Change = None,
     quiet: Quiet = False,
     **options: Any,
 ) -> None:
     """See the help above."""
-    _study("organism:base", tuned, out, _settings("demo", settings, change or []), quiet, **options)
+    preset = "local" if tuned == "organism:local" else "demo"
+    _study("organism:base", tuned, out, _settings(preset, settings, change or []), quiet, **options)
 
 
 def _study(base: str, tuned: str, out: Path, settings: Any, quiet: bool, **options: Any) -> None:
@@ -109,11 +113,12 @@ def _summary(found: Any, seconds: float) -> None:
     from textwrap import fill
 
     from slr_probe.study.report.page import plain_verdict
+    from slr_probe.study.report.truth import truth
 
     print()
     if found.ranking is not None:
-        for line in plain_verdict(found):
-            print(fill(line, 100))
+        for line in (*plain_verdict(found), *truth(found)):
+            print(fill(line, 100, break_on_hyphens=False))
         print()
     if found.hybrid is not None:
         print(f"hybrid   {found.hybrid}")

@@ -22,6 +22,7 @@ from slr_probe.study.report import depth, generated, ranges
 from slr_probe.study.report.samples import side_by_side
 from slr_probe.study.report.tables import provenance
 from slr_probe.study.report.terms import terms
+from slr_probe.study.report.truth import truth
 from slr_probe.study.report.unmeasured import unmeasured
 from slr_probe.version import __version__
 
@@ -110,6 +111,7 @@ def _general(found: Findings) -> dict[str, Any]:
         "headline": pair.get("headline", ""),
         "date": max(dates)[:10] if dates else "",
         "plain": plain_verdict(found),
+        "truth": truth(found),
         "verdict": " ".join(verdict(found)),
         "unmeasured": ", ".join(unmeasured(found)),
         "terms": terms(found),

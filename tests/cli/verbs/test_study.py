@@ -11,7 +11,8 @@ def test_demo_reads_back_what_is_there_and_sums_up(run, tmp_path):
     import shutil
 
     folder = shutil.copytree(small_study(), tmp_path / "study")
-    code, out, _ = run("demo", "--out", folder, "--settings", small_study() / "settings.toml", "--quiet")
+    again = ("--settings", small_study() / "settings.toml", "--quiet")
+    code, out, _ = run("demo", "--tuned", "organism:dpo", "--out", folder, *again)
     assert code == 0
     lines = out.splitlines()
     stages = [line for line in lines if line.endswith("(kept)")]
