@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -184,6 +184,7 @@ def fit_preferences(
     imitation: float = 0.0,
     blocks: range | None = None,
     seed: int = 0,
+    watch: Callable[[int], None] | None = None,
 ) -> list[float]:
     """One pass of direct preference optimisation (Rafailov et al., arXiv 2305.18290) against a frozen copy.
 
@@ -197,6 +198,7 @@ def fit_preferences(
         imitation: Weight of the chosen replies' mean negative log-likelihood, added to the loss.
         blocks: Trainable blocks; by default everything.
         seed: Seed of the batch order.
+        watch: Called with the number of steps taken, before the first and after each.
 
     Returns:
         The mean preference loss in nats, in about 50 equal chunks of the pass.
@@ -206,7 +208,9 @@ def fit_preferences(
     lengths = [len(a.ids) + len(b.ids) for a, b in zip(chosen, rejected, strict=True)]
     groups = batches(lengths, schedule.tokens, random.Random(seed))
     stepper = Stepper(model, schedule, len(groups))
-    losses = []
+    losses: list[float] = []
+    watch = watch or (lambda step: None)
+    watch(0)
     for group in (bar := tqdm(groups, desc=name, mininterval=5)):
         ids, weights = padded([chosen[index] for index in group] + [rejected[index] for index in group])
         learned = weights > 0
@@ -220,6 +224,7 @@ def fit_preferences(
             count = learned[: len(group), 1:].sum()
             loss = loss - imitation * policy[: len(group)].sum() / count
         stepper.step(loss)
+        watch(len(losses))
         bar.set_postfix(loss=f"{losses[-1]:.3f}", refresh=False)
     return chunk_means(losses)
 

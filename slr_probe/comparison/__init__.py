@@ -3,8 +3,9 @@
 `compare` takes outputs that are there, saved by whomever; a validation is the same comparison of what it generates.
 """
 
+from slr_probe.comparison.harness import evaluate
 from slr_probe.comparison.models import compare_models
 from slr_probe.comparison.outputs import Example, OutputComparison, compare
 from slr_probe.comparison.report import ScoreReport
 
-__all__ = ["Example", "OutputComparison", "ScoreReport", "compare", "compare_models"]
+__all__ = ["Example", "OutputComparison", "ScoreReport", "compare", "compare_models", "evaluate"]

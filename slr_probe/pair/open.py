@@ -90,6 +90,11 @@ def _check_in_memory(role: str, model: Any) -> None:
         raise IncompatiblePairError(
             f"{role} is a model with an adapter ({kind}); give model.merge_and_unload(), or the folder of the adapter"
         )
+    if hasattr(model, "original_model") or any("._original_component." in name for name in names):
+        raise IncompatiblePairError(
+            f"{role} belongs to a TransformerLens bridge ({kind}), which renames tensors; give its folder, or the "
+            "transformers model before a bridge is booted from it (boot from a copy to keep both)"
+        )
     if any(name.startswith(("_orig_mod.", "module.")) for name in names):
         raise IncompatiblePairError(f"{role} is wrapped ({kind}); give the model inside: its _orig_mod or module")
     codes = [name for name, tensor in names.items() if name.endswith("weight") and tensor.itemsize == 1]

@@ -16,11 +16,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from slr_probe.errors import TaskError
 from slr_probe.files import read_json
-from slr_probe.pair.prompts import Format
+from slr_probe.pair.prompts import Format, PromptRenderer
 from slr_probe.tasks.answers import Ending, Query, answer_paths, answer_prompt, single_tokens
 
 if TYPE_CHECKING:
@@ -28,6 +28,18 @@ if TYPE_CHECKING:
 
 Split = Literal["selection", "held_out"]
 _FORMAT = "slr_probe.crc/1"
+
+
+class Asked(Protocol):
+    """Whom a task is put to: a pair, or a model that is being trained."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer."""
+
+    @property
+    def prompts(self) -> PromptRenderer:
+        """How prompts are put."""
 
 
 @dataclass(frozen=True)
@@ -225,7 +237,7 @@ class CRCTask:
 
     def render(
         self,
-        pair: ModelPair,
+        pair: Asked,
         format: Format | None = None,
         *,
         every_spelling: bool = False,
@@ -259,7 +271,7 @@ class CRCTask:
         return self.render(pair, format).rendered
 
 
-def _query(pair: ModelPair, item: CRCItem, format: Format, every_spelling: bool, ending: Ending | None) -> Query:
+def _query(pair: Asked, item: CRCItem, format: Format, every_spelling: bool, ending: Ending | None) -> Query:
     """The question to this tokenizer. A spelling that it writes alike for two answers belongs to the first."""
     prompt = answer_prompt(pair.prompts, item.prompt, item.answers, item.ignore_case, format)
     seen: set[tuple[int, ...]] = set()

@@ -1,0 +1,184 @@
+"""`evaluate`: the installed lm-eval run on each model, its sample logs compared prompt by prompt."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from slr_probe.checkpoint import AdapterCheckpoint, identity, open_checkpoint, resolve
+from slr_probe.comparison.outputs import OutputComparison, compare
+from slr_probe.defaults import LEVEL, RESAMPLES
+from slr_probe.errors import OutputError, ValidationError, one_line
+from slr_probe.files import digest, write_json
+from slr_probe.progress import progress_bar
+
+
+@dataclass(frozen=True)
+class HarnessRun:
+    """How lm-eval is asked, alike for every model.
+
+    Attributes:
+        tasks: Names of its tasks.
+        include: Folder with task files (YAML) of your own; None for lm-eval's own tasks alone.
+        limit: Documents a task; None for all.
+        fewshot: Worked examples before each question; None for what the task says.
+        chat: Whether questions go through the model's chat template.
+        batch: Batch size, or `"auto"`.
+        dtype: Dtype of the models; None for the stored one.
+        device: Device; None for what lm-eval chooses.
+        download: Let datasets and models be fetched over the network.
+        trust_remote_code: Let Python code that comes with a checkpoint run.
+        seed: Seed of lm-eval's random numbers.
+    """
+
+    tasks: tuple[str, ...]
+    include: str | None = None
+    limit: int | None = None
+    fewshot: int | None = None
+    chat: bool = False
+    batch: str = "auto"
+    dtype: str | None = None
+    device: str | None = None
+    download: bool = False
+    trust_remote_code: bool = False
+    seed: int = 0
+
+    def command(self, model: Path, out: Path) -> list[str]:
+        """The command line of lm-eval for one model."""
+        given = {"pretrained": model, "dtype": self.dtype, "trust_remote_code": self.trust_remote_code or None}
+        pairs = ",".join(f"{name}={value}" for name, value in given.items() if value is not None)
+        options: dict[str, object] = {
+            "--tasks": ",".join(self.tasks),
+            "--include_path": self.include,
+            "--limit": self.limit,
+            "--num_fewshot": self.fewshot,
+            "--batch_size": self.batch,
+            "--device": self.device,
+            "--seed": self.seed,
+            "--output_path": out,
+        }
+        named = [str(part) for item in options.items() if item[1] is not None for part in item]
+        flags = ["--log_samples", *(["--apply_chat_template"] if self.chat else [])]
+        return [sys.executable, "-m", "lm_eval", "--model", "hf", "--model_args", pairs, *named, *flags]
+
+
+def evaluate(
+    models: Mapping[str, str | os.PathLike[str]],
+    tasks: Sequence[str],
+    out: str | os.PathLike[str],
+    *,
+    reference: str | None = None,
+    include: str | os.PathLike[str] | None = None,
+    limit: int | None = None,
+    fewshot: int | None = None,
+    chat: bool = False,
+    batch: str = "auto",
+    dtype: str | None = None,
+    device: str | None = None,
+    download: bool = False,
+    trust_remote_code: bool = False,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> OutputComparison:
+    """Run EleutherAI's lm-evaluation-harness on several models and compare its scores, paired by document.
+
+    lm-eval must be installed (`pip install "slr-probe[harness]"`); it runs in a process of its own, one model after the
+    other. What it writes is kept in `out`, a folder for each model and way of asking, and is not run again.
+
+    Args:
+        models: Checkpoints by name: folders such as hybrids, hub ids, `"organism:dpo"`.
+        tasks: Names of lm-eval's tasks, such as `"gsm8k"`, or of those in `include`.
+        out: Folder for logs, table and figure.
+        reference: The model that the others are compared with; default: the first.
+        include: Folder with task files (YAML) of your own.
+        limit: Documents a task; default: all.
+        fewshot: Worked examples before each question; default: what the task says.
+        chat: Put questions through the model's chat template.
+        batch: Batch size, or `"auto"`.
+        dtype: Dtype of the models; default: the stored one.
+        device: Device; default: what lm-eval chooses.
+        download: Let models and datasets be fetched over the network.
+        trust_remote_code: Let Python code that comes with a checkpoint run.
+        level: Nominal coverage of the intervals.
+        resamples: Bootstrap resamples over documents.
+        seed: Seed of lm-eval, bootstrap and tests.
+        progress: Whether to show a bar and lm-eval's own messages.
+
+    Raises:
+        ValidationError: lm-eval is not installed or failed, or there are fewer than two models or no tasks.
+        CheckpointError: A model is missing or corrupt.
+    """
+    if find_spec("lm_eval") is None:
+        raise ValidationError("lm-eval is not installed; pip install 'slr-probe[harness]'")
+    if len(models) < 2 or not tasks:
+        raise ValidationError("an evaluation needs two models or more and at least one task of lm-eval")
+    own = None if include is None else str(Path(include).resolve())
+    asked = HarnessRun(tuple(tasks), own, limit, fewshot, chat, batch, dtype, device, download, trust_remote_code, seed)
+    places = {name: _folder(source, download, trust_remote_code) for name, source in models.items()}
+    logs: dict[str, str | os.PathLike[str]] = {}
+    with progress_bar(len(models), "lm-eval", unit="model", show=progress) as bar:
+        for name, place in places.items():
+            logs[name] = _logs(name, place, asked, Path(out), quiet=progress is False)
+            bar.update()
+    return compare(logs, reference=reference, out=Path(out) / "comparison", level=level, resamples=resamples, seed=seed)
+
+
+def _folder(source: str | os.PathLike[str], download: bool, code: bool) -> Path:
+    """The folder of a model that lm-eval can load."""
+    path = resolve(source, download=download, code=code)
+    if isinstance(open_checkpoint(path), AdapterCheckpoint):
+        raise ValidationError(f"{source} is an adapter; merge it with PEFT first, or evaluate the folder of a hybrid")
+    return path
+
+
+def _logs(name: str, model: Path, asked: HarnessRun, out: Path, *, quiet: bool) -> Path:
+    """Sample logs of one model: found, or made; they appear together or not at all."""
+    key = digest({"model": identity(open_checkpoint(model)), **vars(asked)})[:8]
+    done = out / f"{name}-{key}"
+    if done.is_dir():
+        return done
+    out.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=out, prefix=".lm-eval-") as work:
+        _run(asked, model, Path(work), quiet)
+        found = [file for file in Path(work).rglob("*") if file.is_file() and file.suffix in (".json", ".jsonl")]
+        if not any(file.suffix == ".jsonl" for file in found):
+            raise ValidationError(f"lm-eval wrote no samples of {name}; see whether its tasks log any")
+        part = Path(work) / "whole"
+        part.mkdir()
+        for file in found:
+            shutil.move(file, part / file.name)
+        write_json(part / "asked.json", {"model": str(model), **vars(asked)})
+        try:
+            part.rename(done)
+        except OSError as fault:
+            raise OutputError(f"cannot write {done}: {fault.strerror}") from fault
+    return done
+
+
+def _run(asked: HarnessRun, model: Path, work: Path, quiet: bool) -> None:
+    offline = {} if asked.download else {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    with subprocess.Popen(
+        asked.command(model, work),
+        env={**os.environ, **offline},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        assert process.stdout is not None
+        last = ""
+        for line in process.stdout:
+            last = line.strip() or last
+            if not quiet:
+                print(line, end="", file=sys.stderr)
+    if process.returncode:
+        raise ValidationError(f"lm-eval failed on {model} (exit {process.returncode}): {one_line(last)}")

@@ -1,0 +1,105 @@
+"""lm-eval, run on the embedded models: what it logs is what is compared. The tests that run it need it installed."""
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from slr_probe.comparison import evaluate
+from slr_probe.comparison.harness import HarnessRun
+from slr_probe.errors import CheckpointError, SlrProbeError, ValidationError
+
+DOCUMENTS = [
+    {"question": f"Name a {kind}.", "answer": answer}
+    for kind, answer in (("colour", "red"), ("fruit", "apple"), ("pet", "cat"), ("tool", "hammer"), ("drink", "tea"))
+] * 2
+
+
+@pytest.fixture
+def own_task(tmp_path: Path) -> Path:
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    (folder / "documents.json").write_text(json.dumps(DOCUMENTS))
+    (folder / "short.yaml").write_text(
+        f"""
+task: short
+dataset_path: json
+dataset_kwargs: {{data_files: "{folder / "documents.json"}"}}
+test_split: train
+output_type: generate_until
+doc_to_text: "Question: {{{{question}}}}\\nAnswer:"
+doc_to_target: "{{{{answer}}}}"
+generation_kwargs: {{until: ["\\n"], max_gen_toks: 3}}
+metric_list: [{{metric: exact_match, aggregation: mean, higher_is_better: true, ignore_case: true}}]
+"""
+    )
+    return folder
+
+
+def test_lm_eval_runs_once_and_its_scores_are_compared(own_task: Path, tmp_path: Path) -> None:
+    pytest.importorskip("lm_eval")
+    models = {"tuned": "organism:dpo", "sft": "organism:sft"}
+    options = {"include": own_task, "limit": 6, "batch": "1", "device": "cpu", "progress": False}
+    found = evaluate(models, ["short"], tmp_path / "out", **options)
+    logs = sorted((tmp_path / "out").glob("*/samples_short_*.jsonl"))
+    assert len(logs) == 2
+    rows = {log.parent.name.split("-")[0]: list(map(json.loads, log.read_text().splitlines())) for log in logs}
+    for name, lines in rows.items():
+        at = found.at("short", name, "score: exact_match")
+        assert len(lines) == 6
+        np.testing.assert_allclose(
+            found.comparisons.mean.estimate[at], np.mean([line["exact_match"] for line in lines])
+        )
+    before = {log: log.stat().st_mtime_ns for log in logs}
+    again = evaluate(models, ["short"], tmp_path / "out", **options)
+    assert before == {log: log.stat().st_mtime_ns for log in logs}
+    np.testing.assert_array_equal(again.comparisons.mean.estimate, found.comparisons.mean.estimate)
+
+
+def test_what_lm_eval_complains_of_is_said(tmp_path: Path) -> None:
+    pytest.importorskip("lm_eval")
+    with pytest.raises(ValidationError, match="lm-eval failed"):
+        evaluate(
+            {"a": "organism:dpo", "b": "organism:sft"}, ["no_such_task"], tmp_path / "out", progress=False, batch="1"
+        )
+    assert not list((tmp_path / "out").glob("*"))
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slr_probe.comparison.harness.find_spec", lambda name: True)
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(
+    ("models", "tasks", "error"),
+    [
+        ({"a": "organism:dpo"}, ["x"], ValidationError),
+        ({"a": "organism:dpo", "b": "organism:sft"}, [], ValidationError),
+        ({"a": "organism:dpo", "b": "no/such/folder"}, ["x"], CheckpointError),
+    ],
+)
+def test_what_cannot_be_run_is_refused_before_anything_is_written(
+    models: dict[str, str], tasks: list[str], error: type[SlrProbeError], tmp_path: Path
+) -> None:
+    with pytest.raises(error):
+        evaluate(models, tasks, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_lm_eval_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("slr_probe.comparison.harness.find_spec", lambda name: None)
+    with pytest.raises(ValidationError, match=r"pip install 'slr-probe\[harness\]'"):
+        evaluate({"a": "organism:dpo", "b": "organism:sft"}, ["x"], tmp_path)
+
+
+def test_lm_eval_is_asked_in_its_own_words(tmp_path: Path) -> None:
+    asked = HarnessRun(("gsm8k", "ifeval"), limit=5, fewshot=0, chat=True, dtype="bfloat16", seed=3)
+    words = asked.command(Path("model"), tmp_path)
+    options = dict(itertools.pairwise(words))
+    assert options["--model_args"] == "pretrained=model,dtype=bfloat16"
+    assert (options["--tasks"], options["--limit"], options["--num_fewshot"]) == ("gsm8k,ifeval", "5", "0")
+    assert {"--log_samples", "--apply_chat_template"} <= set(words)
+    assert not {"--device", "--include_path"} & set(words)
