@@ -1,5 +1,6 @@
 # Checks, each as CI runs it:
 #   make test lint types docs bench
+#   make test-harness                              with lm-eval and Inspect, which it installs
 #   make golden                                    after a change of numbers or words that is meant
 # Figures and tables of the study, for any pair:
 #   make figures                                   the embedded pair, into figures/
@@ -18,11 +19,16 @@ STUDY = weight_delta entropy_collapse patching crc_heatmaps tradeoff agreement v
 # conversations: of a larger pair, call `make lineage`, `make proxy` and `make mask` where they are wanted.
 LONG = $(if $(filter organism:%,$(BASE)),lineage proxy mask)
 
-.PHONY: test lint types docs bench cases golden figures clean lineage proxy mask $(STUDY)
+.PHONY: test test-harness lint types docs bench cases golden figures clean lineage proxy mask $(STUDY)
 .NOTPARALLEL:
 
 test:
 	pytest
+
+# What runs lm-eval and Inspect themselves; the other tests skip it where they are not installed.
+test-harness:
+	pip install -q -c constraints.txt -e ".[test,harness]"
+	pytest tests/comparison/test_harness.py tests/comparison/test_inspect_tasks.py
 
 lint:
 	ruff check .

@@ -24,6 +24,7 @@ VERBS = (
     "chat",
     "validate",
     "compare",
+    "evaluate",
     "lineage",
     "publish",
     "export",
