@@ -24,7 +24,7 @@ from tests.sweep.naive import (
     naive_logprobs,
     naive_replies,
 )
-from tests.sweep.test_equals_naive import CONVERTED, NO_CACHE
+from tests.sweep.test_equals_naive import NO_CACHE
 from tests.sweep.test_fallback import make_pair
 
 GRID = ((1.3, 0.0), (1.0, 0.05), (0.6, 0.2))
@@ -41,8 +41,6 @@ def test_replies_and_answers_in_one_walk_equal_each_hybrid_by_itself(pair_of, fa
     # Linear attention adds up in chunks of tokens, whose rounding depends on how long the row is.
     atol = 5e-5 if family in NO_CACHE else 1e-5
     assert_same_replies(result.replies, expected, atol)
-    if family in CONVERTED:
-        return
     streamed = sweep(ModelPair.load(*folders, dtype="float32"), recipes, replies=replies, stream=True)
     assert streamed.settings["streamed"]
     assert_same_replies(streamed.replies, expected, atol)
