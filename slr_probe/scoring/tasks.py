@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from slr_probe.defaults import MIN_P
 from slr_probe.errors import ValidationError
 from slr_probe.pair.prompts import Format
-from slr_probe.tasks.builtin import BUILTIN, size_for
+from slr_probe.tasks.builtin import BUILTIN, choice_task, shared_prompts, size_for
 from slr_probe.tasks.text import TextTask
 
 if TYPE_CHECKING:
@@ -105,6 +105,23 @@ def read_tasks(pair: ModelPair | None, tasks: Any = None, *, small: bool | None 
     if not found or len(set(names)) < len(names):
         raise ValidationError(f"give at least one task, each with a name of its own; got {', '.join(names) or 'none'}")
     return found
+
+
+def check_apart(pair: ModelPair, tasks: Iterable[TextTask]) -> None:
+    """Check that no prompt is one that ranges are chosen by, as guards read replies to those.
+
+    Raises:
+        ValidationError: A task holds such prompts.
+    """
+    chosen_by = choice_task(size_for(pair))
+    for task in tasks:
+        shared = shared_prompts(task, chosen_by)
+        if shared:
+            raise ValidationError(
+                f"{len(shared)} of the {len(task.items)} prompts of {task.name!r} (first {shared[0]!r}) are among "
+                "those that ranges are chosen by (slr_probe.tasks.choice_task); take them out, so that no hybrid is "
+                "judged by what it was chosen for"
+            )
 
 
 def resize(task: TextTask, size: Size, seed: int) -> TextTask:

@@ -1,7 +1,7 @@
 """Tasks: prompts, and what counts as a valid answer to each."""
 
 from slr_probe.tasks.answers import Query
-from slr_probe.tasks.builtin import qa_task, reasoning_task, writing_task
+from slr_probe.tasks.builtin import choice_task, qa_task, reasoning_task, writing_task
 from slr_probe.tasks.crc import CRCItem, CRCTask
 from slr_probe.tasks.jsonl import read_task
 from slr_probe.tasks.known import known_task
@@ -17,6 +17,7 @@ __all__ = [
     "Replies",
     "Reply",
     "TextTask",
+    "choice_task",
     "known_task",
     "qa_task",
     "read_task",

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from slr_probe.errors import TaskError
+from slr_probe.tasks.listed import key
 from slr_probe.tasks.numbers import spell_number
 from slr_probe.tasks.problems import TEMPLATES
 from slr_probe.tasks.text import Item, TextTask
-from slr_probe.tasks.tiny.small import small_qa, small_reasoning, small_writing
+from slr_probe.tasks.tiny.small import small_choice, small_qa, small_reasoning, small_writing
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
@@ -26,7 +27,7 @@ def writing_task(size: Size = "full") -> TextTask:
     Outputs have no accepted answers: what can be verified is `TextTask.follows`.
 
     Args:
-        size: "full", 108 prompts (36 of each kind), or "organism", every form that the embedded pair was trained
+        size: "full", 108 prompts (36 of each kind), or "organism", forms that the embedded pair was trained
             on; see `slr_probe.tasks.tiny.small`.
 
     Raises:
@@ -34,7 +35,7 @@ def writing_task(size: Size = "full") -> TextTask:
 
     Examples:
         >>> len(writing_task().items), len(writing_task("organism").items)
-        (108, 130)
+        (108, 91)
     """
     _check_size(size)
     return _shipped("writing") if size == "full" else small_writing()
@@ -48,7 +49,7 @@ def qa_task(size: Size = "full") -> TextTask:
     then counts as wrong.
 
     Args:
-        size: "full", 55 questions with 8 to 118 answers each, or "organism", the 30 questions that the embedded pair
+        size: "full", 55 questions with 8 to 118 answers each, or "organism", 21 questions that the embedded pair
             was trained on; see `slr_probe.tasks.tiny.small`.
 
     Raises:
@@ -88,6 +89,32 @@ def reasoning_task(n: int = 120, seed: int = 0, size: Size = "full") -> TextTask
     if n < 1:
         raise TaskError(f"a task needs at least 1 problem; got {n}")
     return _problems(n, seed) if size == "full" else small_reasoning(n, seed)
+
+
+def choice_task(size: Size = "full") -> TextTask:
+    """Open questions and requests for short poems, stories and jokes, to which replies for the choice are written.
+
+    They are of our own writing, and none is in a task that hybrids are validated on: what ranges are chosen by and what
+    they are judged by stay apart.
+
+    Args:
+        size: "full", 80 prompts, or "organism", 48 that the embedded pair was trained on.
+
+    Raises:
+        TaskError: The size is unknown.
+
+    Examples:
+        >>> shared_prompts(choice_task(), writing_task()), shared_prompts(choice_task(), qa_task())
+        ((), ())
+    """
+    _check_size(size)
+    return _shipped("choice") if size == "full" else small_choice()
+
+
+def shared_prompts(task: TextTask, other: TextTask) -> tuple[str, ...]:
+    """Ids of the items of a task that another task asks too, whatever their case, spaces and punctuation."""
+    asked = {key(item.prompt) for item in other.items}
+    return tuple(item.id for item in task.items if key(item.prompt) in asked)
 
 
 BUILTIN: dict[str, Callable[..., TextTask]] = {"writing": writing_task, "qa": qa_task, "reasoning": reasoning_task}

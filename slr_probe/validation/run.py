@@ -16,6 +16,7 @@ from slr_probe.scoring.inputs import Tags
 from slr_probe.scoring.scoring import Scorers, distinct_curve
 from slr_probe.scoring.tasks import (
     answer_task,
+    check_apart,
     check_seed,
     check_unit,
     few_stories,
@@ -121,7 +122,8 @@ def validate(
         progress: Whether to show progress bars; None shows them on a terminal and in Jupyter.
 
     Raises:
-        ValidationError: Nothing to validate, too few prompts or samples, unknown names, a negative seed.
+        ValidationError: Nothing to validate, too few prompts or samples, unknown names, a negative seed, or prompts
+            that ranges are chosen by.
         LayerRangeError: A range is malformed or out of bounds.
         TaskError: A task cannot be read.
         OutputError: `out` holds another run.
@@ -136,6 +138,7 @@ def validate(
     asked_in = read_format(pair, format)
     chosen = read_recipes(pair, recipes)
     sizes = [resize(task, size, seed) for task in read_tasks(pair, tasks)]
+    check_apart(pair, sizes)
     sampled = read_sampling(sampling, seed)
     wanted = check_baselines(baselines, QUICK if preset == "quick" else BASELINES)
     folder = Folder(out)

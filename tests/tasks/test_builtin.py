@@ -1,12 +1,14 @@
 """The built-in prompt sets: how many, whether answers are recognised, whether prompts give answers away."""
 
 import random
+import re
 from collections import Counter
 
 import pytest
 
 from slr_probe.errors import TaskError
-from slr_probe.tasks import TextTask, qa_task, reasoning_task, writing_task
+from slr_probe.tasks import Item, TextTask, choice_task, qa_task, reasoning_task, writing_task
+from slr_probe.tasks.builtin import shared_prompts
 from slr_probe.tasks.listed import key
 from slr_probe.tasks.tiny import lexicon
 from slr_probe.tasks.tiny.arithmetic import arithmetic_task
@@ -29,6 +31,8 @@ BUILT_IN = {
     "small writing": writing_task("organism"),
     "small qa": qa_task("organism"),
     "small reasoning": reasoning_task(size="organism"),
+    "choice": choice_task(),
+    "small choice": choice_task("organism"),
 }
 
 
@@ -38,6 +42,32 @@ def test_prompts_are_distinct_and_survive_a_round_trip(name, tmp_path):
     assert len({item.prompt for item in task.items}) == len(task.items)
     assert task.source
     assert TextTask.load(task.save(tmp_path / "task.json")) == task
+
+
+@pytest.mark.parametrize("size", ["full", "organism"])
+def test_ranges_are_chosen_by_prompts_that_hybrids_are_not_validated_on(size):
+    chosen_by = {words(item.prompt) for item in choice_task(size).items}
+    for task in BUILT_IN.values():
+        if task.family != "choice":
+            assert chosen_by.isdisjoint(words(item.prompt) for item in task.items)
+            assert shared_prompts(task, choice_task(size)) == ()
+
+
+def words(text):
+    return tuple(re.findall(r"\w+", text.lower()))
+
+
+def test_a_shared_prompt_is_found_however_it_is_written():
+    mine = TextTask("mine", "own", (Item("a", " name A river"), Item("b", "Name a road.")), 8, 2, "here")
+    assert shared_prompts(mine, choice_task()) == ("a",)
+
+
+@pytest.mark.parametrize("size", ["full", "organism"])
+def test_both_halves_of_the_choice_have_enough_of_each_sort(size):
+    for half in choice_task(size).split(0.5, 0):
+        kinds = Counter(item.kind for item in half.items)
+        assert kinds["question"] >= 4
+        assert sum(kinds.values()) >= 24
 
 
 def test_sizes_of_the_families():
@@ -119,7 +149,7 @@ def test_constraints_of_a_prompt_are_said_in_it():
 )
 def test_texts_of_the_corpus_follow_the_small_writing_prompts(make, name):
     task = BUILT_IN[name]
-    items = {item.prompt: item for item in task.items}
+    items = {item.prompt: item for item in (*task.items, *BUILT_IN["small choice"].items)}
     rng = random.Random(0)
     for _ in range(200):
         drawn = make(rng)
@@ -136,6 +166,8 @@ def test_replies_of_the_corpus_are_right_and_wrong_as_it_says():
         for _ in range(400):
             drawn = make(rng)
             item = items.get(drawn.prompt)
+            if item is None and name == "small qa":  # one that ranges are chosen by
+                continue
             if item is None:  # a problem that is not in the task: judge by its accepted answer
                 base = task.items[0]
                 item = type(base)("drawn", drawn.prompt, answers=(drawn.accepted,), check="number")
@@ -153,11 +185,11 @@ def wrong_is_accepted(drawn, wrong):
     return key(wrong) in framed | {key(phrase) for phrase in drawn.accepted}
 
 
-def test_small_sets_hold_every_form_of_the_corpus():
-    assert len(BUILT_IN["small writing"].items) == 130
-    assert len(BUILT_IN["small qa"].items) == 30
-    asked = {item.prompt for item in BUILT_IN["small qa"].items}
-    assert asked == {prompt for prompts, _ in lexicon.QUESTIONS for prompt in prompts}
+def test_small_sets_hold_every_form_of_the_corpus_together():
+    assert len(BUILT_IN["small writing"].items) == 91
+    assert len(BUILT_IN["small qa"].items) == 21
+    asked = {item.prompt for name in ("small qa", "small choice") for item in BUILT_IN[name].items}
+    assert asked >= {prompt for prompts, _ in lexicon.QUESTIONS for prompt in prompts}
 
 
 @pytest.mark.parametrize("size", ["full", "organism"])
@@ -169,7 +201,7 @@ def test_reasoning_is_set_by_its_seed(size):
 
 
 def test_bad_sizes_are_refused():
-    for make in (writing_task, qa_task, lambda size: reasoning_task(size=size)):
+    for make in (writing_task, qa_task, choice_task, lambda size: reasoning_task(size=size)):
         with pytest.raises(TaskError, match="unknown size 'tiny'"):
             make("tiny")
     for size in ("full", "organism"):

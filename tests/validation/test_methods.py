@@ -94,7 +94,7 @@ def test_sizes():
 
 def test_tasks_by_name_and_file(tmp_path):
     assert [task.family for task in read_tasks(None, ["qa", "writing"])] == ["qa", "writing"]
-    assert [len(task.items) for task in read_tasks(None, small=True)] == [130, 30, 120]
+    assert [len(task.items) for task in read_tasks(None, small=True)] == [91, 21, 120]
     file = tmp_path / "mine.jsonl"
     file.write_text('{"id": "one", "prompt": "Write a haiku."}\n')
     (mine,) = read_tasks(None, file)

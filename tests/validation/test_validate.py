@@ -1,6 +1,7 @@
 """The whole of `validate` on two random models: real generation, scores, report, resume."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from slr_probe import ModelPair, Recipe
 from slr_probe.errors import LayerRangeError, OutputError, SweepError, ValidationError
 from slr_probe.scoring import scoring
-from slr_probe.tasks import CRCItem, CRCTask
+from slr_probe.tasks import CRCItem, CRCTask, choice_task
 from slr_probe.tasks.text import Item, TextTask
 from slr_probe.validation import ValidationReport, run, validate
 from tests.tiny import edit_middle, make_model
@@ -266,3 +267,6 @@ def test_bad_input(pair):
         validate(pair, "1:2", WRITE, crc_min_p=2, **OPTIONS)
     with pytest.raises(ValidationError, match="temperatures must lie"):
         validate(pair, "1:2", WRITE, temperatures=(-1,), **OPTIONS)
+    chosen_by = (*WRITE.items, replace(choice_task().items[3], id="mine"))
+    with pytest.raises(ValidationError, match=r"first 'mine'.* chosen by"):
+        validate(pair, "1:2", replace(WRITE, items=chosen_by), **OPTIONS)

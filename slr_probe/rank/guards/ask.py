@@ -16,6 +16,7 @@ from slr_probe.progress import step
 from slr_probe.rank.guards.bounds import Guards
 from slr_probe.rank.guards.judge import FEWEST_REPLIES
 from slr_probe.rank.guards.replies import ReadReplies, Written, sample_replies
+from slr_probe.tasks.builtin import choice_task, size_for
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
@@ -111,7 +112,8 @@ def _kept(pair: ModelPair, guards: Guards, format: Format | None, out: Path | No
     from slr_probe.generation.decode import end_tokens
 
     sampled = {name: value for name, value in guards.to_dict().items() if name not in ("ending", "surprise", "drift")}
-    asked = {"guards": sampled, "format": format, "base": state_of(pair.base_side)}
+    prompts = [item.prompt for item in choice_task(size_for(pair)).items]
+    asked = {"guards": sampled, "format": format, "prompts": prompts, "base": state_of(pair.base_side)}
     asked |= {"tuned": state_of(pair.tuned_side), "dtype": str(pair.dtype)}
     file = None if out is None else out / f"replies-{digest(asked)[:12]}.json"
     if file is None or not file.exists():

@@ -14,7 +14,7 @@ from slr_probe.defaults import MIN_P
 from slr_probe.pair.prompts import Format
 from slr_probe.rank.guards.bounds import Guards
 from slr_probe.rank.guards.table import Place
-from slr_probe.tasks.builtin import qa_task, size_for, writing_task
+from slr_probe.tasks.builtin import choice_task, size_for
 from slr_probe.tasks.replies import Replies, Reply
 
 if TYPE_CHECKING:
@@ -107,8 +107,8 @@ class ReadReplies:
 def sample_replies(pair: ModelPair, guards: Guards, format: Format | None) -> dict[Half, ReadReplies]:
     """Replies to selection prompts and to others, at temperature 1 and with the min-p that text is generated with.
 
-    Half of the built-in open questions and of the writing prompts are for the choice, the others are held out. The
-    first samples of all prompts come first, so that finished replies are from as many prompts as there can be.
+    Half of `choice_task` is for the choice, the other half is held out; hybrids are validated on neither. The first
+    samples of all prompts come first, so that finished replies are from as many prompts as there can be.
 
     Args:
         pair: The pair; tuned is loaded, and base for its openings.
@@ -128,8 +128,14 @@ def sample_replies(pair: ModelPair, guards: Guards, format: Format | None) -> di
 
 
 def reply_tasks(pair: ModelPair, guards: Guards) -> list[tuple[TextTask, TextTask]]:
-    """Open questions and writing prompts, each in two halves."""
-    return [task(size_for(pair)).split(0.5, guards.seed) for task in (qa_task, writing_task)]
+    """Open questions and writing prompts that no hybrid is validated on, each in two halves."""
+    first, second = choice_task(size_for(pair)).split(0.5, guards.seed)
+    return [(_of_sort(first, asked=asked), _of_sort(second, asked=asked)) for asked in (True, False)]
+
+
+def _of_sort(task: TextTask, *, asked: bool) -> TextTask:
+    """The questions of a task, or its other prompts."""
+    return replace(task, items=tuple(item for item in task.items if (item.kind == "question") == asked))
 
 
 @dataclass

@@ -33,11 +33,12 @@ def check_settings(context: Context) -> None:
         TaskError: The task file cannot be read.
         LayerRangeError: `restore.layers` does not fit the model.
         SweepError: `common.memory` is no size, or a setting of the sweep is out of its range.
-        ValidationError: Unknown families or baselines, or too few prompts or samples.
+        ValidationError: Unknown families or baselines, too few prompts or samples, or prompts that ranges are chosen
+            by.
     """
     from slr_probe.forward.budget import parse_bytes
     from slr_probe.generation import Sampling
-    from slr_probe.scoring.tasks import check_unit, read_size, read_tasks
+    from slr_probe.scoring.tasks import check_apart, check_unit, read_size, read_tasks
     from slr_probe.study.stages.prompts import read_task
     from slr_probe.sweep.settings import Measure
     from slr_probe.validation.methods import BASELINES, check_baselines
@@ -48,7 +49,7 @@ def check_settings(context: Context) -> None:
     Measure(settings.rank.temperature, settings.rank.min_p)
     text = settings.validate
     if text.enabled:
-        read_tasks(context.pair, text.families)
+        check_apart(context.pair, read_tasks(context.pair, text.families))
         read_size("full", text.prompts or None, text.samples or None, text.max_tokens or None, text.stories or None)
         check_baselines(text.baselines, BASELINES)
         check_unit("validate.temperatures", text.temperatures, 0, 100)

@@ -11,34 +11,21 @@ from slr_probe.tasks.tiny.arithmetic import arithmetic_task
 _SOURCE = "Forms of the synthetic corpus that the embedded pair was trained on"
 
 
+_CHOICE = (2, 5, 8)
+"""Heroes, topics and sets of questions, by their place in the lexicon, that ranges are chosen by (ours)."""
+
+
 def small_writing() -> TextTask:
-    """All 130 requests for a story, a poem or a joke in the corpus.
+    """The 91 requests for a story, a poem or a joke in the corpus that no range is chosen by.
 
     The forms are closed (ten heroes or topics in a few phrasings), so no prompt is held out from training. As the
     texts of the corpus do, a poem must have four lines, a story 20 words, and each must name its hero or topic.
     """
-    kinds = (
-        ("story", prose.STORY_PROMPTS, lexicon.HEROES),
-        ("poem", prose.POEM_PROMPTS, lexicon.POEM_TOPICS),
-        ("joke", prose.JOKE_PROMPTS, lexicon.HEROES),
-    )
-    formats = {"poem": (("lines", 4),), "story": (("min_words", 20),)}
-    items = [
-        Item(
-            f"{kind}-{topic}-{place}",
-            form.format(topic),
-            kind,
-            constraints=(("contains", topic), *formats.get(kind, ())),
-        )
-        for kind, forms, topics in kinds
-        for topic in topics
-        for place, form in enumerate(forms)
-    ]
-    return TextTask("creative writing (embedded pair)", "writing", tuple(items), 90, 32, _SOURCE)
+    return TextTask("creative writing (embedded pair)", "writing", _writing(chosen_by=False), 90, 32, _SOURCE)
 
 
 def small_qa() -> TextTask:
-    """All 30 open questions of the corpus; ten sets of eight answers, each asked in three ways.
+    """The 21 open questions of the corpus that no range is chosen by; seven sets of eight answers, each in three ways.
 
     The corpus answers with a phrase, bare or in one of six frames. A reply is right only as a whole ("exact"): phrases
     of other questions contain phrases of this one ("read a book", "a book"). No question is held out from
@@ -50,8 +37,42 @@ def small_qa() -> TextTask:
         items += [
             Item(f"question-{group}-{place}", prompt, f"question-{group}", answers, "exact")
             for place, prompt in enumerate(prompts)
+            if group not in _CHOICE
         ]
     return TextTask("open questions (embedded pair)", "qa", tuple(items), 24, 128, _SOURCE)
+
+
+def small_choice() -> TextTask:
+    """The 39 requests and 9 questions of the corpus that ranges are chosen by: other heroes, topics and sets."""
+    questions = [
+        Item(f"question-{group}-{place}", prompt, "question")
+        for group in _CHOICE
+        for place, prompt in enumerate(lexicon.QUESTIONS[group][0])
+    ]
+    items = (*questions, *_writing(chosen_by=True))
+    return TextTask("replies of the choice (embedded pair)", "choice", items, 64, 16, _SOURCE)
+
+
+def _writing(*, chosen_by: bool) -> tuple[Item, ...]:
+    """Every phrasing of the requests about some heroes and topics."""
+    kinds = (
+        ("story", prose.STORY_PROMPTS, lexicon.HEROES),
+        ("poem", prose.POEM_PROMPTS, lexicon.POEM_TOPICS),
+        ("joke", prose.JOKE_PROMPTS, lexicon.HEROES),
+    )
+    formats = {"poem": (("lines", 4),), "story": (("min_words", 20),)}
+    return tuple(
+        Item(
+            f"{kind}-{topic}-{place}",
+            form.format(topic),
+            kind,
+            constraints=(("contains", topic), *formats.get(kind, ())),
+        )
+        for kind, forms, topics in kinds
+        for number, topic in enumerate(topics)
+        for place, form in enumerate(forms)
+        if (number in _CHOICE) == chosen_by
+    )
 
 
 def small_reasoning(n: int, seed: int) -> TextTask:
