@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from numbers import Real
+from typing import Any
 
 from slr_probe.errors import RecipeError
 from slr_probe.layers import LayerRange
@@ -77,6 +78,32 @@ class BlockWeight:
 
 TUNED = BlockWeight(1.0)
 BASE = BlockWeight(0.0)
+
+
+def to_runs(blocks: Sequence[BlockWeight]) -> list[dict[str, Any]]:
+    """Blocks as plain data; runs of equal ones are written once."""
+    runs, start = [], 0
+    for block, members in groupby(blocks):
+        stop = start + len(list(members))
+        overrides = {"overrides": dict(block.overrides)} if block.overrides else {}
+        runs.append({"blocks": f"{start}:{stop}", "tuned_share": block.default, **overrides})
+        start = stop
+    return runs
+
+
+def from_runs(runs: Iterable[Mapping[str, Any]], depth: int) -> list[BlockWeight]:
+    """Rebuild blocks from `to_runs`.
+
+    Raises:
+        RecipeError: The runs do not follow each other.
+    """
+    blocks: list[BlockWeight] = []
+    for run in runs:
+        span = LayerRange(run["blocks"]).within(depth)
+        if span.start != len(blocks):
+            raise RecipeError(f"recipe runs must follow each other; expected start {len(blocks)}, got {span}")
+        blocks += [BlockWeight(run["tuned_share"], tuple(run.get("overrides", {}).items()))] * span.width
+    return blocks
 
 
 def describe(blocks: Sequence[BlockWeight], embedding: float, final_norm: float, head: float) -> str:

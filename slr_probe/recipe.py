@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
-from itertools import groupby
 from operator import index
 from typing import Any, Protocol
 
-from slr_probe.block_weight import BASE, GROUPS, TUNED, BlockWeight, check_share, describe
+from slr_probe.block_weight import BASE, GROUPS, TUNED, BlockWeight, check_share, describe, from_runs, to_runs
+from slr_probe.end_bias import EndBias, as_end_bias, describe_end_bias
 from slr_probe.errors import RecipeError
 from slr_probe.files import parse_json
 from slr_probe.layers import LayerRange
@@ -46,6 +46,7 @@ class Recipe:
         final_norm: Share for the norm after the last block.
         head: Share for the output head; must equal `embedding` where the model ties the two.
         name: Label in tables and figures; derived from the content when empty.
+        end_bias: What generation adds to the logits of end tokens, see `with_end_bias`.
 
     Raises:
         RecipeError: No blocks, or a share that is not a finite number.
@@ -63,6 +64,7 @@ class Recipe:
     final_norm: float = 1.0
     head: float = 1.0
     name: str = field(default="", compare=False)
+    end_bias: EndBias = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "blocks", tuple(self.blocks))
@@ -73,6 +75,7 @@ class Recipe:
                 raise RecipeError(f"recipe blocks must be BlockWeight, got {type(block).__name__}: {block!r}")
         for part in _OUTSIDE:
             object.__setattr__(self, part, check_share(getattr(self, part), part))
+        object.__setattr__(self, "end_bias", as_end_bias(self.end_bias))
 
     @classmethod
     def tuned(cls, depth: int) -> Recipe:
@@ -156,6 +159,14 @@ class Recipe:
         """
         return mask.recipe(keep)
 
+    def with_end_bias(self, bias: Mapping[int, float] | None) -> Recipe:
+        """The same weights, and numbers that generation adds to the logits of tokens; see `rank.EndBias.per_token`.
+
+        Raises:
+            RecipeError: It is no mapping from token ids to finite numbers.
+        """
+        return replace(self, end_bias=as_end_bias(bias))
+
     @property
     def depth(self) -> int:
         """Number of decoder blocks."""
@@ -170,7 +181,7 @@ class Recipe:
     def layers(self) -> LayerRange | None:
         """The range, where the recipe is "one contiguous range of whole blocks from base, the rest tuned"."""
         chosen = self.restored_blocks
-        if not chosen or self != Recipe.restore(chosen, self.depth):
+        if not chosen or replace(self, end_bias=()) != Recipe.restore(chosen, self.depth):
             return None
         return LayerRange(chosen[0], chosen[-1] + 1) if chosen[-1] - chosen[0] + 1 == len(chosen) else None
 
@@ -206,14 +217,9 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; runs of equal blocks are written once."""
-        runs, start = [], 0
-        for block, members in groupby(self.blocks):
-            stop = start + len(list(members))
-            overrides = {"overrides": dict(block.overrides)} if block.overrides else {}
-            runs.append({"blocks": f"{start}:{stop}", "tuned_share": block.default, **overrides})
-            start = stop
-        outside = {part: getattr(self, part) for part in _OUTSIDE}
-        return {"format": _FORMAT, "name": str(self), "depth": self.depth, "blocks": runs, **outside}
+        rest: dict[str, Any] = {part: getattr(self, part) for part in _OUTSIDE}
+        rest |= {"end_bias": [list(pair) for pair in self.end_bias]} if self.end_bias else {}
+        return {"format": _FORMAT, "name": str(self), "depth": self.depth, "blocks": to_runs(self.blocks), **rest}
 
     def to_json(self) -> str:
         """The recipe as indented JSON text."""
@@ -230,14 +236,9 @@ class Recipe:
             found = data.get("format") if isinstance(data, Mapping) else type(data).__name__
             raise RecipeError(f"not a recipe: expected an object with format {_FORMAT!r}, found {found!r}")
         try:
-            blocks: list[BlockWeight] = []
-            for run in data["blocks"]:
-                span = LayerRange(run["blocks"]).within(_depth(data["depth"]))
-                if span.start != len(blocks):
-                    raise RecipeError(f"recipe runs must follow each other; expected start {len(blocks)}, got {span}")
-                weight = BlockWeight(run["tuned_share"], tuple(run.get("overrides", {}).items()))
-                blocks += [weight] * span.width
-            recipe = cls(tuple(blocks), data["embedding"], data["final_norm"], data["head"]).check_depth(data["depth"])
+            blocks = from_runs(data["blocks"], _depth(data["depth"]))
+            outside = {part: data[part] for part in _OUTSIDE}
+            recipe = cls(tuple(blocks), **outside, end_bias=data.get("end_bias", ())).check_depth(data["depth"])
             name = str(data.get("name", ""))
             return recipe if name == str(recipe) else replace(recipe, name=name)
         except (KeyError, TypeError, AttributeError) as error:
@@ -258,7 +259,8 @@ class Recipe:
         return str(mergekit.to_mergekit(self, base, tuned, **options))
 
     def __str__(self) -> str:
-        return self.name or describe(self.blocks, self.embedding, self.final_norm, self.head)
+        weights = describe(self.blocks, self.embedding, self.final_norm, self.head)
+        return self.name or weights + describe_end_bias(self.end_bias)
 
     def __repr__(self) -> str:
         return f"<Recipe: {self}>"

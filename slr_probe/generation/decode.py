@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +63,24 @@ class Sample:
     end: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True)
+class _Bias:
+    tokens: Int[torch.Tensor, " token"]
+    values: Float[torch.Tensor, " token"]
+
+    @classmethod
+    def of(cls, bias: Mapping[int, float] | None, device: torch.device) -> _Bias:
+        bias = bias or {}
+        tokens = torch.tensor(list(bias), dtype=torch.long, device=device)
+        return cls(tokens, torch.tensor(list(bias.values()), dtype=torch.float32, device=device))
+
+    def added(self, logits: Float[torch.Tensor, "row vocab"]) -> Float[torch.Tensor, "row vocab"]:
+        """Logits with the bias, in float32; as they are without one."""
+        if not len(self.tokens):
+            return logits
+        return logits.float().index_add(-1, self.tokens, self.values.expand(len(logits), -1))
+
+
 def write(
     model: Any,
     requests: Sequence[Request],
@@ -70,6 +88,7 @@ def write(
     *,
     ends: Iterable[int],
     stops: Callable[[list[int]], bool] | None = None,
+    end_bias: Mapping[int, float] | None = None,
     batch_tokens: int | None = None,
 ) -> Iterator[list[Sample]]:
     """Write all samples of all requests; yields them as they are finished, in no particular order.
@@ -80,15 +99,16 @@ def write(
         sampling: How.
         ends: Tokens that end an output.
         stops: Whether the tokens so far hold a text that ends the output.
+        end_bias: What is added to the logits of these tokens before anything else.
         batch_tokens: Bound on rows x (longest prompt + longest output) of one batch.
 
     Raises:
         GenerationError: A prompt and its output do not fit the context, or `batch_tokens` cannot hold one row.
     """
     check_lengths(model.config, requests, sampling)
-    stop = torch.tensor(sorted(set(ends)), device=model.device)
+    stop, bias = torch.tensor(sorted(set(ends)), device=model.device), _Bias.of(end_bias, model.device)
     for batch in batches(requests, sampling, batch_tokens or BATCH_TOKENS, padded=may_be_padded(model)):
-        yield from _write_batch(model, batch, sampling, stop, stops)
+        yield from _write_batch(model, batch, sampling, stop, stops, bias)
 
 
 def batches(
@@ -140,7 +160,12 @@ def check_lengths(config: Any, requests: Sequence[Request], sampling: Sampling) 
 
 
 def _write_batch(
-    model: Any, batch: list[Request], sampling: Sampling, ends: torch.Tensor, stops: Callable[[list[int]], bool] | None
+    model: Any,
+    batch: list[Request],
+    sampling: Sampling,
+    ends: torch.Tensor,
+    stops: Callable[[list[int]], bool] | None,
+    bias: _Bias,
 ) -> Iterator[list[Sample]]:
     owners = [(request.id, number) for request in batch for number in request.samples]
     numbers = random_numbers(owners, sampling).to(model.device)
@@ -149,7 +174,7 @@ def _write_batch(
     unfinished = np.ones(len(owners), dtype=bool)
     tokens = np.zeros((len(owners), sampling.max_tokens), dtype=np.int64)
     for step in range(sampling.max_tokens):
-        drawn = draw(state.logits, numbers[torch.from_numpy(rows).to(model.device), step], sampling)
+        drawn = draw(bias.added(state.logits), numbers[torch.from_numpy(rows).to(model.device), step], sampling)
         tokens[rows, step] = drawn.cpu().numpy()
         ended = torch.isin(drawn, ends).cpu().numpy()
         stopped = np.zeros_like(ended)

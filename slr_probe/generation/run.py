@@ -203,7 +203,8 @@ def _write(call: _Call, source: Source, requests: list[Request]) -> Iterator[lis
 
     stops = call.writing.stopped if call.sampling.stop else None
     with source.model(call.pair) as model:
-        yield from write(model, requests, call.sampling, ends=call.ends, stops=stops, batch_tokens=call.batch_tokens)
+        how: dict[str, Any] = {"ends": call.ends, "stops": stops, "end_bias": source.end_bias}
+        yield from write(model, requests, call.sampling, batch_tokens=call.batch_tokens, **how)
 
 
 def _check(

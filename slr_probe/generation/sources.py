@@ -40,6 +40,11 @@ class Source:
             return {**self.what.to_dict(), "name": ""}
         return str(self.what)
 
+    @property
+    def end_bias(self) -> dict[int, float]:
+        """What is added to the logits of tokens, as the recipe says."""
+        return dict(self.what.end_bias) if isinstance(self.what, Recipe) else {}
+
     @contextmanager
     def model(self, pair: ModelPair) -> Iterator[Any]:
         """The model in memory; a hybrid exists inside the `with` block only."""

@@ -78,9 +78,9 @@ class Scorer:
         return np.array(validity), np.array(diversity), np.array(replies)
 
     def canonical(self, recipe: Recipe) -> Recipe:
-        """The recipe with every block that is the same in base and tuned taken from tuned."""
+        """Its weights, with every block that is the same in base and tuned taken from tuned."""
         blocks = tuple(block if i in self.changed else TUNED for i, block in enumerate(recipe.blocks))
-        return replace(recipe, blocks=blocks, name="")
+        return replace(recipe, blocks=blocks, name="", end_bias=())
 
     @property
     def seen(self) -> int:

@@ -11,7 +11,6 @@ from slr_probe.errors import OutputError
 from slr_probe.pair.open import open_sides
 from slr_probe.pair.side import Side, require_checkpoint
 from slr_probe.recipe import as_recipe
-from slr_probe.restoration.end_bias import check_end_bias
 from slr_probe.restoration.plan import plan_hybrid
 from slr_probe.restoration.write import Hybrid, Untouched, write_hybrid
 
@@ -62,7 +61,7 @@ def restore(
         base_id: What base is called on the model card and in the recipe, such as the hub id of a local folder.
         tuned_id: The same for tuned.
         end_bias: Numbers to add to the logits of these tokens (ids) when text is generated, as `EndBias.per_token`;
-            written into `generation_config.json` as `sequence_bias`; default: none.
+            written into `generation_config.json` as `sequence_bias`; default: what the recipe says.
         progress: Show a progress bar; default: on a terminal and in Jupyter.
 
     Returns:
@@ -86,9 +85,10 @@ def restore(
         tuned_revision=tuned_revision,
     )
     recipe = as_recipe(recipe, tuned_side.depth)
+    recipe = recipe if end_bias is None else recipe.with_end_bias(end_bias)
     plan = plan_hybrid(base_side, tuned_side, recipe)
     origins = {"base": origin(base_side, base_id), "tuned": origin(tuned_side, tuned_id)}
-    hybrid = Hybrid(recipe, base_side, tuned_side, plan, origins, notes, check_end_bias(end_bias))
+    hybrid = Hybrid(recipe, base_side, tuned_side, plan, origins, notes)
     return write_hybrid(hybrid, Path(out), untouched=untouched, check_finite=check_finite, progress=progress)
 
 

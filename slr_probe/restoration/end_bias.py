@@ -1,33 +1,19 @@
-"""End bias on disk: numbers that generation adds to the logits of end tokens, as `sequence_bias` of transformers."""
+"""End bias in generation settings, on disk and in memory: `sequence_bias` of transformers."""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from slr_probe.end_bias import EndBias
 from slr_probe.errors import CheckpointError, RecipeError
 from slr_probe.files import read_json
 
 GENERATION = "generation_config.json"
 _FIELD = "sequence_bias"
-
-
-def check_end_bias(bias: Any) -> dict[int, float]:
-    """A bias a token id, in nats.
-
-    Raises:
-        RecipeError: It is no mapping from token ids to finite numbers.
-    """
-    if bias is None:
-        return {}
-    if not isinstance(bias, Mapping) or not all(_whole(token) and _finite(value) for token, value in bias.items()):
-        raise RecipeError(
-            f"end_bias maps ids of end tokens to what is added to their logits, as in {{2: 1.5}}; got {bias!r}"
-        )
-    return {int(token): float(value) for token, value in bias.items()}
 
 
 def biased_config(source: Path, bias: Mapping[int, float]) -> str:
@@ -76,9 +62,23 @@ def read_end_bias(folder: Path) -> dict[int, float]:
     return found
 
 
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+@contextmanager
+def biased(model: Any, bias: EndBias) -> Iterator[None]:
+    """Add the bias to the generation settings of a model in memory, for the length of a `with` block.
 
-
-def _finite(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    Raises:
+        RecipeError: The model has no generation settings.
+    """
+    settings = getattr(model, "generation_config", None)
+    if not bias:
+        yield
+        return
+    if settings is None:
+        raise RecipeError("an end bias acts through generation settings, which this model does not have")
+    before = settings.sequence_bias
+    known = before.items() if isinstance(before, dict) else before or []
+    settings.sequence_bias = [*([list(tokens), value] for tokens, value in known), *([[t], value] for t, value in bias)]
+    try:
+        yield
+    finally:
+        settings.sequence_bias = before

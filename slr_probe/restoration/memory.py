@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from slr_probe.errors import RecipeError
 from slr_probe.pair.side import Side
+from slr_probe.restoration.end_bias import biased
 from slr_probe.restoration.plan import mix, plan_hybrid
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ def restored(pair: ModelPair, recipe: Recipe | LayerRange | str) -> Iterator[Pre
 
     Restored tensors are the base model's own (nothing is copied); only interpolated tensors take new memory. The
     tuned weights come back when the block ends, also after an exception. Blocks may be nested: the inner recipe
-    is applied to the model as the outer one left it, and undone first.
+    is applied to the model as the outer one left it, and undone first. An end bias of the recipe is in the model's
+    generation settings, where its `generate` finds it.
 
     Args:
         pair: The pair; its base model is loaded if the recipe needs it.
@@ -52,7 +54,8 @@ def restored(pair: ModelPair, recipe: Recipe | LayerRange | str) -> Iterator[Pre
             kept.append((target, target.data))
             target.data = data
         swaps.clear()
-        yield pair.tuned
+        with biased(pair.tuned, recipe.end_bias):
+            yield pair.tuned
     finally:
         for target, data in reversed(kept):
             target.data = data

@@ -65,6 +65,8 @@ def to_mergekit(
     """
     import yaml
 
+    if recipe.end_bias:
+        raise RecipeError(f"mergekit merges weights; '{recipe}' has an end bias, which restore writes: leave it out")
     names = [at_revision(base, base_revision), at_revision(tuned, tuned_revision)]
     models = [_model(names[0], infer=infer_architecture), _tuned_model(names, infer=infer_architecture)]
     whole = all(block.is_tuned or block.is_base for block in recipe.blocks)

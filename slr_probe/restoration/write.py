@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,7 +36,6 @@ class Hybrid:
         plan: Where each tensor comes from.
         origins: What is recorded of base and of tuned: `source`, `path`, `fingerprint`.
         notes: How the sides differ.
-        end_bias: What generation adds to the logits of these tokens.
     """
 
     recipe: Recipe
@@ -45,7 +44,11 @@ class Hybrid:
     plan: dict[str, Step]
     origins: dict[str, dict[str, str]]
     notes: Sequence[str]
-    end_bias: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def end_bias(self) -> dict[int, float]:
+        """What generation adds to the logits of these tokens."""
+        return dict(self.recipe.end_bias)
 
     def stamps(self) -> list[dict[str, list[int]]]:
         """What tells that a file of a side was written to between a kill and the next call."""

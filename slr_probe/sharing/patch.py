@@ -71,6 +71,8 @@ def save_patch(
         tuned_revision=tuned_revision,
     )
     recipe = as_recipe(recipe, tuned_side.depth)
+    if recipe.end_bias:
+        raise RecipeError(f"a patch holds weights; '{recipe}' has an end bias, which restore writes: leave it out")
     plan = plan_hybrid(base_side, tuned_side, recipe)
     tensors = [info for name, info in require_checkpoint(tuned_side).tensors.items() if plan[name].share != 1.0]
     if not tensors:

@@ -89,6 +89,7 @@ def reproduce(
         raise OutputError(f"{out} holds the hybrid itself; give another folder to build it again")
     record = read_record(home)
     recipe = Recipe.from_dict(record["recipe"])
+    recipe = recipe if recipe.end_bias else recipe.with_end_bias(dict(record.get("end_bias", ())))
     opened: dict[str, Any] = {
         "base_revision": base_revision if base else None,
         "tuned_revision": tuned_revision if tuned else None,

@@ -8,7 +8,7 @@ from dataclasses import asdict, astuple, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from slr_probe.errors import SweepError, TaskError
+from slr_probe.errors import RecipeError, SweepError, TaskError
 from slr_probe.files import digest
 from slr_probe.forward.questions import check_query
 from slr_probe.layers import LayerRange
@@ -117,10 +117,13 @@ class Request:
         """Plan one recipe of every kind.
 
         Raises:
-            RecipeError: A recipe does not fit the pair.
+            RecipeError: A recipe does not fit the pair, or has an end bias.
         """
         kinds = {(frozenset(r.blocks), r.embedding, r.final_norm, r.head): r for r in self.recipes}
         for recipe in (*kinds.values(), self.reference):
+        for recipe in self.recipes:
+            if recipe.end_bias:
+                raise RecipeError(f"a sweep scores weights; '{recipe}' has an end bias: leave it out")
             plan_hybrid(self.pair.base_side, self.pair.tuned_side, recipe)
 
     def identity(self) -> dict[str, Any]:
