@@ -40,6 +40,9 @@ class SweepResult(Result):
         reply_scores: `SCORES` of `slr_probe.forward.token_scores` at every read of the replies, first at the sweep's
             own temperature and min-p, then over the grid; see `replies`.
         reply_reads: Reply and position of each read.
+        order_scores: How answers are ranked above all other tokens, where that was asked for: the area under the ROC
+            curve and the valid share of the mass at an oracle cut-off, see `slr_probe.forward.calibration`; NaN for
+            prompts with answers of several tokens.
     """
 
     kind: ClassVar[str] = "slr_probe.sweep/1"
@@ -55,6 +58,7 @@ class SweepResult(Result):
     ended_logprobs: Float[ndarray, "recipe prompt setting answer"] = field(default_factory=lambda: np.empty((0,) * 4))
     reply_scores: Float[ndarray, "recipe read setting score"] = field(default_factory=lambda: np.empty((0,) * 4))
     reply_reads: Int[ndarray, "read 2"] = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
+    order_scores: Float[ndarray, "recipe prompt 2"] = field(default_factory=lambda: np.empty((0, 0, 2)))
 
     @cached_property
     def recipes(self) -> tuple[Recipe, ...]:

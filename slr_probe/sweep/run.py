@@ -49,6 +49,7 @@ def sweep(
     grid: Iterable[tuple[float, float]] = ...,
     replies: Replies | None = ...,
     reference: Recipe | LayerRange | str | None = ...,
+    order: bool = ...,
     out: str | os.PathLike[str] | None = ...,
     progress: bool | None = ...,
     dry_run: Literal[False] = ...,
@@ -69,6 +70,7 @@ def sweep(
     grid: Iterable[tuple[float, float]] = ...,
     replies: Replies | None = ...,
     reference: Recipe | LayerRange | str | None = ...,
+    order: bool = ...,
     out: str | os.PathLike[str] | None = ...,
     progress: bool | None = ...,
     dry_run: Literal[True],
@@ -90,6 +92,7 @@ def sweep(
     grid: Iterable[tuple[float, float]] = (),
     replies: Replies | None = None,
     reference: Recipe | LayerRange | str | None = None,
+    order: bool = False,
     out: str | os.PathLike[str] | None = None,
     progress: bool | None = None,
     dry_run: bool = False,
@@ -113,6 +116,7 @@ def sweep(
             `SweepResult.at`.
         replies: Replies to score token by token: `SweepResult.replies`.
         reference: The recipe whose distributions those on replies are compared with; default: tuned.
+        order: Read as well how answers are ranked above all other tokens: `SweepResult.order_scores`.
         out: Folder for results as they come; a sweep that was killed goes on there when it is run again.
         progress: Whether to show a progress bar; None shows it on a terminal and in Jupyter.
         dry_run: Only say what would be done and what it would cost.
@@ -132,7 +136,7 @@ def sweep(
         >>> result = sweep(pair, None, CRCTask.default().selection)  # doctest: +SKIP
         >>> result.diversity[result.index("8:14")].mean()  # doctest: +SKIP
     """
-    measure, limit = Measure(temperature, min_p, grid=tuple(grid)), parse_bytes(memory)
+    measure, limit = Measure(temperature, min_p, grid=tuple(grid), order=order), parse_bytes(memory)
     queries, chosen = as_queries(pair, task, needed=replies is None), as_recipes(pair, recipes)
     check_replies(pair, replies)
     against = pair.recipe(Recipe.tuned(pair.depth) if reference is None else reference)
@@ -231,6 +235,8 @@ def _settings(request: Request, ready: Prepared, left: int) -> dict[str, Any]:
 def _arrays(request: Request, table: Table) -> Arrays:
     """The arrays of the result: what was read of answers put together, the rest as it is."""
     read = {name: array for name, array in table.arrays.items() if name != "path_logprobs"}
+    if request.measure.order:  # where answers go on, what is read at the prompt's end is not one entry an answer
+        read["order_scores"][:, [bool(query.longer or query.ending) for query in request.queries]] = np.nan
     return read | request.path_reader.answers(table.arrays)
 
 

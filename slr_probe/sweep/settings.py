@@ -45,6 +45,7 @@ class Measure:
         min_p: Tokens less likely than this share of the likeliest are dropped; 0 is off.
         grid: Other pairs of temperature and min-p to read out besides.
         invalid: How many tokens outside the answers are kept.
+        order: Whether is read as well how answers are ranked above other tokens.
 
     Raises:
         SweepError: A value out of its range, or a grid that is none.
@@ -54,6 +55,7 @@ class Measure:
     min_p: float = 0.0
     invalid: int = 5
     grid: tuple[Setting, ...] = ()
+    order: bool = False
 
     def __post_init__(self) -> None:
         try:
@@ -98,9 +100,9 @@ class Request:
     @cached_property
     def asked(self) -> Asked:
         """All questions as rows to run."""
-        settings, device = self.measure.settings, self.pair.device
-        at_prompts = [trie.at_prompt for trie in self.path_reader.tries]
-        readers = (AnswerReader(at_prompts, settings, self.measure.invalid, device), self.path_reader)
+        measure, at_prompts = self.measure, [trie.at_prompt for trie in self.path_reader.tries]
+        answers = AnswerReader(at_prompts, measure.settings, measure.invalid, self.pair.device, order=measure.order)
+        readers = (answers, self.path_reader)
         return Asked(readers if self.reply_reader is None else (*readers, self.reply_reader))
 
     @cached_property
@@ -119,11 +121,11 @@ class Request:
         Raises:
             RecipeError: A recipe does not fit the pair, or has an end bias.
         """
-        kinds = {(frozenset(r.blocks), r.embedding, r.final_norm, r.head): r for r in self.recipes}
-        for recipe in (*kinds.values(), self.reference):
         for recipe in self.recipes:
             if recipe.end_bias:
                 raise RecipeError(f"a sweep scores weights; '{recipe}' has an end bias: leave it out")
+        kinds = {(frozenset(r.blocks), r.embedding, r.final_norm, r.head): r for r in self.recipes}
+        for recipe in (*kinds.values(), self.reference):
             plan_hybrid(self.pair.base_side, self.pair.tuned_side, recipe)
 
     def identity(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch
 from numpy import ndarray
 
 from slr_probe.forward.budget import spans
+from slr_probe.forward.calibration import order_scores
 from slr_probe.forward.readout import AnswerTable, reduce_logits
 from slr_probe.sweep.reads.rows import Arrays, Reduce, ReferenceLogits, Row, rows_at_once
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 Setting = tuple[float, float]
 """Temperature and min-p."""
-_NAMES = ("answer_logprobs", "invalid_tokens", "invalid_logprobs", "grid_logprobs")
+_NAMES = ("answer_logprobs", "invalid_tokens", "invalid_logprobs", "grid_logprobs", "order_scores")
 
 
 class AnswerReader:
@@ -32,6 +33,7 @@ class AnswerReader:
         settings: One or more; invalid tokens are kept for the first.
         invalid: How many of them.
         device: Where logits are.
+        order: Read as well how answers are ranked above other tokens, of the logits as they are.
 
     Attributes:
         rows: One a query.
@@ -40,12 +42,18 @@ class AnswerReader:
     compares: ClassVar[bool] = False
 
     def __init__(
-        self, queries: Sequence[Query], settings: Sequence[Setting], invalid: int, device: torch.device
+        self,
+        queries: Sequence[Query],
+        settings: Sequence[Setting],
+        invalid: int,
+        device: torch.device,
+        *,
+        order: bool = False,
     ) -> None:
         self.rows = tuple(Row.last(query.token_ids) for query in queries)
         self._queries, self._device = tuple(queries), device
         self._first, *self._others = settings
-        self._invalid = invalid
+        self._invalid, self._order = invalid, order
 
     @cached_property
     def _table(self) -> AnswerTable:
@@ -59,6 +67,7 @@ class AnswerReader:
             "invalid_tokens": np.full((recipes, reads, self._invalid), -1, dtype=np.int64),
             "invalid_logprobs": np.full((recipes, reads, self._invalid), -np.inf, dtype=np.float32),
             "grid_logprobs": np.full((recipes, reads, len(self._others), answers), -np.inf, dtype=np.float32),
+            **({"order_scores": np.full((recipes, reads, 2), np.nan, dtype=np.float32)} if self._order else {}),
         }
 
     def at(self, reads: Int[ndarray, " read"], reference: ReferenceLogits | None) -> Reduce:
@@ -70,7 +79,7 @@ class AnswerReader:
             pieces = [self._reduce(rows[some], answers.rows(some)) for some in spans(len(rows), rows_at_once(rows))]
             joined = (torch.cat(kind) for kind in zip(*pieces, strict=True))
             whole = [tensor.reshape(*logits.shape[:2], *tensor.shape[1:]) for tensor in joined]
-            return dict(zip(_NAMES, whole, strict=True))
+            return dict(zip(_NAMES, whole, strict=False))
 
         return reduce
 
@@ -79,4 +88,5 @@ class AnswerReader:
         others += [answers.logprobs(logits, *setting)[:, None] for setting in self._others]
         temperature, min_p = self._first
         kept = reduce_logits(logits, answers, temperature=temperature, min_p=min_p, invalid=self._invalid)
-        return (*kept, torch.cat(others, 1))
+        ordered = (order_scores(logits, answers),) if self._order else ()
+        return (*kept, torch.cat(others, 1), *ordered)
