@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slr_probe.block_weight import TUNED, BlockWeight
 from slr_probe.defaults import SOUPS
 from slr_probe.errors import RecipeError
 from slr_probe.layers import LayerRange
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
 
 RANDOM_CONTROLS = 8
+WIDER = ("attention", "mlp", "half")
+"""Families beyond whole ranges: the attention or the MLP of a range alone, or a whole range at a share of 0.5."""
+FAMILIES = ("ranges", *WIDER)
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,7 @@ class Row:
     """One line of a ranking.
 
     Attributes:
-        kind: `"range"`, `"tuned"`, `"base"`, `"full"`, `"soup"`, `"early"`, `"late"` or `"random"`.
+        kind: `"range"`, `"tuned"`, `"base"`, `"full"`, `"soup"`, `"early"`, `"late"`, `"random"`, or one of `WIDER`.
         recipe: The hybrid.
     """
 
@@ -34,6 +39,22 @@ class Row:
 def ranges(depth: int) -> list[Row]:
     """Every non-empty contiguous range, by start and then stop."""
     return [Row("range", Recipe.restore(layers, depth)) for layers in LayerRange.all(depth)]
+
+
+def wider_rows(depth: int, families: Collection[str]) -> list[Row]:
+    """Every contiguous range, restored in part, for each of some families."""
+    return [
+        Row(family, _partly(layers, depth, family))
+        for family in WIDER
+        if family in families
+        for layers in LayerRange.all(depth)
+    ]
+
+
+def _partly(layers: LayerRange, depth: int, family: str) -> Recipe:
+    if family != "half":
+        return Recipe.restore(layers, depth, only=family)
+    return Recipe(tuple(BlockWeight(0.5) if block in layers else TUNED for block in range(depth)))
 
 
 def alphas(count: int) -> tuple[float, ...]:

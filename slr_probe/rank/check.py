@@ -12,8 +12,11 @@ from numpy import ndarray
 
 from slr_probe.errors import RankingError
 from slr_probe.forward.budget import as_dtype, parse_bytes
+from slr_probe.rank.candidates import FAMILIES
+from slr_probe.rank.measure import Prompts
 from slr_probe.rank.rows import Objective
 from slr_probe.sweep.settings import Measure
+from slr_probe.tasks.crc import RenderedTask
 
 
 def check_method(method: Any, known: Sequence[str]) -> None:
@@ -44,6 +47,46 @@ def check_objective(objective: Any) -> None:
     """
     if objective not in get_args(Objective):
         raise RankingError(f"unknown objective {objective!r}; expected one of {', '.join(get_args(Objective))}")
+
+
+def check_aim(objective: Any, floor: Any) -> None:
+    """Check what is to be maximised, and the share of tuned's validity that must be kept.
+
+    Raises:
+        RankingError: Either is out of its range.
+    """
+    check_floor(floor)
+    check_objective(objective)
+
+
+def check_candidates(candidates: Any, method: str) -> frozenset[str]:
+    """Read the names of families of recipes; ranges are always among them.
+
+    Raises:
+        RankingError: A name is unknown, or the method measures ranges only.
+    """
+    named = [candidates] if isinstance(candidates, str) else list(candidates)
+    unknown = [name for name in named if name not in FAMILIES]
+    if unknown or not named:
+        raise RankingError(f"unknown candidates {unknown or 'none'}; expected some of {', '.join(FAMILIES)}")
+    found = frozenset(named) - {"ranges"}
+    if found and method != "sweep":
+        raise RankingError(
+            f"method={method!r} ranks whole ranges only; take method='sweep' for {', '.join(sorted(found))}"
+        )
+    return found
+
+
+def check_ended(ended: bool, prompts: Prompts) -> Prompts:
+    """Check that replies can be asked whether they end; returns the prompts.
+
+    Raises:
+        RankingError: The prompts are not of a CRC task, whose answers can be rendered with what ends them.
+    """
+    if ended and not isinstance(prompts.selection, RenderedTask):
+        kind = type(prompts.selection).__name__
+        raise RankingError(f"ended=True renders the prompts of a CRC task anew; {kind} is none: leave it out")
+    return prompts
 
 
 def check_numbers(counts: Mapping[str, Any], level: Any, seed: Any, soups: Any = 0) -> None:

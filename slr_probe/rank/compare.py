@@ -166,6 +166,13 @@ def gaps(scores: RangeScores, row: int) -> tuple[Gap, ...]:
     return tuple(_gap(scores, rival, float(p)) for rival, p in zip(rivals, adjusted, strict=True))
 
 
+def gaps_between(scores: RangeScores, row: int, others: Sequence[tuple[str, int]]) -> tuple[Gap, ...]:
+    """How much more diverse a row is than others, each with a kind; p-values are adjusted for their number."""
+    rivals = [_rival(scores, row, kind, other) for kind, other in others]
+    adjusted = adjusted_tests([rival.differences for rival in rivals], seed=scores.seed)
+    return tuple(_gap(scores, rival, float(p)) for rival, p in zip(rivals, adjusted, strict=True))
+
+
 def ahead(scores: RangeScores, row: int) -> tuple[Gap, ...]:
     """The rivals of a range that are better: confirmed to be more diverse, and not shown to be less valid.
 
@@ -179,10 +186,9 @@ def ahead(scores: RangeScores, row: int) -> tuple[Gap, ...]:
 
 def _other_soup(scores: RangeScores, row: int, least: float) -> list[Gap]:
     """The most diverse soup that is ahead of a range, if any; tests are adjusted for the number of soups."""
-    rivals = [_rival(scores, row, "soup", int(i)) for i in scores.rows("soup") if scores.measured[i]]
-    adjusted = adjusted_tests([rival.differences for rival in rivals], seed=scores.seed)
-    found = [_gap(scores, rival, float(p)) for rival, p in zip(rivals, adjusted, strict=True) if rival.kept >= least]
-    return sorted((gap for gap in found if gap.state == "less"), key=lambda gap: gap.difference.value)[:1]
+    found = gaps_between(scores, row, [("soup", int(i)) for i in scores.rows("soup") if scores.measured[i]])
+    better = [gap for gap in found if gap.kept >= least and gap.state == "less"]
+    return sorted(better, key=lambda gap: gap.difference.value)[:1]
 
 
 def own_controls(scores: RangeScores, row: int) -> Sequence[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from slr_probe.errors import GenerationError, PromptError
 from slr_probe.layers import LayerRange
 from slr_probe.progress import Cost
 from slr_probe.rank.blocks.weights import changed_blocks
-from slr_probe.rank.candidates import controls, ranges, references
+from slr_probe.rank.candidates import controls, ranges, references, wider_rows
 from slr_probe.rank.guards.bounds import Guards
 from slr_probe.rank.guards.supposed import supposed_replies, writing_seconds
 from slr_probe.rank.measure import Scorer, read_prompts
@@ -28,7 +29,9 @@ _FIXED = 0.5
 """Seconds that any sweep takes besides: planning, checking that blocks can be replayed (ours)."""
 
 
-def expected_steps(depth: int, method: str, proposals: int, soups: int, held_out: int) -> dict[str, float]:
+def expected_steps(
+    depth: int, method: str, proposals: int, soups: int, held_out: int, families: int = 1
+) -> dict[str, float]:
     """The steps of a ranking, in hybrids that are run over all prompts.
 
     Args:
@@ -37,13 +40,14 @@ def expected_steps(depth: int, method: str, proposals: int, soups: int, held_out
         proposals: Likewise.
         soups: Likewise.
         held_out: Likewise; 0 where there are no held-out prompts.
+        families: How many families of recipes are measured.
     """
-    measured = _measured(depth, method, proposals)
+    measured = families * _measured(depth, method, proposals)
     return {
         "replies": _REPLIES,
         "ranges": measured * _SHARED + _REFERENCES + soups,
         "controls": float(_CONTROLS),
-        "held-out prompts": float(held_out and held_out + _REFERENCES + _CONTROLS),
+        "held-out prompts": float(held_out and families * held_out + _REFERENCES + _CONTROLS),
         "temperatures": float(_CURVES),
     }
 
@@ -58,6 +62,7 @@ def ranking_cost(
     proposals: int = 32,
     held_out: int = 10,
     soups: int = SOUPS,
+    candidates: Iterable[str] = ("ranges",),
     format: Format | None = None,
     memory: str | int = MEMORY,
     stream: bool | None = None,
@@ -88,7 +93,7 @@ def ranking_cost(
     changed = changed_blocks(pair, stream=stream, dtype=dtype)
     scorer = Scorer(pair, prompts.selection, changed, engine, replies=replies)
     every, (others, _) = ranges(pair.depth), references(pair, soups)
-    measured = [*every[: _measured(pair.depth, method, proposals)], *others]
+    measured = [*every[: _measured(pair.depth, method, proposals)], *others, *wider_rows(pair.depth, set(candidates))]
     beside = controls(LayerRange(0, max(1, pair.depth // 3)), pair.depth, 0)
     whole = scorer.expected_seconds(row.recipe for row in measured)
     if whole is not None:

@@ -117,12 +117,14 @@ class Curves:
         diversity: Likewise.
         entropy: Mean entropy in nats at the places inside replies, of each model, temperature and prompt of replies.
         drift: KL(model || tuned at temperature 1) there, likewise.
+        order: How each model ranks answers above other tokens, see `slr_probe.forward.calibration`.
     """
 
     validity: Float[ndarray, "model temperature prompt"]
     diversity: Float[ndarray, "model temperature prompt"]
     entropy: Float[ndarray, "model temperature reply_prompt"]
     drift: Float[ndarray, "model temperature reply_prompt"]
+    order: Float[ndarray, "model prompt 2"]
 
 
 def measure_curves(scorer: Scorer, recipes: Sequence[Recipe]) -> Curves:
@@ -130,13 +132,14 @@ def measure_curves(scorer: Scorer, recipes: Sequence[Recipe]) -> Curves:
     wanted = [scorer.canonical(recipe) for recipe in recipes]
     distinct = list(dict.fromkeys(wanted))
     min_p = float(scorer.sampling.get("min_p", 0.0))
-    result = scorer.sweep(distinct, grid=[(temperature, min_p) for temperature in TEMPERATURES])
+    result = scorer.sweep(distinct, grid=[(temperature, min_p) for temperature in TEMPERATURES], order=True)
     rows = [distinct.index(recipe) for recipe in wanted]
     found = [result.at(temperature, min_p) for temperature in TEMPERATURES]
     entropy, drift = zip(*(_inside(scorer, one) for one in found), strict=True)
     diversity = [np.nan_to_num(one.diversity, nan=0.0) for one in found]
     stacks = ([one.validity for one in found], diversity, entropy, drift)
-    return Curves(*(np.stack(parts, axis=1)[rows] for parts in stacks))
+    curves = (np.stack(parts, axis=1)[rows] for parts in stacks)
+    return Curves(*curves, order=result.order_scores[rows].astype(np.float64))
 
 
 def _inside(

@@ -77,6 +77,23 @@ class Scorer:
         validity, diversity, replies = zip(*(self._known[recipe] for recipe in wanted), strict=True)
         return np.array(validity), np.array(diversity), np.array(replies)
 
+    def ended(self, recipes: Sequence[Recipe]) -> Float[ndarray, "recipe prompt"]:
+        """Probability that the reply is nothing but an answer, given and ended; NaN for base under its own config.
+
+        It is read off a position more for each spelling and closing mark.
+        """
+        from slr_probe.generation.decode import end_tokens
+
+        task = CRCTask(self.task.items).render(self.pair, self.task.format, ends=end_tokens(self.pair))
+        out = None if self.out is None else self.out.with_name(f"{self.out.name}-ended")
+        base = self.canonical(Recipe.base(self.pair.depth, blocks_only=False))
+        wanted = [self.canonical(recipe) for recipe in recipes]
+        distinct = [one for one in dict.fromkeys(wanted) if one != base or not self.pair.base_fields]
+        found = replace(self, task=task, out=out, replies=None).sweep(distinct).ended_validity
+        assert found is not None
+        missing = np.full(found.shape[1], np.nan)
+        return np.stack([found[distinct.index(one)] if one in distinct else missing for one in wanted])
+
     def canonical(self, recipe: Recipe) -> Recipe:
         """Its weights, with every block that is the same in base and tuned taken from tuned."""
         blocks = tuple(block if i in self.changed else TUNED for i, block in enumerate(recipe.blocks))

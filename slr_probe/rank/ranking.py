@@ -12,11 +12,15 @@ from numpy import ndarray
 
 from slr_probe.errors import LayerRangeError
 from slr_probe.layers import LayerRange
+from slr_probe.rank.candidates import WIDER
 from slr_probe.rank.compare import Choice, Gap, choose, gaps
+from slr_probe.rank.findings.entropy_cost import EntropyCost, cost_at_equal_entropy
+from slr_probe.rank.findings.interaction import interaction_interval
+from slr_probe.rank.findings.split import Split, split_change
+from slr_probe.rank.findings.wider import Wider, wider
 from slr_probe.rank.frontier import Warmer, at_floor
 from slr_probe.rank.guards.bounds import REPLY_GUARDS
 from slr_probe.rank.guards.repair import EndBias, repair
-from slr_probe.rank.interaction import interaction_interval
 from slr_probe.rank.order import Agreement, agreement
 from slr_probe.rank.scores import MEASURES, RangeScores
 from slr_probe.result import limits, plain_value, records
@@ -69,6 +73,21 @@ class RangeRanking(RangeScores):
         """What can be had without restoring anything: tuned so warm that it just keeps the floor; None if unknown."""
         return at_floor(self)
 
+    @cached_property
+    def wider(self) -> tuple[Wider, ...]:
+        """The best recipe of each family that was searched beside whole ranges, compared with the best range."""
+        return wider(self)
+
+    @cached_property
+    def split(self) -> Split | None:
+        """The change from tuned to the best range as order and shape; None where it was not read out."""
+        return split_change(self)
+
+    @cached_property
+    def cost(self) -> EntropyCost | None:
+        """How far the best range and a tuned of the same entropy write from tuned; None where that is unknown."""
+        return cost_at_equal_entropy(self)
+
     def end_bias(self, layers: LayerRange | str | None = None) -> EndBias | None:
         """The number on the end tokens' logits that makes a range end its turns as tuned does; None without replies.
 
@@ -85,7 +104,7 @@ class RangeRanking(RangeScores):
         return repair(self.judge.table, self.held_judge.table, row, self.tuned, ends)
 
     def interaction(self) -> Interval:
-        """Whether early and late blocks work together: see `slr_probe.rank.interaction`; one entry a split.
+        """Whether early and late blocks work together: see `slr_probe.rank.findings.interaction`; one entry a split.
 
         Raises:
             RankingError: A range was not measured, or there is a single prompt.
@@ -154,6 +173,7 @@ class RangeRanking(RangeScores):
             "pareto": np.isin(np.arange(total), self.front),
             "p_best": share,
             "score": self.score,
+            **({"ended_validity": self.ended_validity.mean(axis=1)} if self.ended_validity.size else {}),
             **self._replies(),
         }
         ranked = np.concatenate([self.order, np.arange(n, total)])
@@ -196,6 +216,8 @@ class RangeRanking(RangeScores):
             "guards": None if self.guards is None else dict(self.guards),
             "choice": self._plain_choice(),
             **({} if self.race is None else {"race": dict(self.race)}),
+            "cost_at_equal_entropy": None if self.cost is None else self.cost.to_dict(self.ranges),
+            "order_and_shape": None if self.split is None else self.split.to_dict(self.ranges),
             "diversity_unit": "fraction of log |V|",
             "level": self.level,
             "resamples": self.resamples,
@@ -208,6 +230,7 @@ class RangeRanking(RangeScores):
             "best_soup": None if self.best_soup is None else rows[self.best_soup],  # only ranges change places
             "controls": [record for kind in ("early", "late", "random") for record in kinds.get(kind, [])],
             "soups": kinds.get("soup", []),
+            "wider": {family: kinds[family] for family in WIDER if family in kinds},
             "pareto": [str(layers) for layers in self.pareto()],
             "probability_that_none_meets_floor": plain_value(self.p_none),
             "candidates": kinds["range"],

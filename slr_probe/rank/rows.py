@@ -35,13 +35,22 @@ def _no_curve() -> Float[ndarray, "model temperature prompt"]:
     return np.zeros((0, 0, 0))
 
 
+def _no_ended() -> Float[ndarray, "row ended"]:
+    return np.zeros((0, 0))
+
+
+def _no_order() -> Float[ndarray, "model prompt 2"]:
+    return np.zeros((0, 0, 2))
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class RankedRows(Result):
     """Every contiguous range with its scores, and what ranges are compared with.
 
     A row is a range (`kinds == "range"`) or what ranges are compared with: `"tuned"`, `"base"`, `"full"` (all blocks
-    restored), `"soup"` (21 uniform interpolations), and restorations of as many blocks as the best range has:
-    `"early"`, `"late"` and `"random"` sets. Rows that a method did not measure hold NaN.
+    restored), `"soup"` (21 uniform interpolations), restorations of as many blocks as the best range has (`"early"`,
+    `"late"` and `"random"` sets), and ranges restored in part (`"attention"`, `"mlp"`, `"half"`). Rows that a method
+    did not measure hold NaN.
 
     Attributes:
         kinds: What each row is.
@@ -77,6 +86,10 @@ class RankedRows(Result):
         held_curve_diversity: Diversity on the held-out prompts.
         curve_entropy: Entropy of the next token inside replies (selection), in nats; of all tokens that min-p leaves.
         curve_drift: KL to tuned at temperature 1 there, in nats.
+        curve_order: How these rows rank answers above other tokens, see `slr_probe.forward.calibration`.
+        held_curve_order: The same on the held-out prompts.
+        ended_validity: Probability that a reply is nothing but an answer, given and ended, where that was asked for: of
+            the rows that are scored on held-out prompts, there, or on the selection prompts where there are none.
         reply_texts: The replies: prompt, who wrote it, text, and whether it ended by itself.
         race: Which range left a race when and why, as `RaceRecord.to_dict` writes it; None for other methods. Read
             `raced`.
@@ -115,6 +128,9 @@ class RankedRows(Result):
     held_curve_diversity: Float[ndarray, "model temperature held"] = field(default_factory=_no_curve)
     curve_entropy: Float[ndarray, "model temperature reply_prompt"] = field(default_factory=_no_curve)
     curve_drift: Float[ndarray, "model temperature reply_prompt"] = field(default_factory=_no_curve)
+    curve_order: Float[ndarray, "model prompt 2"] = field(default_factory=_no_order)
+    held_curve_order: Float[ndarray, "model held 2"] = field(default_factory=_no_order)
+    ended_validity: Float[ndarray, "row ended"] = field(default_factory=_no_ended)
     reply_texts: tuple[Mapping[str, Any], ...] = ()
     race: Mapping[str, Any] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)

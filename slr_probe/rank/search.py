@@ -3,42 +3,37 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
 
 from slr_probe.defaults import FLOOR, LEVEL, MEMORY, RESAMPLES, SOUPS
 from slr_probe.pair.prompts import Format
-from slr_probe.progress import course, step
-from slr_probe.rank.blocks.propose import Proposal, propose
+from slr_probe.progress import course
+from slr_probe.rank.blocks.propose import propose
 from slr_probe.rank.blocks.scorers import SCORERS, find_block_scorer
 from slr_probe.rank.blocks.weights import changed_blocks
-from slr_probe.rank.candidates import Row, controls, ranges, references
+from slr_probe.rank.candidates import controls, ranges, references, wider_rows
 from slr_probe.rank.check import (
+    check_aim,
+    check_candidates,
+    check_ended,
     check_engine,
-    check_floor,
     check_method,
     check_numbers,
-    check_objective,
     check_tuned,
 )
+from slr_probe.rank.collect import Search
 from slr_probe.rank.cost import expected_steps
-from slr_probe.rank.frontier import measure_curves
 from slr_probe.rank.guards.ask import AskedReplies, read_replies
 from slr_probe.rank.guards.bounds import Guards
-from slr_probe.rank.guards.table import SCORES
 from slr_probe.rank.measure import Prompts, Scorer, read_prompts
 from slr_probe.rank.race.ranges import Rules, race_ranges
 from slr_probe.rank.ranking import RangeRanking
 from slr_probe.rank.rows import Objective
-from slr_probe.rank.scores import VERIFIED, RangeScores
-from slr_probe.recipe import Recipe
-from slr_probe.tasks.crc import CRCTask, RenderedTask
+from slr_probe.rank.scores import VERIFIED
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
@@ -59,6 +54,8 @@ def rank_layers(
     proposals: int = 32,
     held_out: int = 10,
     soups: int = SOUPS,
+    candidates: Iterable[str] = ("ranges",),
+    ended: bool = False,
     format: Format | None = None,
     temperature: float = 1.0,
     min_p: float = 0.0,
@@ -99,6 +96,11 @@ def rank_layers(
         held_out: How many of the best ranges are scored on held-out prompts.
         soups: How many uniform soups to measure as well, evenly from base to tuned; 0 for none. They share no
             work with ranges: each is a pass over mixed weights.
+        candidates: Families of recipes: `"ranges"` of whole blocks, which are always measured and chosen from, and
+            beside them `"attention"` or `"mlp"` (of every range alone) and `"half"` (every range at a share of 0.5);
+            the best of each is compared with the best range.
+        ended: Also read how likely a reply is nothing but an answer, given and ended, for the rows that are scored on
+            held-out prompts (on the selection prompts where there are none).
         format: Prompt format of all models; default: chat where there is a chat template. Base is measured on plain
             prompts as well (in `settings`), as a chat template is off-distribution for it.
         temperature: Temperature of the distributions that are scored.
@@ -114,8 +116,9 @@ def rank_layers(
         progress: Whether to show progress bars; None shows them on a terminal and in Jupyter.
 
     Raises:
-        RankingError: An unknown method, scorer or objective, guards where no replies can be sampled, a floor, level,
-            count or seed out of its range, or a tuned model that gives no valid answer any probability.
+        RankingError: An unknown method, scorer, objective or family, `ended` of other than CRC prompts, guards where
+            no replies can be sampled, a floor, level, count or seed out of its range, or a tuned model that gives no
+            valid answer any probability.
         TaskError: The task has no usable prompts.
         SweepError: The memory limit is too small or no size, a temperature, min-p or dtype is none, or `out` holds
             sweeps with other prompts, settings or checkpoints.
@@ -127,29 +130,29 @@ def rank_layers(
     """
     check_method(method, METHODS)
     block_scorer = find_block_scorer(scorer if method in VERIFIED else method)
-    check_floor(floor)
-    check_objective(objective)
+    check_aim(objective, floor)
+    families = check_candidates(candidates, method)
     check_numbers({"proposals": proposals, "held_out": held_out, "resamples": resamples}, level, seed, soups)
     engine = {"memory": memory, "stream": stream, "dtype": dtype, "temperature": temperature, "min_p": min_p}
     check_engine(engine)
     bounds, guided = Guards.of(guards), method == "guided"
-    prompts = read_prompts(pair, task, format)
+    prompts = check_ended(ended, read_prompts(pair, task, format))
     changed = changed_blocks(pair, stream=stream, dtype=dtype)
-    steps = expected_steps(pair.depth, method, proposals, soups, held_out if prompts.held_out else 0)
+    steps = expected_steps(pair.depth, method, proposals, soups, held_out * bool(prompts.held_out), 1 + len(families))
     with course("rank", steps, show=progress):
         replies = read_replies(pair, bounds, objective, format, engine, out)
         engine["progress"] = progress
         selection = Scorer(pair, prompts.selection, changed, engine, _folder(out, "selection"), replies.selection)
         tested = _held_out(pair, prompts, changed, engine, out, replies)
-        candidates, (others, notes) = ranges(pair.depth), references(pair, soups)
+        whole, (others, notes) = ranges(pair.depth), references(pair, soups)
         if min_p > 0:  # else there is always some probability, and tuned is swept with the rest
             check_tuned(selection.validity_of_tuned(), min_p)
         if method == "race":
             rules = Rules(floor, bounds, by_diversity=objective == "crc", error=1 - level, seed=seed)
-            proposal, record = race_ranges(selection, candidates, rules)
+            proposal, record = race_ranges(selection, whole, rules)
         else:
             scores = None if method == "sweep" else block_scorer(selection)
-            proposal, record = propose(selection, candidates, scores, floor, proposals if guided else 1), None
+            proposal, record = propose(selection, whole, scores, floor, proposals if guided else 1), None
         fields = {
             **{"method": method, "floor": float(floor), "objective": objective},
             **{"level": level, "resamples": resamples, "seed": seed},
@@ -159,12 +162,12 @@ def rank_layers(
             "notes": (*prompts.notes, *notes, *replies.notes, *(() if changed else (_UNCHANGED,))),
             **replies.fields(pair),
         }
-        search = _Search(selection, tested, proposal, [*candidates, *others], fields)
+        search = Search(selection, tested, proposal, [*whole, *others, *wider_rows(pair.depth, families)], fields)
         first = search.scores()
         check_tuned(selection.validity_of_tuned(), min_p)
         search.rows += controls(first.ranges[int(first.order[0])], pair.depth, seed)
         asked = {"task": getattr(task, "name", None) or "CRC", "scorer": scorer if guided else None}
-        return search.ranking(first, held_out, asked)
+        return search.ranking(first, held_out, asked, ended=ended)
 
 
 def _held_out(
@@ -174,119 +177,6 @@ def _held_out(
     if not prompts.held_out:
         return None
     return Scorer(pair, prompts.held_out, changed, engine, _folder(out, "held-out"), replies.held_out)
-
-
-@dataclass
-class _Search:
-    """What is measured: first what the order follows from, then what the best range is compared with.
-
-    Attributes:
-        selection: Scores recipes on the selection prompts.
-        held_out: Scores them on the held-out prompts; None where there are none.
-        proposal: Which ranges are measured.
-        rows: Ranges and references; controls join once the best range is known.
-        fields: Fields of the result that no score changes.
-    """
-
-    selection: Scorer
-    held_out: Scorer | None
-    proposal: Proposal
-    rows: list[Row]
-    fields: dict[str, Any]
-
-    def scores(self) -> RangeScores:
-        """Ranges and references, measured on the selection prompts."""
-        return RangeScores(**self._columns([], "ranges"))
-
-    def ranking(self, first: RangeScores, held_out: int, asked: dict[str, Any]) -> RangeRanking:
-        """All rows, with held-out scores of the best ranges, the references and the controls.
-
-        Args:
-            first: The order that the controls were made for.
-            held_out: How many of the best ranges are scored on held-out prompts.
-            asked: Settings that the scorer does not know.
-        """
-        leaders = [int(i) for i in first.order[:held_out] if first.measured[i]]
-        tested = [i for i in self._others if self.rows[i].kind != "soup" or i == first.best_soup]
-        columns = self._columns([*leaders, *tested], "controls") | self._curves(first)
-        settings = {
-            "base": str(self.selection.pair.base_side),
-            "tuned": str(self.selection.pair.tuned_side),
-            "format": getattr(self.selection.task, "format", None),
-            **self.selection.sampling,
-            **asked,
-            **_base_on_plain_prompts(self.selection, whole=any(row.kind == "base" for row in self.rows)),
-            "hybrids_measured": self.selection.seen,
-            **({} if self.selection.replies is None else {"end_tokens": self.selection.replies.replies.ends}),
-        }
-        return RangeRanking(**columns, settings=settings)
-
-    @property
-    def _others(self) -> range:
-        """Rows that are no ranges."""
-        return range(len(self.proposal.score), len(self.rows))
-
-    def _columns(self, tested: Sequence[int], what: str) -> dict[str, Any]:
-        with step(what):
-            columns = _measure(self.selection, self.rows, [*self.proposal.rows, *self._others])
-        with step("held-out prompts" if tested else ""):
-            held = _measure(self.held_out, self.rows, tested)
-        return {
-            "kinds": np.array([row.kind for row in self.rows]),
-            **columns,
-            **{f"held_{name}": values for name, values in held.items()},
-            "score": np.concatenate([self.proposal.score, np.full(len(self._others), np.nan)]),
-            "block_gain": self.proposal.block_gain,
-            "recipe_data": tuple(row.recipe.to_dict() for row in self.rows),
-            "categories": self.selection.categories,
-            "held_categories": () if self.held_out is None else self.held_out.categories,
-            **self.fields,
-        }
-
-    @step("temperatures")
-    def _curves(self, first: RangeScores) -> dict[str, Any]:
-        """Tuned and the best range over temperature."""
-        rows = [first.tuned, int(first.order[0])]
-        if not first.measured[rows[1]]:
-            rows = rows[:1]
-        recipes = [self.rows[row].recipe for row in rows]
-        found = measure_curves(self.selection, recipes)
-        fields = {
-            "curve_rows": np.array(rows),
-            "curve_validity": found.validity,
-            "curve_diversity": found.diversity,
-            "curve_entropy": found.entropy,
-            "curve_drift": found.drift,
-        }
-        if self.held_out is None:
-            return fields
-        held = measure_curves(self.held_out, recipes)
-        return {**fields, "held_curve_validity": held.validity, "held_curve_diversity": held.diversity}
-
-
-def _measure(scorer: Scorer | None, rows: Sequence[Row], wanted: Sequence[int]) -> dict[str, Float[ndarray, "..."]]:
-    """Scores of the wanted rows, NaN elsewhere; without prompts where there is no scorer."""
-    prompts = 0 if scorer is None else len(scorer.queries)
-    reads = 0 if scorer is None or scorer.replies is None else len(scorer.replies.place)
-    shapes = {"validity": (prompts,), "diversity": (prompts,), "reply_scores": (reads, len(SCORES))}
-    columns = {name: np.full((len(rows), *shape), np.nan) for name, shape in shapes.items()}
-    columns["reply_scores"] = columns["reply_scores"].astype(np.float32)  # as the sweep gives them
-    if scorer is not None and len(wanted):
-        found = scorer.measured([rows[i].recipe for i in wanted])
-        for values, measured in zip(columns.values(), found, strict=True):
-            values[list(wanted)] = measured
-    return columns
-
-
-def _base_on_plain_prompts(scorer: Scorer, *, whole: bool) -> dict[str, Any]:
-    """Scores of base under plain prompts, where the ranking itself is under a chat template."""
-    task = scorer.task
-    if not isinstance(task, RenderedTask) or task.format == "plain":
-        return {}
-    plain = CRCTask(task.items).render(scorer.pair, "plain")
-    base = Recipe.base(scorer.pair.depth, blocks_only=not whole)
-    validity, diversity = Scorer(scorer.pair, plain, scorer.changed, scorer.engine)([base])
-    return {"base_plain": {"validity": float(validity.mean()), "diversity": float(diversity.mean())}}
 
 
 def _folder(out: str | os.PathLike[str] | None, name: str) -> Path | None:

@@ -29,6 +29,7 @@ def test_fewer_ranges_and_soups_are_fewer_hybrids() -> None:
     whole = expected_steps(18, "sweep", 32, 21, 10)
     assert expected_steps(18, "sweep", 32, 5, 10)["ranges"] == whole["ranges"] - 16
     assert expected_steps(18, "guided", 32, 21, 10)["ranges"] < whole["ranges"]
+    assert expected_steps(18, "sweep", 32, 21, 10, 3)["ranges"] == whole["ranges"] + 2 * 171 / 3
     assert expected_steps(18, "sweep", 32, 21, 0)["held-out prompts"] == 0
 
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
-from slr_probe import CRCTask, ModelPair, Recipe
+from slr_probe import CRCTask, ModelPair, Recipe, rank_layers
+from slr_probe.errors import RankingError
+from slr_probe.generation.decode import end_tokens
 from slr_probe.rank.measure import Scorer
+from slr_probe.show import ranking as shown
+from slr_probe.sweep import sweep
 from tests.tasks.exact import answer_distribution
 
 TASK = CRCTask.of([("pick a or b", ["a", "b"]), ("choose c or d", ["c", "d"]), ("say e, f or g", ["e", "f", "g"])])
@@ -53,3 +58,29 @@ def test_token_ids_do_not_make_it_another_model(own_pair):
     one = own_pair()
     change(one.tuned, eos_token_id=[2, 5], use_cache=False)
     assert ModelPair.load(*one.folders, device="cpu").base_fields == ()
+
+
+class _Asked:
+    def __init__(self, asked):
+        self.asked = asked
+
+    def queries(self, pair):
+        return self.asked
+
+
+def test_given_and_ended_is_what_a_sweep_of_such_questions_says(pair, task):
+    ranking = rank_layers(pair, task, soups=0, guards=None, held_out=2, resamples=50, ended=True)
+    rows = np.flatnonzero(np.isfinite(ranking.ended_validity).all(axis=1))
+    assert set(ranking.order[:2]) | {ranking.tuned} <= set(rows.tolist())
+    asked = task.held_out.render(pair, ends=end_tokens(pair))
+    expected = sweep(pair, [ranking.recipes[row] for row in rows], asked, progress=False)
+    np.testing.assert_allclose(ranking.ended_validity[rows], expected.ended_validity, atol=1e-6)
+    assert (ranking.ended_validity[rows] <= ranking.held_validity[rows] + 1e-6).all()
+    column = ranking.to_dataframe()["ended_validity"]
+    assert column.notna().sum() == len(rows)
+    with pytest.raises(RankingError, match="ended=True"):
+        rank_layers(pair, _Asked(task.selection.queries(pair)), ended=True)
+    header, cells = shown.lines(ranking, 2)
+    best = f"{ranking.ended_validity[ranking.order[0]].mean():.3f}"
+    assert cells[0][header.index("given and ended")] == best
+    assert f"{ranking.best} {best}" in repr(ranking)

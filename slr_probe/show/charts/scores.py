@@ -21,6 +21,9 @@ NAMES = {
     "early": "early blocks, equal width",
     "late": "late blocks, equal width",
     "random": "random sets, equal width",
+    "attention": "attention of ranges alone",
+    "mlp": "MLP of ranges alone",
+    "half": "ranges half restored",
 }
 """What the rows of a kind are called."""
 

@@ -25,6 +25,7 @@ VALIDITY = "validity (probability)"
 DIVERSITY = "diversity (fraction of log |V|)"
 BEST = "best"
 _MARKERS = {"tuned": "s", "base": "D", "full": "d", "early": "<", "late": ">", "random": "x"}
+_PARTS = {"attention": "1", "mlp": "2", "half": "+"}
 _BARRED = ("tuned", "base", "full", "early", "late")
 
 
@@ -75,6 +76,7 @@ def draw_trade_off(
         front = ranking.front
         axis.plot(scores.validity[front], scores.diversity[front], color="0.25", linewidth=1.1, label="Pareto front")
     colours = _ranges(axis, scores, star)
+    _wider(axis, scores)
     _soups(axis, scores, bars)
     _warmer(axis, scores)
     for kind in _MARKERS:
@@ -103,6 +105,22 @@ def _ranges(axis: Axes, scores: Scores, star: int | None) -> ScalarMappable:
             _point(axis, scores, row, "o", color=shades[row], **style)
     axis.plot([], [], "o", label="ranges", color=colours.cmap(0.5), **style)
     return colours
+
+
+def _wider(axis: Axes, scores: Scores) -> None:
+    """Families beyond whole ranges: small marks, and a larger one for the best of each."""
+    look: dict[str, Any] = {"color": COLOURS["half"], "linestyle": "none", "zorder": 2}
+    for found in scores.ranking.wider:
+        rows, marker = scores.rows(found.family), _PARTS[found.family]
+        axis.plot(
+            scores.validity[rows],
+            scores.diversity[rows],
+            marker=marker,
+            markersize=4,
+            label=NAMES[found.family],
+            **look,
+        )
+        axis.plot(scores.validity[found.row], scores.diversity[found.row], marker=marker, markersize=11, **look)
 
 
 def _soups(axis: Axes, scores: Scores, bars: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from slr_probe.layers import LayerRange
 from slr_probe.rank.compare import Choice, Estimate, Evidence, Gap, evidence, own_controls, stability
+from slr_probe.show.words.cost import cost_sentence
 from slr_probe.show.words.format import listed, p_clause, with_limits
 from slr_probe.show.words.guards import excluded, instead
 from slr_probe.stats.compare import FEWEST_PROMPTS, State
@@ -49,6 +50,7 @@ def sentences(ranking: RangeRanking, choice: Choice) -> list[str]:
         _floor(found, ranking.floor),
         *_sentence(excluded(ranking, choice)),
         _standing(ranking, row, compared[1:]),
+        *([cost_sentence(ranking)] if ranking.cost is not None and ranking.cost.row == row else []),
         _stability(float(ranking.p_best[row])),
     ]
 

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from slr_probe.show.charts.cost import plot_cost
 from slr_probe.show.charts.forest import plot_differences
 from slr_probe.show.charts.maps import plot_map
 from slr_probe.show.charts.profile import plot_profile
+from slr_probe.show.charts.spread import plot_spread
 from slr_probe.show.charts.tradeoff import plot_trade_off
 from slr_probe.study.report.inline import inline
 
@@ -36,6 +38,20 @@ def trade_off(ranking: RangeRanking, chosen: LayerRange | None) -> Markup:
     figure = plot_trade_off(ranking, held_out=False, chosen=chosen)
     label = "Trade-off between validity and diversity of every range, references and controls"
     return inline(figure, "trade", label)
+
+
+def cost(ranking: RangeRanking) -> Markup | None:
+    """Divergence from tuned against entropy over temperature; None where no replies were read."""
+    if not ranking.curve_entropy.shape[-1]:
+        return None
+    return inline(plot_cost(ranking, title=""), "trade", "Divergence from tuned against entropy, over temperature")
+
+
+def spread(ranking: RangeRanking) -> Markup | None:
+    """Both diversities of every range, where spread is part of what is chosen by."""
+    if ranking.objective == "crc" or not ranking.has_replies:
+        return None
+    return inline(plot_spread(ranking, title=""), "trade", "Diversity and spread of every range, with the Pareto front")
 
 
 def profile(found: Findings, chosen: LayerRange | None) -> Markup | None:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.rank.compare import Choice, Evidence, evidence
+from slr_probe.show.words.cost import cost_sentence
 from slr_probe.show.words.format import number
 from slr_probe.show.words.sentences import as_text, blocks_of, rivals
-from slr_probe.study.report.figures import heat_maps, trade_off
+from slr_probe.study.report.figures import cost, heat_maps, spread, trade_off
 from slr_probe.study.report.tables import Table, TableRow
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ def section(ranking: RangeRanking, choice: Choice) -> dict[str, Any]:
         "scores": score_table(ranking, choice),
         "maps": heat_maps(ranking, choice.layers),
         "tradeoff": trade_off(ranking, choice.layers),
+        "cost": cost(ranking),
+        "cost_words": cost_sentence(ranking),
+        "spread": spread(ranking),
         "selection": ranking.prompts(held_out=False),
         "floor": f"{ranking.floor:g}",
         "chosen": choice.layers,

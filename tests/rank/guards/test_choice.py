@@ -102,3 +102,13 @@ def test_stability_draws_the_replies_again_too(ranking_of):
     assert share[1] == pytest.approx(1 - share[2])
     passed = found.judge.drawn([2], 400, found.seed)
     assert share[2] == pytest.approx(passed.mean())
+
+
+def test_the_front_of_both_diversities_is_drawn(ranking_of):
+    found = ranking_of(2, SCORED, **fields([0.6, 0.6, 0.3], spread=[2.0, 1.9, 1.0], objective="both"))
+    panel = found.plot().axes[3]
+    front = next(line for line in panel.get_lines() if line.get_label() == "Pareto front")
+    np.testing.assert_allclose(front.get_xydata(), [[0.5, 1.9], [0.3, 2.0]])  # 1:2 does not end
+    excluded = next(line for line in panel.get_lines() if line.get_label() == "excluded ranges")
+    np.testing.assert_allclose(excluded.get_xydata(), [[0.7, 1.0]])
+    assert len(ranking_of(2, SCORED, **fields([0.6] * 3)).plot().axes) < len(found.plot().axes)

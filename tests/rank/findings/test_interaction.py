@@ -3,7 +3,7 @@ import pytest
 
 from slr_probe import LayerRange
 from slr_probe.errors import RankingError
-from slr_probe.rank.interaction import interactions
+from slr_probe.rank.findings.interaction import interactions
 from slr_probe.show.charts.interaction import plot_interaction
 
 GAINS = np.array([0.05, 0.1, 0.02])
