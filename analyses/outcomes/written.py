@@ -73,7 +73,7 @@ class Sizes:
 
 
 def fresh_tasks(pair: ModelPair, sizes: Sizes, seed: int = 0) -> dict[str, TextTask]:
-    """Open questions and writing prompts of the half that guards do not read replies to."""
+    """Half of the open questions and writing prompts; no range is chosen by any of them."""
     size = size_for(pair)
     asked = {
         "qa": (qa_task(size), Size(sizes.questions, sizes.samples, sizes.answer_tokens)),
