@@ -138,8 +138,8 @@ def measure_curves(scorer: Scorer, recipes: Sequence[Recipe]) -> Curves:
     entropy, drift = zip(*(_inside(scorer, one) for one in found), strict=True)
     diversity = [np.nan_to_num(one.diversity, nan=0.0) for one in found]
     stacks = ([one.validity for one in found], diversity, entropy, drift)
-    curves = (np.stack(parts, axis=1)[rows] for parts in stacks)
-    return Curves(*curves, order=result.order_scores[rows].astype(np.float64))
+    validity, spread, inside, from_tuned = (np.stack(parts, axis=1)[rows] for parts in stacks)
+    return Curves(validity, spread, inside, from_tuned, result.order_scores[rows].astype(np.float64))
 
 
 def _inside(
