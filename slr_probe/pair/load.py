@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from slr_probe.checkpoint import AdapterCheckpoint
 from slr_probe.checkpoint.names import address_tensors
-from slr_probe.errors import CheckpointError, IncompatiblePairError, foreign
+from slr_probe.errors import CheckpointError, IncompatiblePairError, PromptError, foreign
+from slr_probe.pair.prompts.bounds import check_tokenizer
 from slr_probe.pair.side import Side, require_checkpoint
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def load_tokenizer(side: Side, trust_remote_code: bool) -> PreTrainedTokenizerBa
     """Load the tokenizer of a side (of an adapter's base where the adapter brings none); None where there is none.
 
     Raises:
-        CheckpointError: Its files cannot be read, or it decodes by a regular expression.
+        CheckpointError: Its files cannot be read, or it is refused, see `check_tokenizer`.
     """
     from transformers import AutoTokenizer
 
@@ -121,13 +122,10 @@ def load_tokenizer(side: Side, trust_remote_code: bool) -> PreTrainedTokenizerBa
                 tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(  # type: ignore[no-untyped-call]
                     folder, local_files_only=True, trust_remote_code=trust_remote_code
                 )
-                decoder = getattr(getattr(tokenizer, "backend_tokenizer", None), "decoder", None)
-                found = b"" if decoder is None else decoder.__getstate__()
-            if b'"Regex":' in found:
-                raise CheckpointError(
-                    f"{folder}/tokenizer.json decodes by a regular expression, which may look for ever and cannot be "
-                    "stopped; take it out of its decoder"
-                )
+            try:
+                check_tokenizer(tokenizer)
+            except PromptError as error:
+                raise CheckpointError(f"the tokenizer in {folder} is refused: {error}") from error
             return tokenizer
     return None
 
