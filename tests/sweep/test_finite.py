@@ -58,7 +58,7 @@ def test_a_ranking_is_refused_as_well(overflowing):
     pair = ModelPair.load(*overflowing("tuned", "model.layers.2.mlp.up_proj.weight"), device="cpu")
     task = CRCTask.of([CRCItem("Pick a letter.", ("a", "b")), CRCItem("Pick a digit.", ("1", "2"))])
     with pytest.raises(SweepError, match="block 2"):
-        rank_layers(pair, task, soups=False, guards=None, progress=False)
+        rank_layers(pair, task, soups=0, guards=None, progress=False)
 
 
 def test_infinite_logs_are_scores_and_so_is_a_position_without_a_token():
