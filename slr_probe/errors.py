@@ -75,6 +75,22 @@ class SweepError(SlrProbeError, ValueError):
     """A sweep that cannot be run as asked: nothing to measure, too little memory, or results of another sweep."""
 
 
+class ExecutorError(SlrProbeError, ValueError):
+    """An executor that is unknown, cannot be reached, has no room, or loses the same part again and again."""
+
+
+class LostPartError(ExecutorError):
+    """A part of a piece of work that no worker lives to finish.
+
+    Attributes:
+        number: Which part it is.
+    """
+
+    def __init__(self, message: str, number: int = -1) -> None:
+        super().__init__(message)
+        self.number = number
+
+
 class RankingError(SlrProbeError, ValueError):
     """A ranking that cannot be made: an unknown method or scorer, or a validity floor outside (0, 1]."""
 

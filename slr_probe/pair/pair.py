@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from slr_probe.checkpoint import AdapterCheckpoint
 from slr_probe.checkpoint.names import Decoder, find_decoder
-from slr_probe.checkpoint.shard import FLOATING
-from slr_probe.errors import CheckpointError, PromptError, printable
+from slr_probe.errors import CheckpointError, printable
 from slr_probe.layers import LayerRange
 from slr_probe.pair.compat import changes_base
 from slr_probe.pair.load import check_finite, find_device, find_dtype, from_disk, load_tokenizer
+from slr_probe.pair.notes import dtype_notes, template_notes
 from slr_probe.pair.open import open_sides
 from slr_probe.pair.prompts import Format, Prompt, PromptRenderer
-from slr_probe.pair.prompts.chat import opening
-from slr_probe.pair.prompts.template import Template
 from slr_probe.pair.prompts.tokens import compare_tokenizers
 from slr_probe.pair.side import Side, dtypes
+from slr_probe.pair.travel import Origin, reopen
 from slr_probe.recipe import GROUPS, Recipe, as_recipe
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ class ModelPair:
         self.base_side, self.tuned_side, self.notes = base_side, tuned_side, notes
         self.dtype, self.device = dtype, device
         self._trust = trust_remote_code
-        self._tokenizer = tokenizer
+        self._tokenizer = self._given = tokenizer
 
     @classmethod
     def load(
@@ -113,7 +112,7 @@ class ModelPair:
             tokenizer=tokenizer,
             trust_remote_code=trust_remote_code,
         )
-        pair.notes += pair._dtype_notes() + pair._tokenizer_notes()
+        pair.notes += dtype_notes(opened[:2], pair.dtype) + pair._tokenizer_notes()
         return pair
 
     @property
@@ -144,6 +143,10 @@ class ModelPair:
         if "base" in self.__dict__:
             pair.__dict__.update(base=self.base, tuned=self.base)
         return pair
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process as the checkpoints that it was opened from; see `slr_probe.pair.travel`."""
+        return reopen, (Origin.of(self, self._given, self._trust),)
 
     def recipe(self, layers: Recipe | LayerRange | str) -> Recipe:
         """A recipe for this pair: a range such as `"8:14"` restored, or a recipe checked for depth.
@@ -214,16 +217,6 @@ class ModelPair:
         """Token ids of one prompt, with exactly one BOS where the model uses one; see `PromptRenderer`."""
         return self.prompts(prompt, format)
 
-    def _dtype_notes(self) -> tuple[str, ...]:
-        if self.dtype is not None:
-            return ()
-        notes = []
-        for side in (self.base_side, self.tuned_side):
-            stored = [name for name in dtypes(side) if name in FLOATING]
-            if side.dtype is not None and len(stored) > 1:
-                notes.append(f"{side.role} stores {' and '.join(stored)}; in memory all of it is {stored[0]}")
-        return tuple(notes)
-
     def _tokenizer_notes(self) -> tuple[str, ...]:
         base, tuned = (load_tokenizer(side, self._trust) for side in (self.base_side, self.tuned_side))
         notes = compare_tokenizers(base, tuned) if base is not None and tuned is not None else ()
@@ -233,24 +226,10 @@ class ModelPair:
         if tuned is None and self._tokenizer is None and not self.has_adapter:
             notes += ("tuned brings no tokenizer; base's is used for all prompts",)
         self._tokenizer = tokenizer
-        notes += self._template_notes(base, tuned)
+        notes += template_notes(tokenizer, base, tuned)
         if len(tokenizer) > self._rows:
             sizes = f"the tokenizer has {len(tokenizer)} tokens but the tuned embedding only {self._rows} rows"
             notes += (f"{sizes}; prompts with a token beyond them are refused",)
-        return notes
-
-    def _template_notes(self, base: Any, tuned: Any) -> tuple[str, ...]:
-        """What the chat template does, as far as it can be used at all; where not, chat prompts are refused in time."""
-        try:
-            template = Template.of(self.tokenizer)
-            if template is None:
-                return ("no chat template; prompts are rendered plain",)
-            notes = opening(template).notes
-        except PromptError as error:
-            return (f"the chat template cannot be used: {error}",)
-        others = [getattr(one, "chat_template", None) for one in (base, tuned)]
-        if all(others) and others[0] != others[1]:
-            notes += ("base has another chat template; all models read tuned's",)
         return notes
 
     @property

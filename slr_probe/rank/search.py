@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slr_probe.defaults import FLOOR, LEVEL, MEMORY, RESAMPLES, SOUPS
+from slr_probe.executor import Executor, executes
 from slr_probe.pair.prompts import Format
 from slr_probe.progress import course
 from slr_probe.rank.blocks.propose import propose
@@ -42,6 +43,7 @@ METHODS = (*VERIFIED, *SCORERS)
 _UNCHANGED = "no block differs between base and tuned: every range is the tuned model"
 
 
+@executes
 def rank_layers(
     pair: ModelPair,
     task: Any = None,
@@ -66,6 +68,7 @@ def rank_layers(
     stream: bool | None = None,
     dtype: Any = None,
     out: str | os.PathLike[str] | None = None,
+    executor: Executor | str | None = None,
     progress: bool | None = None,
 ) -> RangeRanking:
     """Rank every contiguous range by the diversity that restoring it brings, subject to a floor on validity.
@@ -113,6 +116,8 @@ def rank_layers(
         dtype: Dtype to compute in; default: the pair's.
         out: Folder for results as they come; the same call goes on there after a kill, and one with
             another seed or floor takes from there what does not depend on it.
+        executor: Who does the sweeps: `"local"`, `"ray"`, `"ray://HOST:PORT"` or an `Executor`; default: this process,
+            uncut. See `slr_probe.executor`.
         progress: Whether to show progress bars; None shows them on a terminal and in Jupyter.
 
     Raises:
@@ -122,6 +127,7 @@ def rank_layers(
         TaskError: The task has no usable prompts.
         SweepError: The memory limit is too small or no size, a temperature, min-p or dtype is none, or `out` holds
             sweeps with other prompts, settings or checkpoints.
+        ExecutorError: No such executor, or it cannot do the work.
 
     Examples:
         >>> ranking = rank_layers(ModelPair.load(base, tuned))  # doctest: +SKIP
@@ -141,7 +147,7 @@ def rank_layers(
     steps = expected_steps(pair.depth, method, proposals, soups, held_out * bool(prompts.held_out), 1 + len(families))
     with course("rank", steps, show=progress):
         replies = read_replies(pair, bounds, objective, format, engine, out)
-        engine["progress"] = progress
+        engine |= {"progress": progress, "executor": executor}
         selection = Scorer(pair, prompts.selection, changed, engine, _folder(out, "selection"), replies.selection)
         tested = _held_out(pair, prompts, changed, engine, out, replies)
         whole, (others, notes) = ranges(pair.depth), references(pair, soups)

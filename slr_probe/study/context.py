@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from slr_probe.study.settings import Settings
 
 if TYPE_CHECKING:
+    from slr_probe.executor import Executor
     from slr_probe.pair import ModelPair
     from slr_probe.study.folder import Findings
 
@@ -27,6 +28,7 @@ class Context:
         device: Device that was asked for; None for CUDA where there is one.
         download: Let hub ids be fetched.
         trust_remote_code: Let a checkpoint's own Python code run.
+        executor: Who does sweeps and generation; None for this process.
         progress: Whether bars are shown; None decides by the terminal.
     """
 
@@ -37,6 +39,7 @@ class Context:
     device: str | None = None
     download: bool = False
     trust_remote_code: bool = False
+    executor: Executor | str | None = None
     progress: bool | None = None
 
     @cached_property

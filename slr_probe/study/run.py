@@ -12,6 +12,7 @@ from typing import Any
 
 from slr_probe.checkpoint import at_revision
 from slr_probe.errors import SlrProbeError, StudyError
+from slr_probe.executor import Executor, executes
 from slr_probe.files import digest, write_json, write_text
 from slr_probe.pair.side import state_of
 from slr_probe.study.context import Context
@@ -27,6 +28,7 @@ from slr_probe.version import __version__
 Say = Callable[[str], None]
 
 
+@executes
 def run_study(
     base: str | os.PathLike[str],
     tuned: str | os.PathLike[str],
@@ -41,6 +43,7 @@ def run_study(
     trust_remote_code: bool = False,
     base_revision: str | None = None,
     tuned_revision: str | None = None,
+    executor: Executor | str | None = None,
     progress: bool | None = None,
     say: Say | None = None,
 ) -> Findings:
@@ -59,6 +62,8 @@ def run_study(
         trust_remote_code: Let a checkpoint's own Python code run.
         base_revision: Branch, tag or commit of base, where that is a hub id.
         tuned_revision: The same for tuned.
+        executor: Who does sweeps: `"local"`, `"ray"`, `"ray://HOST:PORT"` or an `Executor`; default: this process,
+            uncut. See `slr_probe.executor`.
         progress: Show progress bars; None shows them on a terminal and in Jupyter.
         say: Called with a line as each stage begins, and as it ends.
 
@@ -78,7 +83,7 @@ def run_study(
     """
     folder, settings = Path(out).expanduser(), settings or Settings()
     base, tuned = at_revision(base, base_revision), at_revision(tuned, tuned_revision)
-    context = Context(base, tuned, folder, settings, device, download, trust_remote_code, progress)
+    context = Context(base, tuned, folder, settings, device, download, trust_remote_code, executor, progress)
     stages = tuple(stage for stage in STAGES if stage.asked(context.settings))
     _check_names(stages, only, start)
     pair = describe_pair(context.pair)

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -16,7 +16,7 @@ from slr_probe.forward.budget import parse_bytes
 from slr_probe.forward.capture import NotReproducible
 from slr_probe.recipe import Recipe
 from slr_probe.sweep.plan import Needs, Schedule, make_schedule, needs_of
-from slr_probe.sweep.prefixes.trie import build_trie
+from slr_probe.sweep.prefixes.trie import BlockPath, build_trie
 from slr_probe.sweep.reads.rows import Row
 from slr_probe.sweep.settings import Request
 from slr_probe.sweep.sources import stored_dtype
@@ -60,10 +60,104 @@ class Prepared:
         return "swap" if self.runner is None else "wavefront"
 
 
+@dataclass(frozen=True)
+class Engine:
+    """A pair that is open for a sweep: its weights at hand, and how its blocks are replayed.
+
+    Attributes:
+        request: The sweep.
+        limit: Bytes that may be used.
+        to_load: Bytes of them that models take which had to be loaded for it.
+        weights: Weights of both sides.
+        paths: What every recipe asks for, and last the reference.
+        streamed: Whether weights are streamed.
+        runner: How blocks are replayed; None where they cannot be.
+        reason: Why they cannot be.
+    """
+
+    request: Request
+    limit: int
+    to_load: int
+    weights: Weights
+    paths: list[BlockPath]
+    streamed: bool
+    runner: BlockRunner | None
+    reason: NotReproducible | None
+
+    @classmethod
+    def open(cls, request: Request, limit: int, stream: bool | None, to_load: int | None = None) -> Engine:
+        """Open a pair.
+
+        Args:
+            request: The sweep.
+            limit: Bytes that may be used.
+            stream: Whether to read weights block by block; None decides by the limit.
+            to_load: Bytes of models that count as loaded for the sweep; default: of those that are not in memory yet.
+
+        Raises:
+            SweepError: It does not fit into memory.
+        """
+        pair = request.pair
+        to_load = bytes_to_load(pair) if to_load is None else to_load
+        stream = _streams(pair, stream, to_load, limit)
+        weights = weights_of(pair, request.dtype, stream)
+        paths = weights.paths([*request.recipes, request.reference])
+        runner, reason = None, None
+        try:
+            runner = _choose_runner(pair, weights, request.asked.rows, stream)
+        except NotReproducible as found:
+            reason = found
+        return cls(request, limit, to_load, weights, paths, stream, runner, reason)
+
+    @property
+    def evaluations(self) -> int:
+        """Block evaluations a prompt."""
+        if self.runner is None:
+            return len(self.request.recipes) * self.request.pair.depth
+        return build_trie(self.paths[:-1]).evaluations
+
+    def cut(self, recipes: list[int], rows: list[int], *, pieces: int) -> Prepared:
+        """Cut some of it into what fits into memory.
+
+        Args:
+            recipes: Recipes that are left to do, as indices.
+            rows: Rows of `request.asked` that are left to do, as indices.
+            pieces: Cut into about as many chunks at least, where weights are loaded.
+
+        Raises:
+            SweepError: It does not fit into memory, or it was to be streamed and cannot be.
+        """
+        if self.runner is None:
+            assert self.reason is not None
+            return _one_by_one(self, self.reason, rows)
+        runner, asked, stream = self.runner, self.request.asked, self.streamed
+        dtype = self.weights.dtype or self.weights.model.dtype
+        slow = f"tokens that prompts share are not run apart, which is slower: {runner.unsplit}"
+        notes = () if runner.split else (slow,)
+        if not recipes:
+            return Prepared(runner, None, None, self.evaluations, stream, 1, dtype, notes)
+        compared = asked.compared(rows)
+        cut = partial(self._schedule, rows=asked.rows, limit=self.limit)
+        whole = partial(cut, recipes=recipes, kinds=asked.kinds(rows), pieces=1 if stream else pieces)
+        schedule, needs = _ahead_if_it_fits(whole, self._needs(compared))
+        reference = cut(recipes=[len(self.request.recipes)], kinds=[compared], needs=needs) if compared else None
+        runner = replace(runner, batch=schedule.batch, ahead=needs.ahead > 0)
+        return Prepared(runner, schedule, reference, self.evaluations, stream, 1, dtype, notes)
+
+    def _schedule(self, **options: Any) -> Schedule:
+        assert self.runner is not None
+        return make_schedule(self.paths, split=self.runner.split, device=self.weights.device, **options)
+
+    def _needs(self, compared: list[int]) -> Needs:
+        pair = self.request.pair
+        needs = needs_of(self.weights, self.paths, streamed=self.streamed, vocab=_vocab(pair), compared=bool(compared))
+        return replace(needs, fixed=needs.fixed + (0 if self.streamed else self.to_load))
+
+
 def prepare(
     request: Request, recipes: list[int], rows: list[int], limit: int, stream: bool | None, *, pieces: int
 ) -> Prepared:
-    """Decide how to run a sweep.
+    """Open a pair for a sweep, and cut what is left to do.
 
     Args:
         request: The sweep.
@@ -76,29 +170,7 @@ def prepare(
     Raises:
         SweepError: It does not fit into memory, or it was to be streamed and cannot be.
     """
-    pair = request.pair
-    to_load = _bytes_to_load(pair)
-    stream = _streams(pair, stream, to_load, limit)
-    weights = weights_of(pair, request.dtype, stream)
-    paths = weights.paths([*request.recipes, request.reference])
-    asked = request.asked
-    try:
-        runner = _choose_runner(pair, weights, asked.rows, stream)
-    except NotReproducible as reason:
-        return _one_by_one(request, reason, stream, limit - to_load, rows)
-    evaluations, dtype = build_trie(paths[:-1]).evaluations, weights.dtype or weights.model.dtype
-    notes = () if runner.split else (f"tokens that prompts share are not run apart, which is slower: {runner.unsplit}",)
-    if not recipes:
-        return Prepared(runner, None, None, evaluations, stream, 1, dtype, notes)
-    compared = asked.compared(rows)
-    needs = needs_of(weights, paths, streamed=stream, vocab=_vocab(pair), compared=bool(compared))
-    needs = replace(needs, fixed=needs.fixed + (0 if stream else to_load))
-    cut = partial(make_schedule, paths, rows=asked.rows, limit=limit, split=runner.split, device=weights.device)
-    whole = partial(cut, recipes=recipes, kinds=asked.kinds(rows), pieces=1 if stream else pieces)
-    schedule, needs = _ahead_if_it_fits(whole, needs)
-    reference = cut(recipes=[len(request.recipes)], kinds=[compared], needs=needs) if compared else None
-    runner = replace(runner, batch=schedule.batch, ahead=needs.ahead > 0)
-    return Prepared(runner, schedule, reference, evaluations, stream, 1, dtype, notes)
+    return Engine.open(request, limit, stream).cut(recipes, rows, pieces=pieces)
 
 
 def weights_of(pair: ModelPair, dtype: torch.dtype | None, stream: bool) -> Weights:
@@ -131,7 +203,7 @@ def streams(pair: ModelPair, stream: bool | None, memory: str | int) -> bool:
     Raises:
         SweepError: Both models are to be loaded and do not fit.
     """
-    return _streams(pair, stream, _bytes_to_load(pair), parse_bytes(memory))
+    return _streams(pair, stream, bytes_to_load(pair), parse_bytes(memory))
 
 
 def _streams(pair: ModelPair, stream: bool | None, to_load: int, limit: int) -> bool:
@@ -155,10 +227,11 @@ def _choose_runner(pair: ModelPair, weights: Weights, rows: Sequence[Row], strea
     return choose_runner(weights, rows, {"tuned": tuned, "base": base}, _CHECK_BATCH, depth)
 
 
-def _one_by_one(request: Request, reason: NotReproducible, stream: bool, room: int, left: list[int]) -> Prepared:
+def _one_by_one(engine: Engine, reason: NotReproducible, left: list[int]) -> Prepared:
     """Every hybrid as a whole model."""
+    request = engine.request
     pair, dtype = request.pair, request.dtype
-    if stream:
+    if engine.streamed:
         raise SweepError(
             f"this model cannot be streamed block by block: {reason}; use stream=False, with memory= large enough for "
             "both models"
@@ -169,28 +242,37 @@ def _one_by_one(request: Request, reason: NotReproducible, stream: bool, room: i
             f"load it with dtype={str(dtype).removeprefix('torch.')!r}"
         ) from reason
     row = _vocab(pair) * pair.tuned.dtype.itemsize
-    room -= row * sum(len(request.asked.rows[i].reads) for i in request.asked.compared(left))
+    room = (
+        engine.limit
+        - engine.to_load
+        - row * sum(len(request.asked.rows[i].reads) for i in request.asked.compared(left))
+    )
     if room < 0:
         raise SweepError(
             f"memory is {-room:,} bytes too little to keep what the reference says at every position of replies, as "
             f"this model is swept hybrid by hybrid ({reason}); give more, or read fewer positions"
         ) from reason
     note = f"hybrids are run one by one, which is slower: {reason}"
-    warnings.warn(note, stacklevel=4)
+    warnings.warn(note, stacklevel=5)
     rows = max(1, min(64, room // (_vocab(pair) * 16)))
-    return Prepared(None, None, None, len(request.recipes) * pair.depth, False, rows, pair.tuned.dtype, (note,))
+    return Prepared(None, None, None, engine.evaluations, False, rows, pair.tuned.dtype, (note,))
 
 
 def _vocab(pair: ModelPair) -> int:
     return int(pair.config.get_text_config(decoder=True).vocab_size)
 
 
-def _bytes_to_load(pair: ModelPair) -> int:
-    """Bytes of the models that are not loaded yet; nothing where both are."""
-    if pair.loaded:
+def bytes_to_load(pair: ModelPair, *, ever: bool = False) -> int:
+    """Bytes of the models that are not loaded yet; nothing where both are.
+
+    Args:
+        pair: The pair.
+        ever: Count those as well that are loaded by now, but were given as checkpoints.
+    """
+    if pair.loaded and not ever:
         return 0
     sides = {"base": pair.base_side, "tuned": pair.tuned_side}
-    missing = [side for role, side in sides.items() if side.model is None and role not in vars(pair)]
+    missing = [side for role, side in sides.items() if side.model is None and (ever or role not in vars(pair))]
     weights = sum(math.prod(shape) for side in missing for shape in side.shapes.values())
     return weights * stored_dtype(pair).itemsize if missing else 0
 

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import torch
 
 from slr_probe.defaults import MEMORY
+from slr_probe.executor import Executor, opened
 from slr_probe.forward.budget import as_dtype, parse_bytes
 from slr_probe.forward.device import many_shapes
 from slr_probe.progress import progress_bar
 from slr_probe.recipe import Recipe
 from slr_probe.sweep.estimate import SweepPlan, make_plan
-from slr_probe.sweep.prepare import Prepared, prepare, weights_of
+from slr_probe.sweep.measure import Piece, how, measured, steps_of
+from slr_probe.sweep.prepare import prepare
 from slr_probe.sweep.reads.rows import Arrays
 from slr_probe.sweep.result import SweepResult
 from slr_probe.sweep.settings import Measure, Request, Task, as_queries, as_recipes, check_replies
+from slr_probe.sweep.spread import BLOCK, SweepWork, blocks
 from slr_probe.sweep.store import ChunkStore, Table
-from slr_probe.sweep.walk.chunk import run_chunk, run_reference
-from slr_probe.sweep.walk.finite import explain, without_numbers
-from slr_probe.sweep.walk.plainly import reference_logits, run_plainly
 
 if TYPE_CHECKING:
     from slr_probe.layers import LayerRange
@@ -51,6 +52,7 @@ def sweep(
     reference: Recipe | LayerRange | str | None = ...,
     order: bool = ...,
     out: str | os.PathLike[str] | None = ...,
+    executor: Executor | str | None = ...,
     progress: bool | None = ...,
     dry_run: Literal[False] = ...,
 ) -> SweepResult: ...
@@ -72,6 +74,7 @@ def sweep(
     reference: Recipe | LayerRange | str | None = ...,
     order: bool = ...,
     out: str | os.PathLike[str] | None = ...,
+    executor: Executor | str | None = ...,
     progress: bool | None = ...,
     dry_run: Literal[True],
 ) -> SweepPlan: ...
@@ -94,6 +97,7 @@ def sweep(
     reference: Recipe | LayerRange | str | None = None,
     order: bool = False,
     out: str | os.PathLike[str] | None = None,
+    executor: Executor | str | None = None,
     progress: bool | None = None,
     dry_run: bool = False,
 ) -> SweepResult | SweepPlan:
@@ -118,6 +122,9 @@ def sweep(
         reference: The recipe whose distributions those on replies are compared with; default: tuned.
         order: Read as well how answers are ranked above all other tokens: `SweepResult.order_scores`.
         out: Folder for results as they come; a sweep that was killed goes on there when it is run again.
+        executor: Who does it: `"local"`, `"ray"`, `"ray://HOST:PORT"` or an `Executor`. It is then cut into blocks of
+            `BLOCK` rows, and any executor gives the same bytes; default: all at once in this process, which is faster
+            for small work and differs from that by rounding.
         progress: Whether to show a progress bar; None shows it on a terminal and in Jupyter.
         dry_run: Only say what would be done and what it would cost.
 
@@ -131,6 +138,7 @@ def sweep(
         SweepError: The memory limit is below one state, `out` holds another sweep or one of checkpoints that have
             changed since, or scores are no numbers: the block whose output is NaN or infinite is named.
         OutputError: `out` cannot be written, or another process writes into it.
+        ExecutorError: No such executor, or it cannot do the work.
 
     Examples:
         >>> result = sweep(pair, None, CRCTask.default().selection)  # doctest: +SKIP
@@ -145,90 +153,82 @@ def sweep(
     if dry_run:
         everything = list(range(len(chosen))), list(range(len(request.asked.rows)))
         return make_plan(request, prepare(request, *everything, limit, stream, pieces=1), limit)
+    fill = partial(_measure, stream=stream) if executor is None else partial(_spread, stream=stream, executor=executor)
     if out is None:
-        return _measure(request, limit, stream, None, progress)
-    store = ChunkStore(out, request.identity())
+        return fill(request, limit, None, progress)
+    store = ChunkStore(out, request.identity() | ({} if executor is None else {"block": BLOCK}))
     if store.finished:
         return SweepResult.load(store.result)
     with store.held():
-        result = _measure(request, limit, stream, store, progress)
+        result = fill(request, limit, store, progress)
         result.save(store.result)
         store.clear()
     return result
 
 
 def _measure(
-    request: Request, limit: int, stream: bool | None, store: ChunkStore | None, progress: bool | None
+    request: Request, limit: int, store: ChunkStore | None, progress: bool | None, stream: bool | None
 ) -> SweepResult:
     """Measure what the store does not hold yet, and put all of it together."""
     started = time.perf_counter()
+    table = _table(request, store)
+    todo = np.flatnonzero(~table.done.all(1)).tolist(), np.flatnonzero(~table.done.all(0)).tolist()
+    ready = prepare(request, *todo, limit, stream, pieces=1 if store is None else 8)
+    with progress_bar(steps_of(request, ready, *todo), "sweep", unit="block", show=progress) as bar:
+        for piece in measured(request, ready, *todo, bar.update):
+            _keep(piece, table, store)
+    made = {**how(request, ready), "chunks": len(ready.schedule.chunks) if ready.schedule else len(todo[0])}
+    return _result(request, table, _settings(request, made, store, started))
+
+
+def _spread(
+    request: Request,
+    limit: int,
+    store: ChunkStore | None,
+    progress: bool | None,
+    stream: bool | None,
+    executor: Executor | str,
+) -> SweepResult:
+    """The same, block by block, done by an executor; a block that is not whole in the store is done again."""
+    started = time.perf_counter()
+    table = _table(request, store)
+    work = SweepWork.of(request, limit, stream)
+    parts = blocks(request.asked)
+    left = [part for part in parts if not table.done[:, list(part)].all()]
+    made: dict[str, Any] = {}
+    with opened(executor) as workers, progress_bar(len(parts), "sweep", unit="part", show=progress) as bar:
+        assert workers is not None
+        bar.update(len(parts) - len(left))
+        for _, block in workers.run(work, left or [()]):  # with nothing left, one still says how it was measured
+            made = block.how
+            for piece in block.pieces:
+                _keep(piece, table, store)
+            bar.update(1 if left else 0)
+    return _result(request, table, _settings(request, {**made, "chunks": len(parts)}, store, started))
+
+
+def _table(request: Request, store: ChunkStore | None) -> Table:
+    """What is known so far."""
     table = Table(len(request.recipes), request.asked)
     if store is not None:
         store.load(table)
-    todo = np.flatnonzero(~table.done.all(1)).tolist(), np.flatnonzero(~table.done.all(0)).tolist()
-    ready = prepare(request, *todo, limit, stream, pieces=1 if store is None else 8)
-    _run(request, ready, todo, table, store, progress)
-    identity = {} if store is None else store.identity
-    settings = {**identity, **_settings(request, ready, len(todo[0])), "seconds": _seconds_since(started)}
-    return _result(request, table, settings)
+    return table
 
 
-def _run(
-    request: Request,
-    ready: Prepared,
-    todo: tuple[list[int], list[int]],
-    table: Table,
-    store: ChunkStore | None,
-    progress: bool | None,
-) -> None:
-    """Fill the table with the recipes and rows that are left to do, and save each piece."""
-    recipes, rows = todo
-    pair, asked = request.pair, request.asked
-
-    def keep(recipes: Sequence[int], rows: Sequence[int], arrays: Arrays) -> None:
-        bad = without_numbers(arrays)
-        if bad is not None:
-            weights = weights_of(pair, request.dtype, ready.streamed)
-            likely = [request.recipes[recipes[bad]], request.reference]
-            raise explain(weights, likely, [asked.rows[row] for row in rows])
-        table.put(recipes, rows, arrays)
-        if store is not None:
-            store.append(table, recipes, rows)
-
-    if ready.runner is not None and ready.schedule is not None:
-        chunks, most = ready.schedule.chunks, ready.schedule.rows
-        beside = None if ready.reference is None else run_reference(ready.runner, ready.reference, asked)
-        with progress_bar(sum(chunk.steps for chunk in chunks), "sweep", unit="block", show=progress) as steps:
-            for chunk in chunks:
-                arrays = run_chunk(ready.runner, chunk, asked, most, steps.update, beside)
-                keep(chunk.recipes, chunk.rows, arrays)
-    elif ready.runner is None:
-        compared = asked.compared(rows)
-        against = reference_logits(pair, request.reference, compared, asked, ready.rows) if compared else None
-        total = len(recipes) * len(rows) * pair.depth
-        with progress_bar(total, "sweep (swap and forward)", unit="block", show=progress) as steps:
-            for i in recipes:
-                arrays = run_plainly(pair, request.recipes[i], rows, asked, ready.rows, steps.update, against)
-                keep([i], rows, arrays)
+def _keep(piece: Piece, table: Table, store: ChunkStore | None) -> None:
+    table.put(piece.recipes, piece.rows, piece.arrays)
+    if store is not None:
+        store.append(table, piece.recipes, piece.rows)
 
 
-def _seconds_since(started: float) -> float:
-    return round(time.perf_counter() - started, 3)
-
-
-def _settings(request: Request, ready: Prepared, left: int) -> dict[str, Any]:
+def _settings(request: Request, made: Mapping[str, Any], store: ChunkStore | None, started: float) -> dict[str, Any]:
     """How it was measured."""
     return {
+        **({} if store is None else store.identity),
         **asdict(request.measure),
         "grid": [list(pair) for pair in request.measure.settings[1:]],
-        "dtype": str(ready.dtype).removeprefix("torch."),
-        "method": ready.method,
-        "streamed": ready.streamed,
-        **({"read_ahead": ready.runner is not None and ready.runner.ahead} if ready.streamed else {}),
-        "block_evaluations": ready.evaluations,
-        "naive_block_evaluations": len(request.recipes) * request.pair.depth,
-        "chunks": len(ready.schedule.chunks) if ready.schedule else left,
-        "notes": list(ready.notes),
+        **made,
+        "seconds": round(time.perf_counter() - started, 3),
     }
 
 

@@ -13,7 +13,7 @@ import pytest
 from slr_probe import LayerRange, ModelPair, Recipe
 from slr_probe.errors import PromptError, SweepError, TaskError
 from slr_probe.sweep import SweepResult, sweep
-from slr_probe.sweep import run as run_module
+from slr_probe.sweep import measure as measure_module
 from slr_probe.tasks.replies import Replies, Reply
 from tests.sweep.naive import (
     all_kinds,
@@ -134,8 +134,8 @@ def test_a_sweep_killed_in_the_middle_gives_the_same_scores(pair_of, tmp_path, m
         assert child.stdout.readline() == "saved\n"
         child.send_signal(signal.SIGKILL)
     ran = []
-    original = run_module.run_chunk
-    monkeypatch.setattr(run_module, "run_chunk", lambda *args: ran.append(args[1]) or original(*args))
+    original = measure_module.run_chunk
+    monkeypatch.setattr(measure_module, "run_chunk", lambda *args: ran.append(args[1]) or original(*args))
     resumed = sweep(pair, **asked, out=tmp_path / "out")
     rows = len(make_queries()) + len(make_replies().replies)
     assert 0 < len({row for chunk in ran for row in chunk.rows}) < rows, "finished rows were run again"

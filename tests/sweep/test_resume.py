@@ -13,6 +13,7 @@ import pytest
 from slr_probe import ModelPair, Recipe
 from slr_probe.errors import OutputError, SweepError
 from slr_probe.sweep import SweepResult, sweep
+from slr_probe.sweep import measure as measure_module
 from slr_probe.sweep import run as run_module
 from slr_probe.sweep.store import ChunkStore
 from tests.sweep.naive import all_kinds, make_queries
@@ -55,8 +56,8 @@ def test_a_sweep_killed_in_the_middle_gives_the_same_result(pair_of, tmp_path, m
     (out / ".chunk-0.npz.partial").write_bytes(b"half")
 
     ran = []
-    original = run_module.run_chunk
-    monkeypatch.setattr(run_module, "run_chunk", lambda *args: ran.append(args[1]) or original(*args))
+    original = measure_module.run_chunk
+    monkeypatch.setattr(measure_module, "run_chunk", lambda *args: ran.append(args[1]) or original(*args))
     resumed = sweep(pair, recipes, make_queries(), out=out)
     done = sum(len(group.rows) for chunk in ran for group in chunk.groups)
     assert 0 < done < len(make_queries()), "finished prompts were run again"

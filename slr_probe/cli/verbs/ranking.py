@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from slr_probe.rank.compare import Choice
 
 QUICK_HELP = f"A first look: {QUICK_PROMPTS} prompts of each kind, {QUICK_SOUPS} soups."
-_TAKEN = "method floor objective scorer proposals soups candidates ended temperature min_p memory stream seed"
+_TAKEN = "method floor objective scorer proposals soups candidates ended temperature min_p memory stream executor seed"
 
 
 @app.command()

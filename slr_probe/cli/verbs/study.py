@@ -33,7 +33,7 @@ _STAGES = (
     "Example: slr-probe run google/gemma-3-270m google/gemma-3-270m-it --quick --out study",
 )
 @revisions
-@takes(STUDY, "only start force", start="--from", force="--force")
+@takes(STUDY, "only start force executor", start="--from", force="--force")
 def run(
     base: Base,
     tuned: Tuned,

@@ -40,6 +40,7 @@ def rank(context: Context, home: Path) -> str:
         seed=common.seed,
         memory=common.memory,
         out=sweeps,
+        executor=context.executor,
         progress=context.progress,
     )
     write_json(home / f"{RANKING}.json", found.to_dict())
