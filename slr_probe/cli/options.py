@@ -37,6 +37,7 @@ EVALUATE = "comparison.harness:evaluate"
 LINEAGE = "lineage.trace:trace_lineage"
 OUTPUTS = "lineage.scores:lineage_from_outputs"
 STUDY = "study.run:run_study"
+TABLE = "study.many.run:run_table"
 
 _Choice: Any = Literal
 _TYPES = {"bool": bool, "int": int, "float": float, "Sequence": list[str], "Iterable": list[str]}

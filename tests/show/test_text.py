@@ -23,6 +23,7 @@ from tests.golden.study import GOLDEN, text_differences
 from tests.lineage.stages import STAGES
 from tests.lineage.test_scores import PAPER
 from tests.probes.mask.test_result import MASK
+from tests.show.pairs import some_pairs
 
 TEXTS = Path(__file__).parent / "texts"
 
@@ -47,6 +48,7 @@ RESULTS = {
     "lineage": lambda: lineage_from_scores(PAPER),
     "mask": lambda: MASK,
     "patching": lambda: PatchingResult.load(GOLDEN / "patching/patching.npz"),
+    "pairs": some_pairs,
     "ranking": lambda: RangeRanking.load(GOLDEN / "rank/ranking.npz"),
     "sweep": _sweep,
     "validation": lambda: ValidationReport.load(GOLDEN / "validate/report.npz"),

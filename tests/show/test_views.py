@@ -22,6 +22,7 @@ from slr_probe.rank import RangeRanking
 from slr_probe.show import lens, mask, patching, weights
 from slr_probe.sweep.result import SweepResult
 from slr_probe.validation.result import ValidationReport
+from tests.show.pairs import some_pairs
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "files"
 RNG = np.random.default_rng(0)
@@ -63,6 +64,7 @@ RESULTS = {
     "weights": lambda: WeightDelta.load(GOLDEN / "delta" / "weight_delta.npz"),
     "lens": lambda: LayerTrace.load(GOLDEN / "lens" / "lens.npz"),
     "patching": lambda: PatchingResult.load(GOLDEN / "patching" / "patching.npz"),
+    "pairs": some_pairs,
     "ranking": lambda: RangeRanking.load(GOLDEN / "rank" / "ranking.npz"),
     "validation": lambda: ValidationReport.load(GOLDEN / "validate" / "report.npz"),
     "activations": some_comparison,

@@ -1,14 +1,15 @@
-"""`slr-probe run`, `slr-probe demo`: the whole investigation, and its report."""
+"""`slr-probe run`, `demo`, `table`: the whole investigation and its report, of one pair or of many."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from slr_probe.cli.app import app
-from slr_probe.cli.options import STUDY, Base, Device, Download, Quiet, Trust, Tuned, revisions, takes
+from slr_probe.cli.options import STUDY, TABLE, Base, Device, Download, Quiet, Trust, Tuned, revisions, takes
 from slr_probe.cli.output import silence
 from slr_probe.errors import StudyError
 
@@ -49,11 +50,50 @@ def run(
     **options: Any,
 ) -> None:
     """See the help above."""
+    opened = {"device": device, "download": download, "trust_remote_code": trust}
+    _study(base, tuned, out, _settings(_preset(quick, full), settings, change or []), quiet, **opened, **options)
+
+
+@app.command(
+    name="table",
+    help="Investigate many pairs, one after the other, each as run does and in a folder of its own (DIR/studies/NAME), "
+    "and make one table and figure over all of them: where in depth the best range lies, what it brings, what the "
+    "guards exclude, and which cheap method would have found it. A pair that fails is a row with its reason; the same "
+    "command goes on and tries it again.\n\n"
+    'PAIRS.toml lists pairs: [[pair]], then name = "...", base = "..." and tuned = "...". A stage of post-training is '
+    "a pair of its own.\n\n"
+    "Example: slr-probe table pairs.toml --quick --out table",
+)
+@takes(TABLE, "executor")
+def table(
+    pairs: Annotated[Path, typer.Argument(metavar="PAIRS.toml", help="File that lists the pairs.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the studies, the table and the figure.")],
+    quick: Annotated[bool, typer.Option("--quick", help="A first look: fewer prompts, little text.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="All prompts, all baselines.")] = False,
+    settings: SettingsFile = None,
+    change: Change = None,
+    device: Device = None,
+    download: Download = False,
+    trust: Trust = False,
+    quiet: Quiet = False,
+    **options: Any,
+) -> None:
+    """See the help above."""
+    from slr_probe.study.many import read_pairs, run_table
+
+    silence()
+    asked = read_pairs(pairs), out, _settings(_preset(quick, full), settings, change or [])
+    options |= {"device": device, "download": download, "trust_remote_code": trust}
+    found = run_table(*asked, say=partial(print, flush=True), progress=False if quiet else None, **options)
+    print(f"\n{found}\n\ntable    {out / 'table.csv'}\nfigure   {out / 'table.pdf'}")
+    if not any(row.get("depth") for row in found.rows):
+        raise StudyError(f"no pair of {pairs} could be studied; the table says why")
+
+
+def _preset(quick: bool, full: bool) -> str | None:
     if quick and full:
         raise StudyError("give --quick or --full, not both")
-    preset = "quick" if quick else "full" if full else None
-    opened = {"device": device, "download": download, "trust_remote_code": trust}
-    _study(base, tuned, out, _settings(preset, settings, change or []), quiet, **opened, **options)
+    return "quick" if quick else "full" if full else None
 
 
 @app.command(
