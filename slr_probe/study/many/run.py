@@ -65,7 +65,7 @@ def run_table(
     if not pairs:
         raise StudyError("a table needs at least one pair")
     home, say = Path(out).expanduser(), say or (lambda line: None)
-    opened = {"device": device, "download": download, "trust_remote_code": trust_remote_code}
+    opened: dict[str, Any] = {"device": device, "download": download, "trust_remote_code": trust_remote_code}
     rows = []
     for i, pair in enumerate(pairs, 1):
         say(f"[{i}/{len(pairs)}] {pair.name}: {pair.base} and {pair.tuned}")
