@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.comparison.outputs import OutputComparison, compare_logs, first
 from slr_probe.defaults import LEVEL, RESAMPLES
+from slr_probe.generation.backend import check_backend, open_backend
 from slr_probe.generation.logs import Log
 from slr_probe.pair import ModelPair
 from slr_probe.pair.side import state_of
@@ -15,7 +16,7 @@ from slr_probe.scoring.folder import Folder
 from slr_probe.scoring.inputs import Tags
 from slr_probe.scoring.record import generated_from, record_sampling, record_scorers, record_tasks, versions
 from slr_probe.scoring.scoring import Scorers
-from slr_probe.scoring.tasks import answer_task, check_seed, read_sampling, read_size, read_tasks, resize
+from slr_probe.scoring.tasks import answer_task, check_seed, expect_all, read_sampling, read_size, read_tasks, resize
 from slr_probe.tasks.thinking import REASONING
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def compare_models(
     trust_remote_code: bool = False,
     batch_tokens: int | None = None,
     backend: str = "hf",
+    engine: Iterable[str] | Mapping[str, Any] | None = None,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -76,6 +78,7 @@ def compare_models(
         trust_remote_code: Let a checkpoint's own Python code run.
         batch_tokens: Tokens in one batch of generation.
         backend: `"hf"`, or `"vllm"` (an extra).
+        engine: Settings of vLLM's engine, such as `tensor_parallel_size=2`.
         level: Nominal coverage of the intervals.
         resamples: Bootstrap resamples over prompts.
         seed: Seed of prompts, sampling, bootstrap and tests.
@@ -96,7 +99,8 @@ def compare_models(
     drawn = read_sampling(sampling, seed)
     scorers = Scorers(len(start.tokenizer), embedder, entailment, fluency, judge, tags)
     folder, settings = Folder(out), _record(pairs, sized, drawn, scorers)
-    how = {"batch_tokens": batch_tokens, "backend": backend, "progress": progress}
+    check_backend(start, backend, engine)
+    how = {"name": backend, "engine": engine, "batch_tokens": batch_tokens, "progress": progress}
     files = {name: state_of(pair.tuned_side) for name, pair in pairs.items()}
     with folder.at_work({**generated_from(settings), "files": files}):
         logs = {name: _write(name, pair, sized, drawn, folder, how) for name, pair in pairs.items()}
@@ -109,9 +113,12 @@ def _write(
 ) -> list[Log]:
     """Outputs of one model on every task; it is dropped from memory afterwards."""
     logs = []
-    for task in tasks:
-        out = folder.outputs(task.name, name)
-        logs.append(Log(answer_task(pair, task, {name: "tuned"}, sampling, out, **how)[name], task.name))
+    with open_backend(pair, **how) as writer:
+        options = {"backend": how["name"], "engine": writer, "progress": how["progress"]}
+        expect_all(writer, pair, tasks, ["tuned"])
+        for task in tasks:
+            out = folder.outputs(task.name, name)
+            logs.append(Log(answer_task(pair, task, {name: "tuned"}, sampling, out, **options)[name], task.name))
     pair.unload()
     return logs
 

@@ -140,7 +140,7 @@ def _register(store: Store, path: Path, model: str, made: Mapping[str, Any], ver
 def library_versions(backend: str) -> dict[str, str]:
     """Versions of the libraries that outputs are made with."""
     versions = {}
-    for package in ("slr-probe", "torch", "transformers", *(("vllm",) if backend == "vllm" else ())):
+    for package in ("slr-probe", "torch", "transformers", *(("vllm",) if backend != "hf" else ())):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:  # a source tree that is not installed

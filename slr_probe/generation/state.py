@@ -134,7 +134,11 @@ class State:
 
 def may_be_padded(model: Any) -> bool:
     """Whether all blocks attend, so that a mask hides padding exactly; recurrent blocks would have to be trusted."""
-    config = model.config.get_text_config(decoder=True)
-    kinds = getattr(config, "layer_types", None) or getattr(config, "layers_block_type", None) or ()
-    recurrent = getattr(model, "_is_stateful", False) or any("attention" not in k or "linear" in k for k in kinds)
-    return not recurrent and not hasattr(config, "state_size")
+    return not getattr(model, "_is_stateful", False) and not recurrent(model.config)
+
+
+def recurrent(config: Any) -> bool:
+    """Whether some blocks of a model with this config carry a state from token to token and do not attend."""
+    text = config.get_text_config(decoder=True)
+    kinds = getattr(text, "layer_types", None) or getattr(text, "layers_block_type", None) or ()
+    return hasattr(text, "state_size") or any("attention" not in kind or "linear" in kind for kind in kinds)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.defaults import LEVEL, LINEAGE_TEMPERATURE, LINEAGE_TOP_P, RESAMPLES
+from slr_probe.generation.backend import Backend, check_backend, open_backend
 from slr_probe.lineage.depth import Depth
 from slr_probe.lineage.result import Lineage
 from slr_probe.lineage.scores import assemble, check_metric, read_stages, same_prompts
@@ -19,7 +20,7 @@ from slr_probe.scoring.inputs import Tags
 from slr_probe.scoring.measures import Scores
 from slr_probe.scoring.record import generated_from, record_sampling, record_scorers, record_tasks, versions
 from slr_probe.scoring.scoring import Scorers
-from slr_probe.scoring.tasks import answer_task, read_size, read_tasks, resize
+from slr_probe.scoring.tasks import answer_task, expect_all, read_size, read_tasks, resize
 from slr_probe.tasks.thinking import REASONING
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def trace_lineage(
     trust_remote_code: bool = False,
     batch_tokens: int | None = None,
     backend: str = "hf",
+    engine: Iterable[str] | Mapping[str, Any] | None = None,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -92,6 +94,7 @@ def trace_lineage(
         trust_remote_code: Let a checkpoint's own Python code run.
         batch_tokens: Tokens in one batch of generation.
         backend: `"hf"`, or `"vllm"` (an extra).
+        engine: Settings of vLLM's engine, such as `tensor_parallel_size=2`.
         level: Nominal coverage of the intervals.
         resamples: Bootstrap resamples over prompts.
         seed: Seed of prompts, sampling and bootstrap.
@@ -124,8 +127,9 @@ def trace_lineage(
         sampling=sampling or Sampling(temperature=LINEAGE_TEMPERATURE, top_p=LINEAGE_TOP_P, seed=seed),
         scorers=Scorers(len(pairs[0].tokenizer), embedder, entailment, fluency, judge, tags),
         base=PLAIN_BASE if plain_base else "base",
-        options={"batch_tokens": batch_tokens, "backend": backend, "progress": progress},
+        writer={"name": backend, "engine": engine, "batch_tokens": batch_tokens, "progress": progress},
     )
+    check_backend(pairs[0], backend, engine)
     settings = request.record()
     folder, layers = Folder(out), Depth()
     files = [state_of(side) for side in request.sides]
@@ -167,7 +171,7 @@ class _Request:
         sampling: How outputs are drawn; each task has its own number of tokens.
         scorers: What scores them.
         base: How base is asked: as `"base"`, or with plain prompts.
-        options: Of `generate`.
+        writer: How what writes is opened; see `open_backend`.
     """
 
     stages: list[str]
@@ -177,7 +181,7 @@ class _Request:
     sampling: Sampling
     scorers: Scorers
     base: str
-    options: dict[str, Any]
+    writer: dict[str, Any]
 
     @property
     def sides(self) -> list[Side]:
@@ -207,19 +211,24 @@ def _measure(request: _Request, folder: Folder, layers: Depth | None) -> dict[st
     outputs: dict[str, list[Outputs]] = {task.name: [] for task in request.tasks}
     for at, pair in enumerate(request.pairs, 1):
         models = {0: request.base, at: "tuned"} if at == 1 else {at: "tuned"}
-        for task in request.tasks:
-            outputs[task.name] += [_generate(request, pair, task, *model, folder) for model in models.items()]
+        with open_backend(pair, **request.writer) as writer:
+            expect_all(writer, pair, request.tasks, models.values())
+            for task in request.tasks:
+                outputs[task.name] += [_generate(request, pair, task, *one, folder, writer) for one in models.items()]
         if layers is not None:
             _measure_layers(request, folder, layers, at)
         pair.unload()
     return outputs
 
 
-def _generate(request: _Request, pair: ModelPair, task: TextTask, at: int, model: str, folder: Folder) -> Outputs:
+def _generate(
+    request: _Request, pair: ModelPair, task: TextTask, at: int, model: str, folder: Folder, writer: Backend
+) -> Outputs:
     """Outputs of one stage on one task; `model` is its side of the pair."""
     name = request.stages[at]
     out = folder.outputs(task.name, name)
-    return answer_task(pair, task, {name: model}, request.sampling, out, **request.options)[name]
+    options = {"backend": request.writer["name"], "engine": writer, "progress": request.writer["progress"]}
+    return answer_task(pair, task, {name: model}, request.sampling, out, **options)[name]
 
 
 def _measure_layers(request: _Request, folder: Folder, layers: Depth, at: int) -> None:
@@ -228,7 +237,7 @@ def _measure_layers(request: _Request, folder: Folder, layers: Depth, at: int) -
     previous = request.pairs[parent - 1].tuned_side.path if parent else None
     prompts = [item.prompt for task in request.tasks for item in task.items][:LENS_PROMPTS]
     kept = None if folder.path is None else folder.path / "depth"
-    options = {"progress": request.options["progress"]}
+    options = {"progress": request.writer["progress"]}
     layers.add(request.stages[at], request.pairs[at - 1], previous, prompts, kept, options)
 
 

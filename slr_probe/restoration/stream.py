@@ -110,9 +110,8 @@ def write_shard(
             _write(file.fileno(), memoryview(original.read(shard.header_size)))
         for info in shard.tensors:
             for piece in hybrid_pieces(plan[info.name], info, base, tuned, reader.pieces):
-                if check_finite and not finite(piece, info.dtype):
-                    role = {0.0: "base", 1.0: "tuned"}.get(plan[info.name].share, "base or tuned")
-                    raise CheckpointError(f"{role}: tensor '{info.name}' has NaN or infinite weights")
+                if check_finite:
+                    _require_finite(piece, info, plan[info.name])
                 _write(file.fileno(), piece.data)
                 if steps is not None:
                     steps.update(len(piece))
@@ -147,6 +146,29 @@ def hybrid_pieces(
     base_pieces = read_chunks(base_info, elements * base_info.itemsize)
     for base_piece, tuned_piece in zip(base_pieces, _numbers(checkpoint, info, elements), strict=True):
         yield _raw(mix(base_piece, tuned_piece, step.share))
+
+
+def hybrid_tensor(step: Step, info: TensorInfo, base: Side, tuned: Side) -> torch.Tensor:
+    """One tensor of the hybrid in fresh memory, with the bytes that its file would have; see `hybrid_pieces`.
+
+    Raises:
+        CheckpointError: NaN or infinite weights, or a source that changed meanwhile.
+        RecipeError: It cannot be interpolated.
+    """
+    import torch
+
+    raw, filled = np.empty(info.nbytes, dtype=np.uint8), 0
+    for piece in hybrid_pieces(step, info, base, tuned):
+        _require_finite(piece, info, step)
+        raw[filled : filled + len(piece)] = piece
+        filled += len(piece)
+    return torch.from_numpy(raw).view(info.torch_dtype).reshape(info.shape)
+
+
+def _require_finite(piece: Bytes, info: TensorInfo, step: Step) -> None:
+    if not finite(piece, info.dtype):
+        role = {0.0: "base", 1.0: "tuned"}.get(step.share, "base or tuned")
+        raise CheckpointError(f"{role}: tensor '{info.name}' has NaN or infinite weights")
 
 
 def _numbers(checkpoint: AnyCheckpoint, info: TensorInfo, elements: int) -> Iterator[torch.Tensor]:

@@ -16,6 +16,7 @@ from slr_probe.tasks.text import TextTask
 
 if TYPE_CHECKING:
     from slr_probe.generation import Outputs, Sampling
+    from slr_probe.generation.backend import Backend
     from slr_probe.pair import ModelPair
 
 Preset = Literal["full", "quick"]
@@ -192,6 +193,41 @@ def _task(given: Any, small: bool) -> TextTask:
     if not path.exists():
         raise ValidationError(f"no task {os.fspath(given)!r}; expected one of {', '.join(TASKS)}, or a file of prompts")
     return TextTask.load(path) if path.suffix == ".json" else read_task(path)
+
+
+def expect_all(
+    writer: Backend,
+    pair: ModelPair,
+    tasks: Iterable[TextTask],
+    models: Iterable[Any],
+    format: Format | None = None,
+    wordings: Iterable[str] = (),
+) -> None:
+    """Tell what writes all models and the longest text of several tasks, so that an engine is started once for all.
+
+    Args:
+        writer: What writes.
+        pair: The pair that the models are of.
+        tasks: The tasks, in their final size.
+        models: What `generate` takes for each model.
+        format: Prompt format.
+        wordings: What prompts are put into.
+    """
+    from slr_probe.generation.backend import InMemory
+    from slr_probe.generation.sources import read_sources
+
+    if isinstance(writer, InMemory):
+        return  # and rendering everything twice would cost time
+    words = set(wordings) or {"{prompt}"}
+    longest = max(
+        len(pair.render(wording.replace("{prompt}", item.prompt), format)) + task.max_tokens
+        for task in tasks
+        for item in task.items
+        for wording in words
+    )
+    writer.expect(
+        read_sources(pair, {str(number): model for number, model in enumerate(models)}, format, folders=True), longest
+    )
 
 
 def answer_task(

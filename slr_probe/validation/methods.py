@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.errors import ValidationError
@@ -51,7 +50,6 @@ class Method:
         sampling: How it is sampled.
         wording: The user message, with `{prompt}` where the task's prompt stands.
         curve: Methods of one curve in the diversity-quality plane share this label; empty for single points.
-        folder: Its checkpoint, where the backend loads models from disk.
     """
 
     name: str
@@ -60,13 +58,10 @@ class Method:
     sampling: Sampling
     wording: str = "{prompt}"
     curve: str = ""
-    folder: Path | None = None
 
     @property
-    def model(self) -> Recipe | Path | str:
+    def model(self) -> Recipe | str:
         """What `generate` is asked for."""
-        if self.folder is not None:
-            return self.folder
         if self.recipe is not None:
             return "tuned" if self.recipe.is_tuned else self.recipe
         return PLAIN_BASE if self.kind == "base_plain" else "base"

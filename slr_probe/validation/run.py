@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.defaults import FLOOR, LEVEL, MEMORY, RESAMPLES, WARMER
+from slr_probe.generation.backend import check_backend, open_backend
 from slr_probe.pair.side import state_of
 from slr_probe.recipe import Recipe
 from slr_probe.scoring.folder import HYBRIDS, SWEEPS, Folder
@@ -19,6 +19,7 @@ from slr_probe.scoring.tasks import (
     check_apart,
     check_seed,
     check_unit,
+    expect_all,
     few_stories,
     read_format,
     read_sampling,
@@ -30,7 +31,6 @@ from slr_probe.tasks.thinking import REASONING
 from slr_probe.validation.assemble import Inputs, Scored, assemble, settings_of
 from slr_probe.validation.crc import CRC
 from slr_probe.validation.methods import BASELINES, QUICK, Method, check_baselines, read_recipes
-from slr_probe.validation.on_disk import check_backend, on_disk
 from slr_probe.validation.plan import plan_methods
 from slr_probe.validation.result import ValidationReport
 
@@ -70,6 +70,7 @@ def validate(
     out: str | os.PathLike[str] | None = None,
     batch_tokens: int | None = None,
     backend: str = "hf",
+    engine: Iterable[str] | Mapping[str, Any] | None = None,
     memory: str | int = MEMORY,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
@@ -114,7 +115,8 @@ def validate(
         out: Folder for outputs, scores, report and figures. A killed run goes on there; nothing is generated or
             scored twice.
         batch_tokens: Tokens in one batch of generation.
-        backend: `"hf"`, or `"vllm"` (an extra): needs `out`, in whose folder `hybrids` each hybrid is first restored.
+        backend: `"hf"`, or with an extra `"vllm"` (hybrids swapped in one engine) or `"vllm-folders"`; see `generate`.
+        engine: Settings of vLLM's engine, such as `tensor_parallel_size=2`.
         memory: What the CRC sweep may use.
         level: Nominal coverage of the intervals.
         resamples: Bootstrap resamples over prompts.
@@ -143,7 +145,7 @@ def validate(
     wanted = check_baselines(baselines, QUICK if preset == "quick" else BASELINES)
     folder = Folder(out)
     folder.refuse_foreign()
-    check_backend(pair, backend, out)
+    check_backend(pair, backend, engine)
     sweeps = None if folder.path is None else folder.path / SWEEPS
     sampled_as = {"temperature": crc_temperature, "min_p": crc_min_p}
     choice = CRC(pair, crc, memory=memory, format=format, **sampled_as, out=sweeps, progress=progress)
@@ -163,27 +165,28 @@ def validate(
     unusual = ["format"] if asked_in != pair.prompts.default_format else []
     follows = {key: settings[key] for key in ("base", "tuned", "dtype", "tasks", "methods", *unusual)}
     follows["files"] = [state_of(side) for side in (pair.base_side, pair.tuned_side)]
-    options = {"format": asked_in, "batch_tokens": batch_tokens, "backend": backend, "progress": progress}
+    home = None if folder.path is None else folder.path / HYBRIDS
     with folder.at_work(follows):
-        if backend == "vllm":
-            assert folder.path is not None
-            methods = on_disk(pair, methods, folder.path / HYBRIDS, progress)
-        scored = [_measure(pair, task, methods, folder, scorers, options) for task in sizes]
+        with open_backend(pair, backend, engine, home, batch_tokens=batch_tokens, progress=progress) as writer:
+            options = {"format": asked_in, "backend": backend, "engine": writer, "progress": progress}
+            written = _write(pair, sizes, methods, folder, options)
+        scored = [_score(task, outputs, folder, scorers) for task, outputs in zip(sizes, written, strict=True)]
         report = assemble(inputs, scored, choice.held_out(inputs.weights), (*notes, *choice.notes))
         folder.keep(report, "report", "validation")
     return report
 
 
-def _measure(
-    pair: ModelPair,
-    task: TextTask,
-    methods: Sequence[Method],
-    folder: Folder,
-    scorers: Scorers,
-    options: dict[str, Any],
-) -> Scored:
+def _write(
+    pair: ModelPair, tasks: Sequence[TextTask], methods: Sequence[Method], folder: Folder, options: dict[str, Any]
+) -> list[dict[str, Outputs]]:
+    """Outputs of every method, task by task; all is written before anything is scored, so that an engine ends first."""
+    models, wordings = [method.model for method in methods], [method.wording for method in methods]
+    expect_all(options["engine"], pair, tasks, models, options["format"], wordings)
+    return [generate_all(pair, task, methods, folder, options) for task in tasks]
+
+
+def _score(task: TextTask, outputs: dict[str, Outputs], folder: Folder, scorers: Scorers) -> Scored:
     """Scores of every method on one task, and its curve of distinct answers."""
-    outputs = generate_all(pair, task, methods, folder, options)
     at = curve_points(task.samples)
     scores = {name: folder.scores(task, one, scorers, f"{task.name}-{name}") for name, one in outputs.items()}
     curves = {name: distinct_curve(task, one, at, scorers.tags) for name, one in outputs.items()}
@@ -199,7 +202,7 @@ def generate_all(
         groups.setdefault(method.group, []).append(method)
     found: dict[str, Outputs] = {}
     for group, members in groups.items():
-        models: dict[Recipe | Path | str, str] = {}
+        models: dict[Recipe | str, str] = {}
         for method in members:
             models.setdefault(method.model, method.name)
         outputs = answer_task(

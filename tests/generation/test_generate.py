@@ -1,18 +1,16 @@
-"""Files and resuming, end tokens, stop strings, names of models, bad input, and vLLM's adapter."""
+"""Files and resuming, end tokens, stop strings, names of models, and bad input."""
 
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
 
-from slr_probe import ModelPair, Recipe, restore
+from slr_probe import ModelPair, Recipe
 from slr_probe.errors import GenerationError, PromptError, RecipeError
 from slr_probe.generation import Outputs, Sampling, generate, read_outputs
 from slr_probe.generation.decode import end_tokens
 from tests.generation.conftest import PROMPTS, SHORT
-from tests.generation.vllm_fake import install_fake_vllm
 from tests.tiny import edit_json
 
 
@@ -113,54 +111,6 @@ def test_outputs_check_themselves():
     ):
         with pytest.raises(GenerationError, match="'m'"):
             Outputs(**{**good.__dict__, **bad})
-
-
-# -- vLLM: a module that records what it is asked ------------------------------------------------------------------
-
-
-@pytest.fixture
-def fake_vllm(monkeypatch):
-    return install_fake_vllm(monkeypatch)
-
-
-def test_vllm_is_asked_for_exactly_the_settings(pair, fake_vllm, tmp_path):
-    sampling = Sampling(temperature=0.7, top_p=0.9, top_k=50, min_p=0.02, max_tokens=11, seed=3, stop="\n\n")
-    folder = str(pair.tuned_side.path)
-    models = {"tuned": "tuned", "hybrid": folder}
-    found = generate(pair, PROMPTS, models, samples=2, sampling=sampling, backend="vllm", out=tmp_path)
-    assert [engine["model"] for engine in fake_vllm.engines] == [folder, folder]
-    assert all(engine["generation_config"] == "vllm" for engine in fake_vllm.engines)
-    assert fake_vllm.prompts[0] == {"prompt_token_ids": pair.render(PROMPTS[0][1])}
-    asked = fake_vllm.options[0]
-    expected = {
-        "n": 1,
-        "temperature": 0.7,
-        "top_p": 0.9,
-        "top_k": 50,
-        "min_p": 0.02,
-        "max_tokens": 11,
-        "stop": ["\n\n"],
-    }
-    assert asked | expected == asked
-    assert set(asked["stop_token_ids"]) == set(end_tokens(pair))
-    assert len({options["seed"] for options in fake_vllm.options[:6]}) == 6
-    assert found["hybrid"].texts[0][0] == pair.tokenizer.decode([70, 71])
-    assert found["tuned"].finished == ((True, True),) * 3
-
-
-def test_vllm_gets_the_end_bias_of_a_hybrid(pair, fake_vllm, tmp_path):
-    hybrid = restore("organism:base", "organism:dpo", "2:4", tmp_path / "hybrid", end_bias={6: 1.5})
-    generate(pair, PROMPTS, {"tuned": "tuned", "hybrid": hybrid}, samples=1, backend="vllm")
-    assert [options["logit_bias"] for options in fake_vllm.options[:: len(PROMPTS)]] == [None, {6: 1.5}]
-
-
-def test_vllm_needs_folders(pair, fake_vllm, monkeypatch):
-    with pytest.raises(GenerationError, match="needs it on disk"):
-        generate(pair, PROMPTS, ["tuned", "2:4"], samples=1, backend="vllm")
-    assert not fake_vllm.engines
-    monkeypatch.setitem(sys.modules, "vllm", None)
-    with pytest.raises(GenerationError, match="pip install"):
-        generate(pair, PROMPTS, ["tuned"], samples=1, backend="vllm")
 
 
 def test_generation_does_not_go_on_with_another_config(own_pair, tmp_path):

@@ -32,7 +32,9 @@ from slr_probe.cli.verbs.text import (
 from slr_probe.defaults import MIN_P
 from slr_probe.errors import ValidationError
 
-_GENERATES = frozenset("quick prompts samples max_tokens backend temperature min_p top_p dtype device trust".split())
+_GENERATES = frozenset(
+    "quick prompts samples max_tokens backend engine temperature min_p top_p dtype device trust".split()
+)
 
 
 @app.command()
