@@ -44,7 +44,7 @@ def test_vllm_is_asked_for_exactly_the_settings(pair, vllm):
     assert vllm.options[0] | asked == vllm.options[0]
     assert set(vllm.options[0]["stop_token_ids"]) == set(end_tokens(pair))
     assert len({options["seed"] for options in vllm.options[:6]}) == 6
-    assert found["1:3"].texts[0][0] == pair.tokenizer.decode([70, 71])
+    assert found["1:3"].texts[0][0] == pair.tokenizer.decode([70, 71, 6])
     assert found["tuned"].finished == ((True, True),) * 3
 
 
