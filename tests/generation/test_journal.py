@@ -8,7 +8,7 @@ from slr_probe import ModelPair
 from slr_probe.errors import GenerationError, OutputError, ResultError
 from slr_probe.generation import Sampling, generate
 from slr_probe.generation import run as module
-from slr_probe.generation.journal import file_stem
+from slr_probe.generation.journal import Journal, file_stem
 from tests.generation.conftest import PROMPTS, SHORT
 from tests.tiny import edit_middle
 
@@ -19,14 +19,14 @@ class Killed(BaseException):
 
 def killed_after(monkeypatch, parts):
     """Let `generate` die when it has appended so many times."""
-    append, count = module.Journal.append, iter(range(parts))
+    append, count = Journal.append, iter(range(parts))
 
     def dying(self, rows):
         if next(count, None) is None:
             raise Killed
         append(self, rows)
 
-    monkeypatch.setattr(module.Journal, "append", dying)
+    monkeypatch.setattr(Journal, "append", dying)
 
 
 @pytest.mark.parametrize("tail", [b"", b'{"model": "tuned", "id": "a", "te', '{"text": "é'.encode()[:-1]])
@@ -40,8 +40,8 @@ def test_resume_after_a_kill(pair, whole, tmp_path, monkeypatch, tail):
     assert 0 < kept.count(b"\n") < 9
     file.write_bytes(kept + tail)
     written = []
-    append = module.Journal.append
-    monkeypatch.setattr(module.Journal, "append", lambda self, rows: (written.extend(rows), append(self, rows))[1])
+    append = Journal.append
+    monkeypatch.setattr(Journal, "append", lambda self, rows: (written.extend(rows), append(self, rows))[1])
     found = generate(pair, PROMPTS, ["tuned"], samples=3, sampling=SHORT, out=tmp_path, batch_tokens=80)
     assert found["tuned"].texts == whole["tuned"].texts
     assert len(written) == 9 - kept.count(b"\n")
@@ -122,14 +122,14 @@ def test_a_folder_that_cannot_be_written(pair, tmp_path):
 
 def test_a_second_writer_is_refused_and_doubles_nothing(pair, whole, tmp_path, monkeypatch):
     asked = {"samples": 3, "sampling": SHORT, "out": tmp_path, "batch_tokens": 80}
-    append = module.Journal.append
+    append = Journal.append
 
     def beside(self, rows):
         with pytest.raises(OutputError, match="in use by another process"):
             generate(pair, PROMPTS, ["2:4"], **asked)
         append(self, rows)
 
-    monkeypatch.setattr(module.Journal, "append", beside)
+    monkeypatch.setattr(Journal, "append", beside)
     assert generate(pair, PROMPTS, ["tuned"], **asked)["tuned"].texts == whole["tuned"].texts
     assert sorted(path.name for path in tmp_path.iterdir()) == ["settings.json", "tuned.jsonl"]
     assert (tmp_path / "tuned.jsonl").read_text().count("\n") == 9

@@ -66,7 +66,7 @@ def test_the_folder_is_complete_and_goes_on(traced, stages, monkeypatch):
     assert not (out / "INCOMPLETE").exists()
     assert repr(Lineage.load(out / "lineage.npz")) == repr(lineage)
     before = (out / "lineage.npz").read_bytes()
-    monkeypatch.setattr("slr_probe.generation.run._write", lambda *_: pytest.fail("generated again"))
+    monkeypatch.setattr("slr_probe.generation.call.Call.lines", lambda *_: pytest.fail("generated again"))
     monkeypatch.setattr("slr_probe.probes.lens.lens.logit_lens", lambda *_, **__: pytest.fail("measured again"))
     trace_lineage(stages, WRITE, samples=3, out=out, resamples=200, device="cpu")
     assert (out / "lineage.npz").read_bytes() == before

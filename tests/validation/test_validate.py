@@ -129,7 +129,7 @@ def test_nothing_is_generated_or_scored_twice(pair, tmp_path, monkeypatch):
     first = validate(pair, "1:2", WRITE, out=tmp_path / "one", **OPTIONS)
     before = (tmp_path / "one" / "report.npz").read_bytes()
     monkeypatch.setattr("slr_probe.scoring.measures.measure_text", lambda *_: pytest.fail("scored again"))
-    monkeypatch.setattr("slr_probe.generation.run._write", lambda *_: pytest.fail("generated again"))
+    monkeypatch.setattr("slr_probe.generation.call.Call.lines", lambda *_: pytest.fail("generated again"))
     again = validate(pair, "1:2", WRITE, out=tmp_path / "one", **OPTIONS)
     np.testing.assert_array_equal(first.values, again.values)
     assert (tmp_path / "one" / "report.npz").read_bytes() == before
