@@ -167,10 +167,13 @@ class VllmModels:
             engine.close()
 
     def _bias(self, source: Source) -> dict[int, float]:
-        """What the generation settings of a model add to logits, as those of a hybrid with an end bias do."""
+        """What is added to logits: by the generation settings of a model, and by the recipe of a hybrid."""
         if isinstance(source.what, Path):
             return read_end_bias(source.what)
-        return read_end_bias(stored_at(self.pair.base_side if source.what == "base" else self.pair.tuned_side))
+        stored = read_end_bias(stored_at(self.pair.base_side if source.what == "base" else self.pair.tuned_side))
+        return {
+            token: stored.get(token, 0.0) + source.end_bias.get(token, 0.0) for token in {**stored, **source.end_bias}
+        }
 
     def _warn(self) -> None:
         warnings.warn(
