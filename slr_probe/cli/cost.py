@@ -23,12 +23,12 @@ def foretold(cost: Callable[[], Cost], what: str, *, quiet: bool, quicker: str) 
         quiet: Whether the user wants no progress.
         quicker: What to give for less, named where it is long.
     """
-    from slr_probe.progress import course, step
+    from slr_probe.progress import Cost, course, step
 
-    if quiet:
+    found = None if quiet else Cost.of(cost)
+    if found is None:
         yield
         return
-    found = cost()
     print(f"{what} takes {found} on a quiet machine with {_threads()}", file=sys.stderr, flush=True)
     if found.long and quicker:
         print(f"for a first look in less time: {quicker}", file=sys.stderr, flush=True)

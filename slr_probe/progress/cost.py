@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from slr_probe.errors import SlrProbeError
 from slr_probe.progress.duration import spell
 
 LONG = 20 * 60.0
@@ -27,6 +28,14 @@ class Cost:
 
     parts: Mapping[str, float] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, estimate: Callable[[], Cost]) -> Cost | None:
+        """What an estimate says; None where it fails: the work itself will say what is wrong."""
+        try:
+            return estimate()
+        except (SlrProbeError, RuntimeError, MemoryError):
+            return None
 
     @property
     def seconds(self) -> float:

@@ -229,7 +229,7 @@ class RangeScores(RankedRows):
         return np.asarray(means)
 
     def interval(self, what: What, *, held_out: bool = False, rows: Sequence[int] | None = None) -> Interval:
-        """Paired bootstrap interval over prompts; NaN for rows that were not measured, and below 2 prompts.
+        """Paired bootstrap interval over prompts; NaN for rows that were not measured, and below 5 prompts.
 
         Args:
             what: `"validity"`, `"diversity"`, `"gain"` (diversity above tuned) or `"kept"` (share of tuned's

@@ -2,7 +2,8 @@
 
 Intervals are BCa (Efron 1987: bias-corrected and accelerated), whose end points are moved for skew; by default its
 levels are widened for few prompts (Hesterberg 2015: percentile intervals are too narrow by
-sqrt((n - 1) / n) and by normal against Student's t). Both corrections can be switched off.
+sqrt((n - 1) / n) and by normal against Student's t). Both corrections can be switched off. Below `FEWEST` prompts
+limits are NaN.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ from slr_probe.stats.bootstrap import (
 )
 
 Method = Literal["bca", "percentile"]
+FEWEST = 5
+"""Below so many prompts there is an estimate, but no interval: one would cover 0.6 to 0.85 instead of 0.95 (simulated;
+`docs/statistics.md`)."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ def ratio_interval(
 
 
 def interval_where_defined(values: Float[ndarray, "row prompt"], kinds: Sequence[str], **options: Any) -> Interval:
-    """Mean of each row over the prompts where it is defined, with its interval; NaN limits below 2 prompts.
+    """Mean of each row over the prompts where it is defined, with its interval; NaN limits below 5 prompts.
 
     Args:
         values: One number for each row and prompt, NaN where undefined.
@@ -136,7 +140,7 @@ def interval_where_defined(values: Float[ndarray, "row prompt"], kinds: Sequence
 def interval_where_all_defined(
     values: Float[ndarray, "row prompt"], kinds: Sequence[str] = (), **options: Any
 ) -> Interval:
-    """Mean of each row over the prompts where every row is defined, with its interval; NaN limits below 2 prompts.
+    """Mean of each row over the prompts where every row is defined, with its interval; NaN limits below 5 prompts.
 
     Args:
         values: One number for each row and prompt, NaN where undefined.
@@ -186,7 +190,7 @@ def _interval(
     groups = drawn_together(n, strata)
     tails = tail_levels(n, len(groups), level, small_sample)
     estimate, low, high = rows.mean(axis=1) / centre, np.full(len(rows), np.nan), np.full(len(rows), np.nan)
-    for part in slices(len(rows), resamples) if below.all() else ():
+    for part in slices(len(rows), resamples) if below.all() and n >= FEWEST else ():
         drawn = np.sort(resampled_means(rows[part], counts) / below, axis=1)
         ends = np.tile(tails, (len(drawn), 1))
         if method == "bca":

@@ -15,7 +15,9 @@ from slr_probe.errors import SlrProbeError, StudyError
 from slr_probe.executor import Executor, executes
 from slr_probe.files import digest, write_json, write_text
 from slr_probe.pair.side import state_of
+from slr_probe.progress import Cost, course, step
 from slr_probe.study.context import Context
+from slr_probe.study.cost import study_cost
 from slr_probe.study.folder import RUN, SETTINGS, Findings
 from slr_probe.study.provenance import describe_pair, machine, versions
 from slr_probe.study.records import FORMAT, Records, check_folder
@@ -111,11 +113,28 @@ class _Study:
         if only is not None:
             self._require(names[: names.index(only)], only)
         self._write()
-        again = force or only is not None
-        for i, stage in enumerate(self.stages, 1):
-            again = again or stage.name == start
-            if only in (None, stage.name):
-                self._stage(stage, again, f"{i:>2}/{len(names)}  {stage.name:<10}")
+        afresh = force or only is not None
+        asked = [stage for stage in self.stages if only in (None, stage.name)]
+        since = names.index(start) if start is not None else len(names)
+        again = {stage.name for stage in asked if afresh or names.index(stage.name) >= since}
+        left = [stage.name for stage in asked if stage.name in again or not self._done(stage.name)]
+        cost = self._cost(left)
+        with course("run", cost.parts, seconds=cost.seconds, show=self.context.progress):
+            for stage in asked:
+                with step(stage.name):
+                    label = f"{names.index(stage.name) + 1:>2}/{len(names)}  {stage.name:<10}"
+                    self._stage(stage, stage.name in again, label)
+
+    def _cost(self, stages: Sequence[str]) -> Cost:
+        """What is left to do, told before it begins; nothing where nobody is to be told."""
+        told = self.context.progress is not False and {"rank", "validate"} & {*stages}
+        cost = Cost.of(lambda: study_cost(self.context, stages)) if told else None
+        if cost is None:
+            return Cost(dict.fromkeys(stages, 1.0))
+        self.say(f"takes {cost} on a quiet machine")
+        if cost.long:
+            self.say("for a first look in less time: --quick")
+        return cost
 
     def _stage(self, stage: Stage, again: bool, label: str) -> None:
         key = self.key(stage)

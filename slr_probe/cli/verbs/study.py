@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -121,6 +122,8 @@ def demo(
 def _study(base: str, tuned: str, out: Path, settings: Any, quiet: bool, **options: Any) -> None:
     import time
 
+    from tqdm import tqdm
+
     from slr_probe.study import run_study
 
     silence()
@@ -129,8 +132,9 @@ def _study(base: str, tuned: str, out: Path, settings: Any, quiet: bool, **optio
 
     def say(line: str) -> None:
         while heading:  # only now: the folders were checked
-            print(heading.pop())
-        print(line, flush=True)
+            tqdm.write(heading.pop())
+        tqdm.write(line)  # above the line of progress
+        sys.stdout.flush()
 
     found = run_study(base, tuned, out, settings, say=say, progress=False if quiet else None, **options)
     _summary(found, time.perf_counter() - began)

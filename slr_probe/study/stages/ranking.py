@@ -28,7 +28,7 @@ def rank(context: Context, home: Path) -> str:
         context.pair,
         choose(context, settings.prompts),
         floor=settings.floor,
-        guards=_guards(settings),
+        guards=guards_of(settings),
         objective=settings.objective,
         held_out=settings.held_out,
         soups=settings.soups,
@@ -57,7 +57,7 @@ def rank(context: Context, home: Path) -> str:
     return f"{len(found.ranges)} ranges; best {found.best}: {scores}{doubt}"
 
 
-def _guards(settings: RankSettings) -> Guards | None:
+def guards_of(settings: RankSettings) -> Guards | None:
     from slr_probe.rank import Guards
 
     if not settings.guards:
