@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from slr_probe.defaults import LEVEL, RESAMPLES
 from slr_probe.stats.grouped import mean_of_ratios_interval
-from slr_probe.stats.interval import Interval, mean_interval, ratio_interval
+from slr_probe.stats.interval import FEWEST, Interval, mean_interval, ratio_interval
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,10 @@ def _interval(rows: Float[ndarray, "3 task stage"], level: float) -> Interval:
 
 
 def _above_zero(base: Float[ndarray, " prompt"], strata: Any, options: dict[str, Any]) -> bool:
-    """Whether base has a metric to lose: all its interval lies above zero, or its one value where there is one."""
+    """Whether base has a metric to lose: its interval, or its mean where prompts are too few, lies above zero."""
     if not len(base) or (base < 0).any() or base.mean() <= 0:
         return False
-    return len(base) < 2 or bool(mean_interval(base, strata=strata, **options).low > 0)
+    return len(base) < FEWEST or bool(mean_interval(base, strata=strata, **options).low > 0)
 
 
 def _shares(

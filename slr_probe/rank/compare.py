@@ -36,6 +36,11 @@ class Estimate:
     high: float
 
     @property
+    def bounded(self) -> bool:
+        """Whether there is an interval."""
+        return bool(np.isfinite([self.low, self.high]).all())
+
+    @property
     def sign(self) -> int:
         """1 or -1 where the whole interval is above or below zero, else 0."""
         return int(self.low > 0) - int(self.high < 0)
@@ -284,4 +289,4 @@ def _floor_state(kept: Estimate, floor: float) -> FloorState:
         return "above"
     if kept.value >= floor:
         return "perhaps above"
-    return "perhaps below" if kept.high >= floor else "below"
+    return "below" if kept.high < floor else "perhaps below"

@@ -11,6 +11,7 @@ from slr_probe.scoring.metrics import metric
 from slr_probe.show.charts.forest import plot_differences
 from slr_probe.show.words.format import aligned, estimate, html_rows, html_text, number, p_value, with_limits
 from slr_probe.show.words.samples import side_by_side
+from slr_probe.show.words.sentences import few_prompts
 from slr_probe.show.words.validation import decimals
 from slr_probe.stats.compare import is_confirmed
 
@@ -31,6 +32,8 @@ def text(report: OutputComparison) -> str:
     for task in report.tasks:
         columns, rows = every_line(report, task)
         parts.append(f"\n{task}\n" + aligned([columns, *rows], left=(0, 1)))
+        if few := few_prompts(len(report.prompt_ids[report.task(task)])):
+            parts.append(few.strip())
     parts += ["", _METHOD.format(level=report.level), *(f"note: {note}" for note in report.notes)]
     for example in report.examples:
         samples = dict(zip(report.models, zip(example.texts, example.finished, strict=True), strict=True))
@@ -108,9 +111,9 @@ def _mean(report: ScoreReport, at: tuple[int, int, int], task: str) -> str:
 
 
 def difference(report: ScoreReport, at: tuple[int, int, int], task: str) -> str:
-    """The difference to the reference at a place, with its interval."""
+    """The difference to the reference at a place, with its interval where it has one."""
     found = report.comparisons.difference
-    if not np.isfinite(found.low[at]):
+    if not np.isfinite(found.estimate[at]):
         return ""
     ends = (found.estimate[at], found.low[at], found.high[at])
     value, low, high = (0.0 if abs(end) < 1e-12 else end for end in ends)  # rounding of a mean is no difference

@@ -22,6 +22,7 @@ from slr_probe.show.charts.style import (
     whole_numbers,
 )
 from slr_probe.show.words.format import estimate, estimates, html_table, html_text, numbers
+from slr_probe.show.words.sentences import few_prompts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +51,8 @@ def text(trace: LayerTrace) -> str:
     collapse = trace.collapse()
     at = int(np.nanargmax(collapse.estimate))
     largest, last = estimate(collapse, at, "+.3f", unit=" nats"), estimate(collapse, -1, "+.3f")
-    return f"{head}\n  largest entropy collapse (base - tuned): {largest} at block {at}; at the last block {last}"
+    few = f".{said}" if (said := few_prompts(len(trace.prompts))) else ""
+    return f"{head}\n  largest entropy collapse (base - tuned): {largest} at block {at}; at the last block {last}{few}"
 
 
 def html(trace: LayerTrace) -> str:

@@ -18,6 +18,7 @@ from slr_probe.show.charts.style import (
     open_frame,
 )
 from slr_probe.show.words.format import aligned, estimate, html_table, html_text, number, short
+from slr_probe.show.words.sentences import few_prompts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,6 +40,8 @@ def text(lineage: Lineage) -> str:
     if others := _other_rows(lineage):
         mean = ", mean over tasks" if len(lineage.tasks) > 1 else ""
         lines += [f"\nother metrics: stage loss{mean}", aligned([["metric", *lineage.later], *others])]
+    if few := few_prompts(int(lineage.change().prompts.max(initial=0))):
+        lines += [few.strip()]
     if lineage.has_depth:
         lines += ["", *(_where(lineage, stage) for stage in lineage.later)]
     return "\n".join([*lines, *(f"note: {note}" for note in lineage.notes)])

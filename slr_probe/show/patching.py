@@ -10,6 +10,7 @@ import numpy as np
 from slr_probe.show.charts.canvas import open_canvas
 from slr_probe.show.charts.style import BLACK, BLUE, VERMILION, line_with_band, whole_numbers
 from slr_probe.show.words.format import estimate, estimates, html_table, html_text, numbers
+from slr_probe.show.words.sentences import few_prompts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,6 +40,8 @@ def text(result: PatchingResult) -> str:
             lines.append(f"    recovered fractions are undefined: {reason}")
     if result.self_change is not None:
         lines.append(f"  patching a model with itself changes its logits by at most {result.self_change.max():.2g}")
+    if few := few_prompts(len(result.prompts)):
+        lines.append(f" {few}")
     return "\n".join(lines)
 
 

@@ -17,7 +17,7 @@ from slr_probe.stats.bootstrap import (
     resampled_means,
     sorted_quantiles,
 )
-from slr_probe.stats.interval import Interval, ratio_interval
+from slr_probe.stats.interval import FEWEST, Interval, ratio_interval
 
 
 def mean_of_ratios_interval(
@@ -35,8 +35,9 @@ def mean_of_ratios_interval(
     share the resampled prompts. With one task it is `ratio_interval`. With more, the limits are BCa and their distances
     from the estimate are then stretched for few prompts: every group of prompts counts with its unbiased variance, and
     Student's t with the degrees of freedom of Welch and Satterthwaite takes the place of the normal. So a task of 5
-    prompts beside one of 100 is not taken for 105; the limits may leave the range of the values. They are NaN where the
-    reference is 0 on all prompts of some resample, so that they do not exist.
+    prompts beside one of 100 is not taken for 105; the limits may leave the range of the values. They are NaN below
+    `FEWEST` prompts of all tasks together, and where the reference is 0 on all prompts of some resample, so that they
+    do not exist.
 
     Args:
         values: For each task, one number for each condition and prompt.
@@ -90,7 +91,7 @@ def _limits(
     groups: list[Int[ndarray, " member"]],
     level: float,
 ) -> Interval:
-    if np.isnan(means).any():
+    if np.isnan(means).any() or influence.shape[1] < FEWEST:
         nothing = np.full_like(estimate, np.nan)
         return Interval(estimate, nothing, nothing, level)
     means.sort(axis=1)

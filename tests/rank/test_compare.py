@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from slr_probe.rank.compare import Estimate, ahead, compare, evidence, own_controls, stability
+from slr_probe.rank.compare import Estimate, _floor_state, ahead, compare, evidence, own_controls, stability
 from slr_probe.stats.compare import skew_corrected_t_test
 from tests.rank.planted import planted
 
@@ -209,3 +209,10 @@ def test_stability(share, word):
 def test_the_sign_of_an_estimate():
     ends = ((0.1, 0.2), (-0.2, -0.1), (-0.1, 0.1), (np.nan, np.nan))
     assert [Estimate(0.0, *pair).sign for pair in ends] == [1, -1, 0, 0]
+
+
+@pytest.mark.parametrize(("kept", "state"), [(0.95, "perhaps above"), (0.85, "perhaps below")])
+def test_without_an_interval_nothing_is_shown_of_the_floor(kept, state):
+    assert _floor_state(Estimate(kept, np.nan, np.nan), 0.9) == state
+    assert not Estimate(kept, np.nan, np.nan).bounded
+    assert Estimate(kept, 0.8, 0.99).bounded

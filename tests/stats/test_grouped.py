@@ -86,3 +86,12 @@ def test_mean_over_tasks_covers():
     found = mean_of_ratios_interval(values, references, resamples=600)
     assert np.mean(found.estimate) == pytest.approx(truth, abs=0.01)
     assert np.mean((found.low <= truth) & (truth <= found.high)) >= 0.93
+
+
+@pytest.mark.parametrize(("sizes", "bounded"), [((2, 2), False), ((2, 3), True)])
+def test_fewer_than_5_prompts_of_all_tasks_have_no_interval(sizes, bounded):
+    values = [RNG.uniform(0.5, 1, (2, n)) for n in sizes]
+    found = mean_of_ratios_interval(values, [np.ones(n) for n in sizes])
+    np.testing.assert_allclose(found.estimate, np.mean([rows.mean(axis=1) for rows in values], axis=0))
+    assert np.isfinite([found.low, found.high]).all() == bounded
+    assert np.isnan([found.low, found.high]).all() == (not bounded)

@@ -158,3 +158,25 @@ def test_where_defined_agrees_with_one_row_at_a_time(kinds):
         np.testing.assert_allclose(limits, [alone.estimate, alone.low, alone.high], rtol=1e-12)
     assert found.estimate[3] == values[3, 0]
     assert np.isnan([found.estimate[4], *found.low[3:], *found.high[3:]]).all()
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 6])
+def test_few_prompts_have_an_estimate_and_below_5_no_interval(n):
+    values, reference = RNG.random((3, n)), RNG.uniform(0.5, 1, n)
+    for found, estimate in (
+        (mean_interval(values), values.mean(axis=1)),
+        (difference_interval(values, reference), values.mean(axis=1) - reference.mean()),
+        (ratio_interval(values, reference), values.mean(axis=1) / reference.mean()),
+        (interval_where_defined(values, [""] * n), values.mean(axis=1)),
+    ):
+        np.testing.assert_allclose(found.estimate, estimate)
+        assert np.isfinite([found.low, found.high]).all() == (n >= 5)
+        assert np.isnan([found.low, found.high]).all() == (n < 5)
+
+
+def test_the_prompts_that_count_are_those_where_a_row_is_defined():
+    values = RNG.random((2, 6))
+    values[1, :2] = np.nan
+    found = interval_where_defined(values, [""] * 6)
+    np.testing.assert_array_equal(np.isfinite(found.low), [True, False])
+    assert found.estimate[1] == pytest.approx(values[1, 2:].mean())

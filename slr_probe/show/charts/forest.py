@@ -11,7 +11,7 @@ from slr_probe.scoring.metrics import metric
 from slr_probe.show.charts.canvas import open_canvas
 from slr_probe.show.charts.marks import mark
 from slr_probe.show.charts.style import COLOURS, grid
-from slr_probe.show.words.format import short
+from slr_probe.show.words.format import estimate, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,12 +86,11 @@ def _mark_rows(axis: Axes, report: ScoreReport, task: str, name: str, models: Se
             continue
         bar = Rectangle((low, i - 0.5), high - low, 1, fill=False, linewidth=0, clip_on=False)
         axis.add_patch(bar)
-        limits = f"[{found.difference.low[at]:.3g}, {found.difference.high[at]:.3g}]"
         reference = found.mean.estimate[t, 0, column]
         lines = [
             f"{model}, {task}",
             f"{metric(name).label} {found.mean.estimate[at]:.3g}, {report.reference} {reference:.3g}",
-            f"difference {found.difference.estimate[at]:+.3g} {limits}",
+            f"difference {estimate(found.difference, at, '+.3g', '.3g')}",
             _outcome(report, task, model, name),
         ]
         mark(bar, f"difference-{t}-{side}-{i}", "\n".join(lines))

@@ -108,7 +108,8 @@ def _collapse(ranking: RangeRanking) -> str:
         -1: ": here post-training lost no diversity.",
         0: "; a loss of diversity is not shown (the interval holds zero).",
     }
-    return f"{where}, the tuned model reaches {level}{loss[base.gain.sign]}"
+    shown = loss[base.gain.sign] if base.gain.bounded else "; so few prompts have no interval, so no loss is shown."
+    return f"{where}, the tuned model reaches {level}{shown}"
 
 
 def _nothing(ranking: RangeRanking, choice: Choice) -> list[str]:
@@ -140,11 +141,13 @@ def _gain(found: Evidence, compared: tuple[Gap, ...]) -> str:
             f"moves diversity {change}, by {span}, which is not confirmed once adjusted for the {len(compared)} "
             f"comparisons made here ({p_clause(tuned.p)})"
         )
+    if tuned.state == "undefined":
+        return f"moves diversity {change}, by {span}; so few prompts have no interval, so a gain is not shown"
     return f"moves diversity {change}; a gain is not shown, as the interval of the change, {span}, holds zero"
 
 
 def _floor(found: Evidence, floor: float) -> str:
-    kept = f"{found.kept.value:.0%} [{found.kept.low:.0%}, {found.kept.high:.0%}] of tuned's validity"
+    kept = f"{as_text(found.kept, '.0%')} of tuned's validity"
     return {
         "above": f"It keeps {kept}, above the floor of {floor:.0%}.",
         "perhaps above": f"It keeps {kept}; that it stays above the floor of {floor:.0%} is not shown.",

@@ -10,6 +10,7 @@ from slr_probe.scoring.metrics import metric
 from slr_probe.show.words.format import estimate, listed, p_value, places, short, with_limits
 from slr_probe.show.words.sentences import few_prompts
 from slr_probe.stats.compare import State
+from slr_probe.stats.interval import FEWEST
 
 if TYPE_CHECKING:
     from slr_probe.comparison import ScoreReport
@@ -210,7 +211,7 @@ def _judge(report: ValidationReport, task: str, model: str, name: str, words: tu
     more, less, neutral = (f"{word} ({metric(name).label}" for word in words)
     state, pairs = report.state(task, model, name), int(found.pairs[at])
     if state == "undefined":
-        return f"{neutral}) cannot be compared: defined for both on {pairs} prompts only"
+        return f"{neutral}) cannot be compared: defined for both on {pairs} prompts, and an interval needs {FEWEST}"
     tuned = found.mean.estimate[at] - found.difference.estimate[at]  # on the same prompts
     spec, prompts = decimals(report, task, name), len(report.prompt_ids[at[0]])
     change = estimate(found.difference, at, f"+{spec}") + (f" on {pairs} of {prompts} prompts" * (pairs < prompts))

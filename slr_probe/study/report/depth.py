@@ -42,5 +42,5 @@ def _entropy(found: Findings) -> Iterator[tuple[str, int]]:
     if found.lens is not None and {"base", "tuned"} <= set(found.lens.models):
         collapse = found.lens.collapse()
         block = int(np.nanargmax(collapse.estimate))
-        doubt = "" if collapse.low[block] > 0 else " (its interval holds zero, so a collapse is not shown)"
+        doubt = "" if collapse.low[block] > 0 else " (no interval above zero, so a collapse is not shown)"
         yield f"entropy collapses most after block {block}{doubt}", block

@@ -61,10 +61,11 @@ def key_figures(ranking: RangeRanking, choice: Choice) -> list[dict[str, str]]:
     row = ranking.index(choice.layers)
     found = evidence(ranking, row)
     where, kept = "held out" if found.held_out else "selection prompts", found.kept
+    span = f"[{kept.low:.0%}, {kept.high:.0%}]" if kept.bounded else "without an interval,"
     figures = [
         _figure("Range set back to base", str(choice.layers), f"{blocks_of(choice.layers)} of {ranking.depth}"),
         _figure("Diversity", _rise(found), f"change {as_text(found.gain, '+.2f')}, {where}"),
-        _figure("Validity kept", f"{kept.value:.0%}", f"[{kept.low:.0%}, {kept.high:.0%}] of tuned, {where}"),
+        _figure("Validity kept", f"{kept.value:.0%}", f"{span} of tuned, {where}".strip()),
     ]
     share = number(ranking.p_best[row], ".0%")
     return [*figures, _figure("Stability of the choice", share, "of resamples choose this range")] if share else figures

@@ -9,6 +9,7 @@ import numpy as np
 
 from slr_probe.files import write_json
 from slr_probe.pair.vocabulary import different_rows
+from slr_probe.show.words.format import estimate
 from slr_probe.study.folder import ACTIVATION_PATCHING, LOGIT_LENS, PAIR, WEIGHT_DELTA
 from slr_probe.study.settings import Settings
 from slr_probe.study.stage import Skipped, Stage
@@ -67,8 +68,8 @@ def lens(context: Context, home: Path) -> str:
     collapse = found.collapse()
     at = int(np.nanargmax(collapse.estimate))
     return (
-        f"{len(found.prompts)} prompts; largest entropy collapse {collapse.estimate[at]:+.2f} nats "
-        f"[{collapse.low[at]:+.2f}, {collapse.high[at]:+.2f}] after block {at}"
+        f"{len(found.prompts)} prompts; largest entropy collapse "
+        f"{estimate(collapse, at, '+.2f', unit=' nats')} after block {at}"
     )
 
 

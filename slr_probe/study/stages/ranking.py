@@ -58,6 +58,7 @@ def rank(context: Context, home: Path) -> str:
 
 
 def guards_of(settings: RankSettings) -> Guards | None:
+    """The guards that settings ask for; None for no guards."""
     from slr_probe.rank import Guards
 
     if not settings.guards:
