@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def foretold(cost: Callable[[], Cost], what: str, *, quiet: bool, quicker: str) -> Iterator[None]:
-    """Print on standard error what something costs, then run it as one course; nothing of both where all is quiet.
+    """Run something as one course, and say on standard error what it costs once it begins; nothing where all is quiet.
 
     Args:
         cost: Estimates it.
@@ -29,11 +30,15 @@ def foretold(cost: Callable[[], Cost], what: str, *, quiet: bool, quicker: str) 
     if found is None:
         yield
         return
-    print(f"{what} takes {found} on a quiet machine with {_threads()}", file=sys.stderr, flush=True)
-    if found.long and quicker:
-        print(f"for a first look in less time: {quicker}", file=sys.stderr, flush=True)
-    with course(what, {"": 1.0}, seconds=found.seconds), step(""):
+    with course(what, {"": 1.0}, seconds=found.seconds) as told, step(""):
+        told.begun = partial(_tell, found, what, quicker)
         yield
+
+
+def _tell(cost: Cost, what: str, quicker: str) -> None:
+    print(f"{what} takes {cost} on a quiet machine with {_threads()}", file=sys.stderr, flush=True)
+    if cost.long and quicker:
+        print(f"for a first look in less time: {quicker}", file=sys.stderr, flush=True)
 
 
 def _threads() -> str:

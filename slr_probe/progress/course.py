@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 
@@ -27,10 +27,14 @@ class Course:
         what: What runs.
         steps: Seconds of each step, or any numbers in their proportion.
         seconds: Seconds of the whole, where they are known.
+
+    Attributes:
+        begun: Called once, when the work of a step begins: after whatever can be refused was refused.
     """
 
     def __init__(self, what: str, steps: Mapping[str, float], seconds: float | None = None) -> None:
         self.what, self.seconds = what, seconds
+        self.begun: Callable[[], None] | None = None
         total = sum(steps.values()) or 1.0
         self._weights = {name: weight / total for name, weight in steps.items()}
         self._step, self._inside = "", ""
@@ -59,6 +63,9 @@ class Course:
 
     def advance(self, share: float, kept: float = 0.0, label: str = "") -> None:
         """Tell how much of the running step is done, how much of it an earlier call did, and where it is."""
+        if self.begun is not None:
+            begun, self.begun = self.begun, None
+            begun()
         weight = self._weights.get(self._step, 0.0)
         self._within, self._kept_within, self._inside = share * weight, kept * weight, label
         self._told()

@@ -342,7 +342,7 @@ def test_floor_outside_its_range(pair, task, floor):
 
 
 def test_other_bad_input(pair, task):
-    with pytest.raises(RankingError, match=r"unknown method 'magic'.*sweep, guided, delta, entropy, patching"):
+    with pytest.raises(RankingError, match=r"unknown method 'magic'.*sweep, race, guided, delta, entropy, patching"):
         rank_layers(pair, task, method="magic")
     with pytest.raises(RankingError, match="unknown scorer"):
         rank_layers(pair, task, method="guided", scorer="sweep")
