@@ -14,13 +14,14 @@ BASE ?= organism:base
 TUNED ?= organism:dpo
 FIGURES ?= figures
 OPTIONS ?=
+# Trains the embedded pair once more: `make training_curve`.
 STUDY = weight_delta entropy_collapse patching crc_heatmaps tradeoff agreement validation
 
 # Lineage generates with every stage, proxy with dozens of recipes, and masks are learned by gradients on many
 # conversations: of a larger pair, call `make lineage`, `make proxy` and `make mask` where they are wanted.
 LONG = $(if $(filter organism:%,$(BASE)),lineage proxy mask)
 
-.PHONY: test test-harness test-vllm lint types docs bench cases golden figures clean lineage proxy mask $(STUDY)
+.PHONY: test test-harness test-vllm lint types docs bench cases golden figures clean lineage proxy mask training_curve $(STUDY)
 .NOTPARALLEL:
 
 test:
@@ -70,7 +71,7 @@ golden:
 
 figures: $(STUDY) $(LONG)
 
-lineage proxy mask $(STUDY):
+lineage proxy mask training_curve $(STUDY):
 	$(PYTHON) analyses/$@.py "$(BASE)" "$(TUNED)" --figures "$(FIGURES)" $(OPTIONS)
 
 clean:

@@ -12,6 +12,7 @@ from slr_probe.version import __version__
 VERBS = (
     "run",
     "demo",
+    "table",
     "inspect",
     "delta",
     "lens",

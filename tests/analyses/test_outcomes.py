@@ -124,7 +124,7 @@ def test_prompts_are_not_those_that_guards_read(pair):
     replies = read_replies(pair, FEW, "crc", None, {"stream": None, "memory": "1GB"}, None).selection
     tasks = fresh_tasks(pair, Sizes(30, 130, 2, 4, 4))
     asked = {item.id for task in tasks.values() for item in task.items}
-    assert len(asked) > 60
+    assert len(asked) > 50
     assert not asked & {one.prompt for one in replies.written}
 
 

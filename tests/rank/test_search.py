@@ -272,7 +272,7 @@ def test_a_killed_search_goes_on(pair, task, ranking, tmp_path, monkeypatch):
     def no_more(*args, **kwargs):
         raise AssertionError("a finished sweep was run again")
 
-    monkeypatch.setattr(run, "_run", no_more)
+    monkeypatch.setattr(run, "_measure", no_more)
     done = {path.name for path in tmp_path.iterdir()}
     assert [sum(name.startswith(part) for name in done) for part in ("selection-", "held-out-")] == [3, 2]
     found = Scorer(pair, task.selection.render(pair), frozenset(range(DEPTH)), {}, tmp_path / "selection")
@@ -285,19 +285,24 @@ def test_a_killed_search_goes_on(pair, task, ranking, tmp_path, monkeypatch):
 def test_another_seed_or_floor_reuses_the_sweep_of_all_ranges(pair, task, tmp_path, monkeypatch):
     from slr_probe.sweep import run
 
-    ran, original = [], run._run
+    stores, ran, measure, measured = [], [], run._measure, run.measured
     first = rank_layers(pair, task, soups=0, out=tmp_path)
 
-    def counted(request, ready, todo, table, store, progress):
-        ran.append((store, len(request.recipes)))
-        original(request, ready, todo, table, store, progress)
+    def counted(request, ready, recipes, rows, done):
+        ran.append((stores[-1].folder.name if stores[-1] else "", len(recipes)))
+        return measured(request, ready, recipes, rows, done)
 
-    monkeypatch.setattr(run, "_run", counted)
+    def noted(request, limit, store, *rest, **options):
+        stores.append(store)
+        return measure(request, limit, store, *rest, **options)
+
+    monkeypatch.setattr(run, "measured", counted)
+    monkeypatch.setattr(run, "_measure", noted)
     for change in ({"seed": 1}, {"floor": 0.5}, {"level": 0.8}):
         again = rank_layers(pair, task, soups=0, out=tmp_path, **change)
         rows = slice(len(first.ranges) + 3)
         np.testing.assert_array_equal(again.validity[rows], first.validity[rows])
-    again = [count for store, count in ran if store is not None and store.folder.name.startswith("selection")]
+    again = [count for name, count in ran if name.startswith("selection")]
     assert max(again, default=0) < len(first.ranges)
     with pytest.raises(SweepError, match=r"another sweep.*measure"):
         rank_layers(pair, task, soups=0, out=tmp_path, temperature=2.0)

@@ -17,7 +17,7 @@ def told(tmp_path, monkeypatch):
     def tell(stages, *, rank=60.0, text=30.0, progress=None):
         monkeypatch.setattr(estimates, "_ranking", lambda context: Cost({"scores": rank}))
         monkeypatch.setattr(estimates, "_text", lambda context: Cost({"text": text}, ("a judge",)))
-        context = Context(*PAIR, tmp_path, Settings(), "cpu", False, False, progress)
+        context = Context(*PAIR, tmp_path, Settings(), "cpu", False, False, progress=progress)
         lines = []
         found = run._Study(context, None, (), {}, [], lines.append)._cost(stages)
         return found, lines

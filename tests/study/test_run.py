@@ -140,7 +140,17 @@ def test_a_killed_run_goes_on_to_the_same_result(tmp_path, done):
     settings = tmp_path / "study.toml"
     settings.write_text(write_toml(Settings.from_dict(NO_TEXT).to_dict()))
     program = [sys.executable, "-c", "from slr_probe.cli import main; main()"]
-    command = [*program, "demo", "--out", str(tmp_path / "study"), "--settings", str(settings), "--quiet"]
+    command = [
+        *program,
+        "demo",
+        "--tuned",
+        "organism:dpo",
+        "--out",
+        str(tmp_path / "study"),
+        "--settings",
+        str(settings),
+        "--quiet",
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         for line in process.stdout:

@@ -139,7 +139,7 @@ def test_crc_is_not_measured_twice(pair, tmp_path, monkeypatch):
     asked = {"crc": CHOICES, "baselines": ["soup"], "resamples": 100, "out": tmp_path / "one"}
     first = validate(pair, "1:2", WRITE, **asked)
     for name in ("run_chunk", "run_plainly"):
-        monkeypatch.setattr(f"slr_probe.sweep.run.{name}", lambda *_, **__: pytest.fail("swept again"))
+        monkeypatch.setattr(f"slr_probe.sweep.measure.{name}", lambda *_, **__: pytest.fail("swept again"))
     again = validate(pair, "1:2", WRITE, **asked)
     assert again.models == first.models
     np.testing.assert_array_equal(again.crc_diversity, first.crc_diversity)

@@ -27,7 +27,6 @@ COLOURS = {
     "early": ORANGE,
     "late": ORANGE,
     "random": ORANGE,
-    "half": "0.55",
 }
 """One colour a role in every figure."""
 MAP = "viridis"

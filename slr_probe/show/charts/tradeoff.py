@@ -109,7 +109,7 @@ def _ranges(axis: Axes, scores: Scores, star: int | None) -> ScalarMappable:
 
 def _wider(axis: Axes, scores: Scores) -> None:
     """Families beyond whole ranges: small marks, and a larger one for the best of each."""
-    look: dict[str, Any] = {"color": COLOURS["half"], "linestyle": "none", "zorder": 2}
+    look: dict[str, Any] = {"color": "0.55", "linestyle": "none", "zorder": 2}
     for found in scores.ranking.wider:
         rows, marker = scores.rows(found.family), _PARTS[found.family]
         axis.plot(

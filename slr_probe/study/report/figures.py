@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from slr_probe.study.folder import Findings
     from slr_probe.validation.result import ValidationReport
 
+_WIDTH = 4.8
+"""Inches of the small figures, so that their text can be read on a phone."""
+
 
 def heat_maps(ranking: RangeRanking, chosen: LayerRange | None) -> list[Markup]:
     """Validity and diversity of every range on the selection prompts, the chosen range framed."""
@@ -44,14 +47,20 @@ def cost(ranking: RangeRanking) -> Markup | None:
     """Divergence from tuned against entropy over temperature; None where no replies were read."""
     if not ranking.curve_entropy.shape[-1]:
         return None
-    return inline(plot_cost(ranking, title=""), "trade", "Divergence from tuned against entropy, over temperature")
+    return inline(
+        plot_cost(ranking, title="", width=_WIDTH), "cost", "Divergence from tuned against entropy, over temperature"
+    )
 
 
 def spread(ranking: RangeRanking) -> Markup | None:
     """Both diversities of every range, where spread is part of what is chosen by."""
     if ranking.objective == "crc" or not ranking.has_replies:
         return None
-    return inline(plot_spread(ranking, title=""), "trade", "Diversity and spread of every range, with the Pareto front")
+    return inline(
+        plot_spread(ranking, title="", width=_WIDTH),
+        "spread",
+        "Diversity and spread of every range, with the Pareto front",
+    )
 
 
 def profile(found: Findings, chosen: LayerRange | None) -> Markup | None:
