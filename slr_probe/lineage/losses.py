@@ -36,7 +36,10 @@ class Change:
 
     @property
     def defined(self) -> Bool[ndarray, " task"]:
-        """Tasks on which there is anything to lose: the metric is defined, and base's interval lies above zero."""
+        """Tasks on which there is anything to lose: the metric is defined, and base's interval lies above zero.
+
+        Where there are too few prompts for an interval, base's mean stands for it.
+        """
         return np.asarray(np.isfinite(self.retained.estimate).all(axis=1))
 
 
@@ -54,7 +57,7 @@ def changes(
     D of a stage is the mean over prompts, so a loss is a ratio of means; prompts are resampled, and all stages
     recomputed on the same ones. The mean over tasks resamples each task's prompts by themselves. A task where base's
     interval reaches zero (ours: a percent of next to nothing is noise), or the metric is nowhere defined, is NaN and
-    left out of the mean.
+    left out of the mean. Where there are too few prompts for an interval, base's mean must lie above zero.
 
     Args:
         values: Scores, base first among the stages.

@@ -40,7 +40,7 @@ def text(lineage: Lineage) -> str:
     if others := _other_rows(lineage):
         mean = ", mean over tasks" if len(lineage.tasks) > 1 else ""
         lines += [f"\nother metrics: stage loss{mean}", aligned([["metric", *lineage.later], *others])]
-    if few := few_prompts(int(lineage.change().prompts.max(initial=0))):
+    if any(lineage.prompt_ids) and (few := few_prompts(int(lineage.change().prompts.max()))):
         lines += [few.strip()]
     if lineage.has_depth:
         lines += ["", *(_where(lineage, stage) for stage in lineage.later)]

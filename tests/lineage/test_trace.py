@@ -7,12 +7,12 @@ import pytest
 from slr_probe import ModelPair, logit_lens, weight_delta
 from slr_probe.errors import CheckpointError, IncompatiblePairError, LineageError, OutputError
 from slr_probe.generation import Sampling, generate
-from slr_probe.lineage import Lineage, lineage_from_outputs, trace_lineage
+from slr_probe.lineage import Lineage, lineage_from_outputs, lineage_from_scores, trace_lineage
 from slr_probe.tasks.text import Item, TextTask
 from tests.tiny import write_checkpoint
 from tests.tiny_tokenizer import make_tokenizer
 
-WRITE = TextTask("write", "writing", tuple(Item(f"w{i}", f"Write {i}") for i in range(4)), 6, 3, "test")
+WRITE = TextTask("write", "writing", tuple(Item(f"w{i}", f"Write {i}") for i in range(5)), 6, 3, "test")
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +94,12 @@ def test_branches(stages):
     assert not lineage.has_depth
     with pytest.raises(LineageError, match="nothing is known of its layers"):
         lineage.collapse("sft")
+
+
+def test_few_prompts_are_said_to_be_exploratory_and_a_table_of_means_is_not(traced):
+    assert "exploratory" in repr(traced[1])
+    table = pd.DataFrame({"base": [0.8, 0.5], "sft": [0.4, 0.4]}, index=["writing", "qa"])
+    assert "exploratory" not in repr(lineage_from_scores(table))
 
 
 def test_figure_shows_when_and_where(traced):

@@ -14,7 +14,8 @@ from slr_probe.sweep import sweep
 from tests.rank.paper import rank_layers
 
 TALKS = [
-    [{"role": "user", "content": f"Pick {w}."}, {"role": "assistant", "content": w * 2}] for w in ("a", "bc", "def")
+    [{"role": "user", "content": f"Pick {w}."}, {"role": "assistant", "content": w * 2}]
+    for w in ("a", "bc", "def", "gh", "i")
 ]
 
 

@@ -75,7 +75,7 @@ def test_undefined_metrics_are_said_to_be_so(report_of):
     scores = _scores()
     scores["ead"]["hybrid"] = np.full(20, np.nan)
     report = report_of(scores)
-    assert "diversity (EAD) cannot be compared: defined for both on 0 prompts only" in report.verdicts[0]
+    assert "diversity (EAD) cannot be compared: defined for both on 0 prompts" in report.verdicts[0]
     assert "nan" not in repr(report).lower().replace("ead", "")
 
 

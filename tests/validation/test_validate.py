@@ -20,13 +20,13 @@ QA = TextTask(
     "qa",
     tuple(
         Item(f"q{i}", f"Say {a} or {b}", answers=((a,), (b,)), check="list")
-        for i, (a, b) in enumerate(["ab", "cd", "ef", "gh"])
+        for i, (a, b) in enumerate(["ab", "cd", "ef", "gh", "ij"])
     ),
     max_tokens=6,
     samples=4,
     source="test",
 )
-WRITE = TextTask("write", "writing", tuple(Item(f"w{i}", f"Write {i}") for i in range(5)), 8, 3, "test")
+WRITE = TextTask("write", "writing", tuple(Item(f"w{i}", f"Write {i}") for i in range(6)), 8, 3, "test")
 CHOICES = CRCTask.of(
     CRCItem(
         f"Pick {' '.join(s)}",
@@ -70,9 +70,9 @@ def test_all_methods_are_measured_on_all_tasks(whole):
     expected = "tuned hybrid early late random soup temperature min_p prompt hybrid_temperature base base_plain"
     assert kinds == set(expected.split())
     ead = report.metrics.index("ead")
-    assert np.isfinite(report.values[0, :, ead, :4]).all()
-    assert np.isfinite(report.values[1, :, ead, :5]).all()
-    assert np.isnan(report.values[0, :, ead, 4:]).all()
+    assert np.isfinite(report.values[0, :, ead, :5]).all()
+    assert np.isfinite(report.values[1, :, ead, :6]).all()
+    assert np.isnan(report.values[0, :, ead, 5:]).all()
     assert report.primary == (("distinct_correct", "correct"), ("ead", "follows"))
     assert len(report.verdicts) == 4
     assert len(report.carry_over) == 2

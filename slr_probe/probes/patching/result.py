@@ -13,7 +13,7 @@ from numpy import ndarray
 from slr_probe.defaults import LEVEL
 from slr_probe.errors import SlrProbeError
 from slr_probe.result import Result, limits, records
-from slr_probe.stats.interval import Interval, interval_where_all_defined, ratio_interval
+from slr_probe.stats.interval import FEWEST, Interval, interval_where_all_defined, ratio_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,6 +101,7 @@ class PatchingResult(Result):
         """Why recovered fractions mean nothing here; empty where they do.
 
         A fraction of the difference between two models that cannot be told apart would be noise divided by noise.
+        Below `FEWEST` prompts nobody can tell.
         """
         gap = self.gap(metric, direction)
         size, low, high = float(gap.estimate[0]), float(gap.low[0]), float(gap.high[0])
@@ -108,6 +109,11 @@ class PatchingResult(Result):
             return f"{metric} is not defined on any prompt"
         if abs(size) < SMALLEST_GAP:
             return f"base and tuned differ in mean {metric} by {abs(size):.2g}, less than {SMALLEST_GAP:g}"
+        if not np.isfinite([low, high]).all():
+            return (
+                f"whether base and tuned differ in {metric} cannot be judged from fewer than {FEWEST} prompts where it "
+                f"is defined; the difference is {size:+.3g}"
+            )
         if low <= 0 <= high:
             return (
                 f"base and tuned cannot be told apart in {metric}: the difference is {size:+.3g} with the "
@@ -118,17 +124,16 @@ class PatchingResult(Result):
     def recovered(self, metric: str, direction: str, component: str, kind: Kind = "donor") -> Interval:
         """(patched - unpatched) / (donor - unpatched) in means over prompts: 0 no effect, 1 as the donor.
 
-        NaN where `undefined` gives a reason. Not bounded: a patch may overshoot, or act against the donor.
+        NaN where `undefined` gives a reason, and where fewer than `FEWEST` prompts have the metric after every patch.
+        Not bounded: a patch may overshoot, or act against the donor.
         """
         donor, recipient = (self.model(metric, name) for name in direction.split("->"))
         effect, gap = self.values(metric, direction, component, kind) - recipient, donor - recipient
-        nothing = np.full(len(effect), np.nan)
-        if self.undefined(metric, direction):
-            return Interval(nothing, nothing, nothing, self.confidence)
         used = np.isfinite(effect).all(axis=0) & np.isfinite(gap)
+        if used.sum() < FEWEST or self.undefined(metric, direction):
+            nothing = np.full(len(effect), np.nan)
+            return Interval(nothing, nothing, nothing, self.confidence)
         effect, gap = effect[:, used], gap[used]
-        if used.sum() < 2:
-            return Interval(effect.mean(axis=1) / gap.mean(), nothing, nothing, self.confidence)
         strata = [c for c, keep in zip(self.categories, used, strict=True) if keep] if self.categories else None
         options: dict[str, Any] = {"level": self.confidence, "seed": self.seed, "strata": strata}
         sign = np.sign(gap.mean())

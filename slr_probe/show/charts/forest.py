@@ -12,6 +12,7 @@ from slr_probe.show.charts.canvas import open_canvas
 from slr_probe.show.charts.marks import mark
 from slr_probe.show.charts.style import COLOURS, grid
 from slr_probe.show.words.format import estimate, short
+from slr_probe.stats.interval import FEWEST
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -99,4 +100,6 @@ def _mark_rows(axis: Axes, report: ScoreReport, task: str, name: str, models: Se
 
 def _outcome(report: ScoreReport, task: str, model: str, name: str) -> str:
     found = report.compared(task, model, name)
+    if found == "undefined":
+        return f"not compared: fewer than {FEWEST} prompts"
     return f"{found} than {report.reference}" if found in ("better", "worse") else "not shown to differ"

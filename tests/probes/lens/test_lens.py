@@ -186,7 +186,8 @@ class TestHybridsAndResult:
         np.testing.assert_array_equal(again.entropy[0], trace.entropy[1])  # and tuned is itself again
 
     def test_collapse_is_a_paired_difference(self, pair: ModelPair) -> None:
-        trace = logit_lens(pair, PROMPTS, answers=["a", "b"])
+        prompts = [*PROMPTS, "Why", "So"]
+        trace = logit_lens(pair, prompts, answers=["a", "b"])
         found = trace.collapse()
         np.testing.assert_allclose(found.estimate, (trace.entropy[0] - trace.entropy[1]).mean(-1), atol=1e-6)
         assert (found.low <= found.estimate).all()
@@ -196,7 +197,7 @@ class TestHybridsAndResult:
         np.testing.assert_allclose(tuned["collapse"], found.estimate)
         np.testing.assert_allclose(tuned["collapse_low"], found.low)
         assert table[table.model == "base"]["collapse"].isna().all()
-        assert len(trace.to_dataframe("prompt")) == 3 * DEPTH * len(PROMPTS)
+        assert len(trace.to_dataframe("prompt")) == 3 * DEPTH * len(prompts)
 
     def test_model_against_itself_collapses_nowhere(self, pair: ModelPair) -> None:
         twin = ModelPair.load(pair.base, pair.base, tokenizer=pair.tokenizer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from tests.tiny_tokenizer import make_tokenizer
 PROMPTS = ["Pick a letter.", "No", "A rather long question: which letter?", "Or"]
 TOKENS = (9, 40, 77)
 LOGITS = {f"logit {i}": (lambda logits, i=i: logits[i]) for i in TOKENS}
+CLEAR = np.array([[[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [3.0, 4.1, 5.0, 6.2, 7.0, 7.9]]])
+"""One metric of two models that clearly differ, on 6 prompts."""
 QUICK = {"controls": False, "metric": LOGITS}
 
 
@@ -160,13 +163,30 @@ class TestControls:
         np.testing.assert_allclose(result.effect("entropy", "base->tuned", "resid").estimate, 0, atol=1e-5)
 
     def test_a_difference_within_its_interval_has_no_recovered_fraction(self, pair: ModelPair) -> None:
-        result = patch_activations(pair, PROMPTS, components="resid", controls=False)
-        values = np.array([[1.0, 2.0, 3.0, 4.0], [2.0, 1.0, 4.0, 3.2]])
+        result = patch_activations(pair, [*PROMPTS, "Why", "So"], components="resid", controls=False)
+        values = np.array([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [2.0, 1.0, 4.0, 3.2, 5.9, 5.3]])
         noisy = PatchingResult(**{**vars(result), "unpatched": values[None]})
         assert "cannot be told apart" in noisy.undefined("entropy", "base->tuned")
         assert np.isnan(noisy.recovered("entropy", "base->tuned", "resid").estimate).all()
-        clear = PatchingResult(**{**vars(result), "unpatched": np.array([[[1.0, 2, 3, 4], [3, 4.1, 5, 6.2]]])})
-        assert np.isfinite(clear.recovered("entropy", "tuned->base", "resid").estimate).all()
+        clear = PatchingResult(**{**vars(result), "unpatched": CLEAR})
+        found = clear.recovered("entropy", "tuned->base", "resid")
+        assert np.isfinite([found.estimate, found.low, found.high]).all()
+
+    def test_too_few_prompts_to_judge_the_difference_have_no_recovered_fraction(self, pair: ModelPair) -> None:
+        result = patch_activations(pair, PROMPTS, components="resid", controls=False)
+        assert "fewer than 5 prompts" in result.undefined("entropy", "base->tuned")
+        assert np.isnan(result.recovered("entropy", "base->tuned", "resid").estimate).all()
+        assert np.isfinite(result.effect("entropy", "base->tuned", "resid").estimate).all()
+        assert "recovered fractions are undefined" in repr(result)
+        assert not re.search(r"\bnan\b", repr(result))
+
+    def test_too_few_prompts_after_a_patch_have_no_recovered_fraction(self, pair: ModelPair) -> None:
+        result = patch_activations(pair, [*PROMPTS, "Why", "So"], components="resid", controls=False)
+        patched = result.patched.copy()
+        patched[..., :2] = np.nan
+        holes = PatchingResult(**{**vars(result), "unpatched": CLEAR, "patched": patched})
+        assert holes.undefined("entropy", "base->tuned") == ""
+        assert np.isnan(holes.recovered("entropy", "base->tuned", "resid").estimate).all()
 
 
 class TestBatching:
@@ -221,7 +241,8 @@ class TestResult:
         assert (tmp_path / "patching.pdf").stat().st_size > 5000
 
     def test_table(self, pair: ModelPair) -> None:
-        result = patch_activations(pair, PROMPTS, direction="tuned->base", components=["mlp"], blocks=["1:3"])
+        prompts = [*PROMPTS, "Why"]
+        result = patch_activations(pair, prompts, direction="tuned->base", components=["mlp"], blocks=["1:3"])
         (row,) = result.to_dataframe().to_dict(orient="records")
         assert (row["metric"], row["direction"], row["component"]) == ("entropy", "tuned->base", "mlp")
         assert (row["blocks"], row["block"]) == ("1:3", 1)
@@ -240,8 +261,10 @@ class TestResult:
 
     def test_single_prompt(self, pair: ModelPair) -> None:
         result = patch_activations(pair, "Hi", components="resid", positions="all", metric=lambda logits: logits[9])
-        assert np.isfinite(result.recovered("metric", "base->tuned", "resid").estimate).all()
-        assert np.isnan(result.recovered("metric", "base->tuned", "resid").low).all()
+        effect = result.effect("metric", "base->tuned", "resid")
+        np.testing.assert_allclose(effect.estimate, (result.patched[1, 0, 0] - result.unpatched[1, 1])[:, 0], rtol=1e-6)
+        assert np.isnan([effect.low, effect.high]).all()
+        assert np.isnan(result.recovered("metric", "base->tuned", "resid").estimate).all()
 
 
 class TestBadInput:

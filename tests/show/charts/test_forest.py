@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +12,25 @@ from slr_probe.study.folder import Findings
 
 
 @pytest.fixture(scope="module")
-def report(done):
+def few(done):
+    """4 prompts: no intervals."""
     return Findings(done).validation
+
+
+@pytest.fixture(scope="module")
+def report(few):
+    """The same prompts twice, which are enough for intervals."""
+    ids = tuple((*names, *(f"{name} again" for name in names)) for names in few.prompt_ids)
+    twice = {name: np.tile(getattr(few, name), 2) for name in ("values", "curves")}
+    return replace(few, prompt_ids=ids, categories=tuple(kinds * 2 for kinds in few.categories), **twice)
+
+
+def test_too_few_prompts_for_an_interval_say_the_difference_alone(few):
+    said = list(marks(plot_differences(few)).values())
+    assert len(said) == 2 * len(few.tasks) * (len(few.models) - 1)
+    for text in said:
+        assert re.fullmatch(r"difference [+-][\d.e-]+", text.splitlines()[2])
+        assert text.splitlines()[3] == "not compared: fewer than 5 prompts"
 
 
 def test_a_mark_says_each_difference(report):

@@ -27,16 +27,31 @@ def test_a_panel_for_each_measure_on_one_depth_axis(found):
 
 
 def test_marks_say_the_values_of_every_block(found):
-    said = marks(plot_profile(delta=found.delta, lens=found.lens))
+    lens = _of_more_prompts(found.lens)
+    said = marks(plot_profile(delta=found.delta, lens=lens))
     assert len(said) == 3 * found.delta.depth
     change = found.delta.to_dataframe(by="group").set_index(["group", "block"])["relative"]
-    entropy = found.lens.interval("entropy", "tuned")
+    entropy = lens.interval("entropy", "tuned")
     for block in range(found.delta.depth):
         words = said[f"weights-{block}:{block + 1}"]
         assert words.startswith(f"block {block}\n")
         assert f"mlp {change['mlp', block]:.3g}" in words
         limits = f"[{entropy.low[block]:.3g}, {entropy.high[block]:.3g}]"
         assert f"tuned {entropy.estimate[block]:.3g} {limits}" in said[f"entropy-{block}:{block + 1}"]
+
+
+def _of_more_prompts(lens):
+    """The trace of each prompt three times, so that there are enough for an interval."""
+    three = {name: np.repeat(getattr(lens, name), 3, axis=-1) for name in ("entropy", "kl_to_final", "js")}
+    return replace(lens, prompts=lens.prompts * 3, categories=lens.categories * 3, **three)
+
+
+def test_too_few_prompts_for_an_interval_say_the_value_alone(found):
+    said = marks(plot_profile(lens=found.lens))
+    entropy = found.lens.interval("entropy", "tuned").estimate
+    assert len(found.lens.prompts) < 5
+    for block, value in enumerate(entropy):
+        assert f"tuned {value:.3g}" in said[f"entropy-{block}:{block + 1}"].splitlines()
 
 
 def test_windows_of_several_blocks_have_their_marks(found):
