@@ -19,7 +19,7 @@ from tests.tiny_tokenizer import make_tokenizer
 pytest.importorskip("vllm")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-FAMILIES = {"llama": {}, "qwen2": {}, "gemma3": {"head_dim": 64, "query_pre_attn_scalar": 64}}
+FAMILIES = {"llama": {}, "qwen2": {}, "gemma3_text": {"head_dim": 64, "query_pre_attn_scalar": 64}}
 HEADS = {"hidden_size": 128, "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 512}
 ENGINE = {"enforce_eager": True}
 PROMPTS = [("short", "Pick a letter."), ("long", "Tell me of the cat and the ball. " * 12)]
