@@ -14,12 +14,15 @@ from numpy import ndarray
 from slr_probe.comparison.paired import Comparisons, compare_scores
 from slr_probe.defaults import LEVEL, RESAMPLES
 from slr_probe.errors import ValidationError
-from slr_probe.result import Result, limits, records
+from slr_probe.result import Result, limits, plain_value, records
 from slr_probe.scoring.metrics import metric
+from slr_probe.stats.calibration import calibration_interval
 from slr_probe.stats.compare import State, difference_state, is_confirmed, smallest_p
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from slr_probe.stats.interval import Interval
 
 Compared = Literal["better", "worse", "unclear", "undefined"]
 
@@ -101,6 +104,23 @@ class ScoreReport(Result):
         """Share of a model's outputs on a task that are empty; diversity is that of the others. NaN if not counted."""
         return float(np.mean(self.scores(task, model, "empty"))) if "empty" in self.metrics else float("nan")
 
+    def calibration(self, task: str) -> Interval | None:
+        """Expected calibration error of every model on a task with accepted answers; None on others.
+
+        A model's answer to a prompt is what most of its samples say, its confidence the share of samples that agree
+        (self-consistency; ours: arXiv 2510.17426 reads it from the probability of a token).
+        """
+        if not {"agreed", "majority"} <= set(self.metrics):
+            return None
+        at = self.task(task)
+        pairs = [[self.scores(task, model, name) for model in self.models] for name in ("agreed", "majority")]
+        sure, right = np.array(pairs[0]), np.array(pairs[1])
+        used = np.isfinite(sure).all(axis=0) & np.isfinite(right).all(axis=0)
+        if not used.any():
+            return None
+        kinds = [kind for kind, keep in zip(self.categories[at], used, strict=True) if keep]
+        return calibration_interval(sure[:, used], right[:, used], strata=kinds, **self._options)
+
     def state(self, task: str, model: str, name: str) -> State:
         """What interval and adjusted test say of a model: `"more"` is more diverse or of higher quality.
 
@@ -133,6 +153,16 @@ class ScoreReport(Result):
         counted = np.argwhere(self.comparisons.count > 0)
         return pd.DataFrame([self._row(t, m, i) for t, m, i in counted.tolist()])
 
+    def _calibrations(self) -> list[dict[str, Any]]:
+        """Calibration error of each model and task that has one, as plain data."""
+        found = {task: self.calibration(task) for task in self.tasks}
+        return [
+            {"task": task, "model": model} | {k: plain_value(v) for k, v in limits("error", one, m).items()}
+            for task, one in found.items()
+            if one is not None
+            for m, model in enumerate(self.models)
+        ]
+
     def _row(self, t: int, m: int, i: int) -> dict[str, Any]:
         found, at, name = self.comparisons, (t, m, i), self.metrics[i]
         return {
@@ -161,6 +191,7 @@ class ScoreReport(Result):
                 for task, ids, samples, primary in tasks
             ],
             "table": records(self.to_dataframe()),
+            "calibration": self._calibrations(),
             "settings": dict(self.settings),
             "notes": list(self.notes),
         }

@@ -88,22 +88,29 @@ class Call:
         reasoning = self.pair.prompts.opening.reasoning if format == "chat" else None
         return reasoning[0] if reasoning else ""
 
-    def left(self, source: Source, rendered: Mapping[str, tuple[int, ...]], out: Any) -> Left:
+    def left(
+        self,
+        source: Source,
+        rendered: Mapping[str, tuple[int, ...]],
+        out: Any,
+        beside: Mapping[str, tuple[int, ...]] | None = None,
+    ) -> Left:
         """What one model has yet to write.
 
         Args:
             source: The model.
             rendered: Token ids of every prompt in its format.
             out: Folder of what it wrote before; None for none.
+            beside: Token ids of every prompt as base reads it, where base and tuned write together.
 
         Raises:
             GenerationError: The folder was made with other settings.
         """
         if out is None:
-            return Left(None, {}, self._missing({}, rendered))
+            return Left(None, {}, self._missing({}, rendered, beside or {}))
         journal = self._journal(source, Path(out))
         journal.check_prompts(self.prompts.items(), rendered)
-        return Left(journal, journal.done, self._missing(journal.done, rendered))
+        return Left(journal, journal.done, self._missing(journal.done, rendered, beside or {}))
 
     def lines(self, source: Source, requests: Sequence[Request], writer: Backend) -> Iterator[list[dict[str, Any]]]:
         """Lines of JSONL as samples are finished; of a greedy request one sample is written and then repeated."""
@@ -129,7 +136,9 @@ class Call:
                 lines += [{**line, "sample": number} for number in numbers]
             yield lines
 
-    def _missing(self, done: Done, rendered: Mapping[str, tuple[int, ...]]) -> list[Request]:
+    def _missing(
+        self, done: Done, rendered: Mapping[str, tuple[int, ...]], beside: Mapping[str, tuple[int, ...]]
+    ) -> list[Request]:
         """Requests for the samples that are not there yet."""
         from slr_probe.generation.decode import Request
 
@@ -137,7 +146,7 @@ class Call:
         for name, ids in rendered.items():
             numbers = tuple(number for number in range(self.samples) if (name, number) not in done)
             if numbers:
-                requests.append(Request(name, ids, numbers))
+                requests.append(Request(name, ids, numbers, beside.get(name, ())))
         return requests
 
     def _journal(self, source: Source, out: Path) -> Journal:

@@ -16,7 +16,7 @@ from slr_probe.forward.device import wait
 from slr_probe.generation.decode import BATCH_TOKENS, Request, batches, prefill, random_numbers
 from slr_probe.generation.draw import draw
 from slr_probe.generation.sampling import Sampling
-from slr_probe.generation.state import State, may_be_padded
+from slr_probe.generation.state import RoutedState, State, may_be_padded
 
 _STEPS = 3  # that are timed, after one that is not
 _ROWS = 8  # that are written to see where they end
@@ -114,7 +114,7 @@ def measure_pace(
     return Pace(reading / tokens, max(0.0, of_few - row * len(few)), row, lengths, ended)
 
 
-def _step_seconds(state: State, owners: list[tuple[str, int]], sampling: Sampling) -> float:
+def _step_seconds(state: State | RoutedState, owners: list[tuple[str, int]], sampling: Sampling) -> float:
     """Seconds of one step of a batch: the shortest of a few."""
     numbers = random_numbers(owners, replace(sampling, max_tokens=1))[:, 0].to(state.logits.device)
     taken = []

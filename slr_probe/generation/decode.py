@@ -15,7 +15,7 @@ from slr_probe.checkpoint.folder import read_object
 from slr_probe.errors import GenerationError, PromptError, one_line
 from slr_probe.generation.draw import draw, uniforms
 from slr_probe.generation.sampling import Sampling
-from slr_probe.generation.state import State, may_be_padded
+from slr_probe.generation.state import Routed, RoutedState, State, may_be_padded
 from slr_probe.pair.prompts.chat import render_chat
 from slr_probe.pair.prompts.template import Template
 from slr_probe.pair.prompts.tokens import encode
@@ -37,11 +37,18 @@ class Request:
         id: The prompt's id, which its random numbers are keyed by.
         ids: Token ids of the rendered prompt.
         samples: Numbers of the samples.
+        beside: Token ids of the prompt as base reads it, where base and tuned write together; empty for the same.
     """
 
     id: str
     ids: tuple[int, ...]
     samples: tuple[int, ...]
+    beside: tuple[int, ...] = ()
+
+    @property
+    def lengths(self) -> tuple[int, int]:
+        """Tokens of the prompt in its one or two forms."""
+        return len(self.ids), len(self.beside)
 
 
 @dataclass(frozen=True)
@@ -94,7 +101,7 @@ def write(
     """Write all samples of all requests; yields them as they are finished, in no particular order.
 
     Args:
-        model: A causal language model of transformers.
+        model: A causal language model of transformers, or `Routed`.
         requests: What to write.
         sampling: How.
         ends: Tokens that end an output.
@@ -121,8 +128,8 @@ def batches(
     """
     batch: list[Request] = []
     used = 0
-    for request in sorted(requests, key=lambda request: -len(request.ids)):
-        if batch and not padded and len(request.ids) != len(batch[0].ids):
+    for request in sorted(requests, key=lambda request: request.lengths, reverse=True):
+        if batch and not padded and request.lengths != batch[0].lengths:
             yield batch
             batch, used = [], 0
         rest = request.samples
@@ -152,9 +159,10 @@ def check_lengths(config: Any, requests: Sequence[Request], sampling: Sampling) 
     """
     context = getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)
     for request in requests:
-        if context is not None and len(request.ids) + sampling.max_tokens > context:
+        longest = max(request.lengths)
+        if context is not None and longest + sampling.max_tokens > context:
             raise GenerationError(
-                f"prompt {request.id!r} has {len(request.ids)} tokens; with max_tokens={sampling.max_tokens} it does "
+                f"prompt {request.id!r} has {longest} tokens; with max_tokens={sampling.max_tokens} it does "
                 f"not fit the model's context of {context}"
             )
 
@@ -212,21 +220,34 @@ def _sample(owner: tuple[str, int], tokens: Int[ndarray, " token"], by_token: bo
     return Sample(*owner, tuple(tokens[:size].tolist()), by_token or by_text, tuple(tokens[size:].tolist()))
 
 
-def prefill(model: Any, batch: list[Request]) -> State:
+def prefill(model: Any, batch: list[Request]) -> State | RoutedState:
     """The state after all prompts, each run once and then repeated for its samples."""
-    width = max(len(request.ids) for request in batch)
-    ids = torch.zeros((len(batch), width), dtype=torch.int64)
-    mask = torch.zeros_like(ids)
-    for row, request in enumerate(batch):
-        start = width - len(request.ids)
-        ids[row, :start] = request.ids[0]  # any token does: the mask hides it
-        ids[row, start:] = torch.tensor(request.ids)
-        mask[row, start:] = 1
-    state = State(model, ids.to(model.device), mask.to(model.device))
+    ids, mask = _padded([request.ids for request in batch], model.device)
+    if isinstance(model, Routed):
+        state: State | RoutedState = RoutedState(
+            model, (ids, mask), _padded([request.beside or request.ids for request in batch], model.device)
+        )
+    else:
+        state = State(model, ids, mask)
     repeats = torch.tensor([len(request.samples) for request in batch])
     if int(repeats.max()) > 1:
         state.select(torch.arange(len(batch)).repeat_interleave(repeats))
     return state
+
+
+def _padded(
+    prompts: Sequence[tuple[int, ...]], device: torch.device
+) -> tuple[Int[torch.Tensor, "row token"], Int[torch.Tensor, "row token"]]:
+    """Token ids of prompts, left-padded, and their mask."""
+    width = max(map(len, prompts))
+    ids = torch.zeros((len(prompts), width), dtype=torch.int64)
+    mask = torch.zeros_like(ids)
+    for row, prompt in enumerate(prompts):
+        start = width - len(prompt)
+        ids[row, :start] = prompt[0]  # any token does: the mask hides it
+        ids[row, start:] = torch.tensor(prompt)
+        mask[row, start:] = 1
+    return ids.to(device), mask.to(device)
 
 
 def end_tokens(pair: ModelPair) -> tuple[int, ...]:

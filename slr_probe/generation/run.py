@@ -13,7 +13,7 @@ from slr_probe.generation.call import Call, Done
 from slr_probe.generation.journal import held
 from slr_probe.generation.outputs import Outputs
 from slr_probe.generation.sampling import Sampling
-from slr_probe.generation.sources import Model, read_sources
+from slr_probe.generation.sources import Model, Route, Source, read_sources
 from slr_probe.pair.prompts import Format
 from slr_probe.progress import progress_bar
 
@@ -51,7 +51,7 @@ def generate(
         pair: The pair.
         prompts: Id and user message of each.
         models: Names with what they stand for: `"base"`, `"tuned"`, the same with `" (plain)"` behind for prompts in
-            the plain format, a recipe, a range such as `"8:14"`; or a list of these, which name themselves.
+            the plain format, a recipe, a range such as `"8:14"`, a `Route`; or a list of these, which name themselves.
         samples: Outputs a prompt.
         sampling: How tokens are drawn; every setting is explicit.
         format: Prompt format, `"chat"` or `"plain"`; default: the pair's.
@@ -84,7 +84,7 @@ def generate(
     """
     prompts = _check(prompts, samples, batch_tokens)
     sources = read_sources(pair, models, format, folders=backend != "hf")
-    rendered = {format: _render(pair, prompts, format) for format in dict.fromkeys(s.format for s in sources)}
+    rendered = {format: _render(pair, prompts, format) for format in _formats(sources)}
     folders = None if out is None else Path(out) / HYBRIDS
     total = len(prompts) * samples
     with (
@@ -92,7 +92,12 @@ def generate(
         held(out),
     ):
         call = Call(pair, dict(prompts), samples, sampling, _ends(pair), backend, writer.decisive)
-        written = {source.name: call.left(source, rendered[source.format], out) for source in sources}
+        written = {
+            source.name: call.left(
+                source, rendered[source.format], out, rendered["plain"] if isinstance(source.what, Route) else None
+            )
+            for source in sources
+        }
         todo = [source for source in sources if written[source.name].left]
         writer.expect(todo, max(one.longest for one in written.values()) + sampling.max_tokens)
         kept = sum(total - one.left for one in written.values())
@@ -122,6 +127,12 @@ def _check(prompts: Sequence[tuple[str, str]], samples: int, batch_tokens: int |
     if batch_tokens is not None and batch_tokens < 1:
         raise GenerationError(f"batch_tokens must be at least 1; got {batch_tokens}")
     return pairs
+
+
+def _formats(sources: Sequence[Source]) -> dict[Format, None]:
+    """Formats that prompts are needed in, each once; base reads the plain one where it writes with tuned."""
+    found = dict.fromkeys(source.format for source in sources)
+    return found | (dict.fromkeys(("plain",)) if any(isinstance(one.what, Route) for one in sources) else {})
 
 
 def _render(pair: ModelPair, prompts: list[tuple[str, str]], format: Format) -> dict[str, tuple[int, ...]]:

@@ -16,8 +16,37 @@ from slr_probe.recipe import Recipe
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
 
-Model = Recipe | LayerRange | str | Path
 _PLAIN = " (plain)"
+
+
+@dataclass(frozen=True)
+class Route:
+    """Base and tuned write one text together, of which one draws each token (after BACo, arXiv 2511.05650).
+
+    The paper's abstract says that a router picks the model of each token by the uncertainty of the next token, with a
+    threshold. Of its routers this is the simplest, in our own form: base draws where its largest probability is below
+    the threshold, tuned everywhere else. Ours are: base's uncertainty rather than tuned's, that base reads the prompt
+    in the plain format, and that the model may change within a word.
+
+    Attributes:
+        threshold: From 0 (tuned writes all) to above 1 (base writes all).
+
+    Raises:
+        GenerationError: The threshold is no number from 0.
+    """
+
+    threshold: float
+
+    def __post_init__(self) -> None:
+        number = isinstance(self.threshold, (int, float)) and not isinstance(self.threshold, bool)
+        if not number or not self.threshold >= 0:
+            raise GenerationError(f"the threshold of a route must be a number from 0; got {self.threshold!r}")
+
+    def __str__(self) -> str:
+        return f"routed {self.threshold:g}"
+
+
+Model = Recipe | LayerRange | Route | str | Path
 
 
 @dataclass(frozen=True)
@@ -26,18 +55,20 @@ class Source:
 
     Attributes:
         name: Its name in results.
-        what: `"base"`, `"tuned"`, a recipe, or the folder of a checkpoint (for vLLM).
+        what: `"base"`, `"tuned"`, a recipe, a route, or the folder of a checkpoint (for vLLM).
         format: Format of its prompts.
     """
 
     name: str
-    what: Recipe | Path | str
+    what: Recipe | Route | Path | str
     format: Format
 
     def describe(self) -> Any:
         """Plain data that tells two sources apart."""
         if isinstance(self.what, Recipe):
             return {**self.what.to_dict(), "name": ""}
+        if isinstance(self.what, Route):
+            return {"route": self.what.threshold}
         return str(self.what)
 
     @property
@@ -48,9 +79,12 @@ class Source:
     @contextmanager
     def model(self, pair: ModelPair) -> Iterator[Any]:
         """The model in memory; a hybrid exists inside the `with` block only."""
+        from slr_probe.generation.state import Routed
         from slr_probe.restoration import restored
 
-        if self.what == "base":
+        if isinstance(self.what, Route):
+            yield Routed(pair.base, pair.tuned, self.what.threshold)
+        elif self.what == "base":
             yield pair.base
         elif self.what == "tuned":
             yield pair.tuned
@@ -72,11 +106,11 @@ def read_sources(
         folders: Whether the folder of a checkpoint is a model.
 
     Raises:
-        GenerationError: None given, or two of one name.
+        GenerationError: None given, two of one name, or a route where `folders` are read.
         RecipeError: Something that is no model.
         LayerRangeError: A range out of bounds.
     """
-    if isinstance(models, (str, Path, Recipe, LayerRange)):
+    if isinstance(models, (str, Path, Recipe, LayerRange, Route)):
         models = [models]
     named = list(models.items()) if isinstance(models, Mapping) else [(str(model), model) for model in models]
     if not named:
@@ -97,4 +131,8 @@ def _source(pair: ModelPair, name: str, model: Model, format: Format | None, fol
         if not folders:
             raise GenerationError(f"'{name}' is a folder ({model}); the hf backend takes recipes: give backend='vllm'")
         return Source(name, Path(model), usual)
+    if isinstance(model, Route):
+        if folders:
+            raise GenerationError(f"'{name}' needs two models at every token, which vLLM cannot do: give backend='hf'")
+        return Source(name, model, usual)
     return Source(name, pair.recipe(model), usual)

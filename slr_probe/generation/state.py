@@ -1,4 +1,7 @@
-"""A model in the middle of writing: a batch of rows, left-padded, and what the model remembers of them."""
+"""A model in the middle of writing: a batch of rows, left-padded, and what the model remembers of them.
+
+Two models may write one text together, token by token: `Routed`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import inspect
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -134,6 +138,8 @@ class State:
 
 def may_be_padded(model: Any) -> bool:
     """Whether all blocks attend, so that a mask hides padding exactly; recurrent blocks would have to be trusted."""
+    if isinstance(model, Routed):
+        return may_be_padded(model.base) and may_be_padded(model.tuned)
     return not getattr(model, "_is_stateful", False) and not recurrent(model.config)
 
 
@@ -142,3 +148,62 @@ def recurrent(config: Any) -> bool:
     text = config.get_text_config(decoder=True)
     kinds = getattr(text, "layer_types", None) or getattr(text, "layers_block_type", None) or ()
     return hasattr(text, "state_size") or any("attention" not in kind or "linear" in kind for kind in kinds)
+
+
+@dataclass(frozen=True)
+class Routed:
+    """Base and tuned, one of which draws each token; what `generate` writes with where it was given a `Route`.
+
+    Attributes:
+        base: Base.
+        tuned: Tuned.
+        threshold: Base draws where its largest probability of a next token is below this.
+    """
+
+    base: Any
+    tuned: Any
+    threshold: float
+
+    @property
+    def config(self) -> Any:
+        """Tuned's config; base has the same architecture."""
+        return self.tuned.config
+
+    @property
+    def device(self) -> torch.device:
+        """Where both are."""
+        found: torch.device = self.tuned.device
+        return found
+
+
+class RoutedState:
+    """Rows that two models read and one of them continues; in all else a `State`.
+
+    Args:
+        models: The two, and when which of them draws.
+        tuned: Token ids and mask of the prompts as tuned reads them.
+        base: The same as base reads them.
+    """
+
+    def __init__(self, models: Routed, tuned: tuple[Tensor, Tensor], base: tuple[Tensor, Tensor]) -> None:
+        self._threshold = models.threshold
+        self._base, self._tuned = State(models.base, *base), State(models.tuned, *tuned)
+
+    @property
+    def logits(self) -> Float[Tensor, "row vocab"]:
+        """For the next token of each row: base's where base is uncertain, else tuned's."""
+        base, tuned = self._base.logits, self._tuned.logits
+        width = min(base.shape[-1], tuned.shape[-1])  # a side may have padded its vocabulary
+        base, tuned = base[:, :width], tuned[:, :width]
+        uncertain = base.float().softmax(dim=-1).amax(dim=-1, keepdim=True) < self._threshold
+        return torch.where(uncertain, base, tuned)
+
+    def select(self, rows: Int[Tensor, " kept"]) -> None:
+        """Keep some rows, in this order; a row may be kept several times."""
+        self._base.select(rows)
+        self._tuned.select(rows)
+
+    def step(self, tokens: Int[Tensor, " row"]) -> None:
+        """Append one token to each row, for both models."""
+        self._base.step(tokens)
+        self._tuned.step(tokens)

@@ -16,12 +16,14 @@ from numpy import ndarray
 
 from slr_probe.scoring.inputs import ScoringInputs
 from slr_probe.stats.diversity import (
+    agreement,
     answer_entropy,
     distinct_answers,
     distinct_answers_at,
     distinct_n,
     ead,
     embedding_distance,
+    majority_accuracy,
     majority_gain,
     nli_diversity,
     opening,
@@ -83,6 +85,8 @@ def _answers(inputs: ScoringInputs, at: int, correct: Sequence[bool]) -> dict[st
         "pass_at_k": pass_at_k(n, right, max(1, n // 2)),
         "majority_gain": majority_gain(answers, correct),
         "answer_entropy": answer_entropy(answers) if n >= 2 else math.nan,
+        "agreed": agreement(answers) if n >= 2 else math.nan,
+        "majority": majority_accuracy(answers, correct),
     }
     if accepted is not None:
         found["distinct_correct"] = float(distinct_answers(accepted)) if n >= 2 else math.nan

@@ -55,6 +55,8 @@ _ALL = (
     Metric("empty", "empty outputs (share)", "record"),
     Metric("embedding_cut", "longer than the encoder reads (share)", "record"),
     Metric("words", "words in an output", "record"),
+    Metric("agreed", "samples that agree with the majority (share)", "record"),
+    Metric("majority", "majority vote correct", "record"),
     Metric("judge_missing", "judge's missing scores", "record"),
 )
 METRICS = {metric.name: metric for metric in _ALL}

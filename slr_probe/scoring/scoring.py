@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from slr_probe.generation import Outputs
 
 _MODELS = {"embedding": "embedder", "nli": "entailment", "fluency": "fluency", "judge": "judge"}
-VERSION = 3
+VERSION = 4
 """Goes up whenever a metric changes, so that cached scores of an older version are not used."""
 
 

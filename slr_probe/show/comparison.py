@@ -88,6 +88,9 @@ def lines(report: ScoreReport, task: str) -> tuple[list[str], list[list[str]]]:
     columns = ["", "model"]
     for name in shown:
         columns += [metric(name).label, *([f"against {report.reference}"] if name in primary else [])]
+    calibration = report.calibration(task)
+    if calibration is not None:
+        columns.append("calibration error (ECE)")
     silent = {model: report.silent(task, model) for model in report.models}
     empty = any(share > 0 for share in silent.values())
     rows = []
@@ -99,6 +102,8 @@ def lines(report: ScoreReport, task: str) -> tuple[list[str], list[list[str]]]:
             if name in primary:
                 star = "*" if is_confirmed(float(report.comparisons.adjusted[at]), report.level) else ""
                 row.append(difference(report, at, task) + star)
+        if calibration is not None:
+            row.append(number(calibration.estimate[report.model(model)], ".2f"))
         rows.append([*row, *([number(silent[model], ".2f")] if empty else [])])
     return [*columns, *([metric("empty").label] if empty else [])], rows
 

@@ -13,6 +13,7 @@ from slr_probe.show.comparison import heading, lines
 from slr_probe.show.words.format import aligned, html_rows, short
 from slr_probe.show.words.validation import carry_over, correct_only, endings, verdicts, warmer
 from slr_probe.validation.result import METHOD
+from slr_probe.validation.rivals import RIVALS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,8 +36,12 @@ _LOOK = {
     "prompt": ("P", COLOURS["tuned"], 7),
     "base": ("D", COLOURS["base"], 6),
     "base_plain": ("d", COLOURS["full"], 7),
+    "verbalized": ("v", COLOURS["rival"], 6),
+    "string_seed": ("^", COLOURS["rival"], 6),
+    "routing": ("H", COLOURS["rival"], 6),
 }
 _HYBRIDS = (COLOURS["best"], "#000000", COLOURS["base"], COLOURS["soup"])
+_MAY_BE_FAR = ("prompt", "base", "base_plain", *RIVALS)
 _CURVES = ("temperature", "min_p", "hybrid_temperature")
 _NAMES = {
     "random": "random ranges of equal width",
@@ -167,7 +172,7 @@ def _outside(report: ValidationReport, x: Any, sign: int) -> list[int]:
     """Baselines so much worse than tuned that drawing them would crush all others into a corner."""
     if sign < 0 or not x[0] > 0:
         return []
-    return [m for m, kind in enumerate(report.kinds) if kind in ("prompt", "base", "base_plain") and x[m] < x[0] / 2]
+    return [m for m, kind in enumerate(report.kinds) if kind in _MAY_BE_FAR and x[m] < x[0] / 2]
 
 
 def _look(report: ValidationReport, m: int) -> tuple[str, str, int]:

@@ -92,6 +92,7 @@ def settings_of(
                 "recipe": None if method.recipe is None else method.recipe.to_dict(),
                 "sampling": record_sampling(method.sampling),
                 "wording": method.wording,
+                **({} if method.route is None else {"route": method.route.threshold}),
             }
             for method in methods
         ],

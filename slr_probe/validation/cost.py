@@ -15,6 +15,8 @@ from slr_probe.scoring.tasks import read_sampling, read_size, read_tasks, resize
 from slr_probe.validation.crc import CRC
 from slr_probe.validation.methods import BASELINES, QUICK, Method, check_baselines, read_recipes
 from slr_probe.validation.plan import plan_methods
+from slr_probe.validation.rivals import RIVALS
+from slr_probe.validation.write import asked
 
 if TYPE_CHECKING:
     from slr_probe.generation import Sampling
@@ -75,24 +77,32 @@ def _task_seconds(
     """Seconds of writing and scoring one task with every method that has outputs of its own."""
     from slr_probe.generation.decode import Request, end_tokens
 
-    ids = {item.id: tuple(pair.render(item.prompt, format)) for item in task.items}
-    numbers = tuple(range(task.samples))
-    requests = [Request(name, tokens, numbers) for name, tokens in ids.items()]
     writers = {(method.group, str(method.model)): method for method in methods}.values()
     paces: dict[str, Pace] = {}
+    ids: dict[str, dict[str, tuple[int, ...]]] = {}
     total = 0.0
     for method in writers:
-        kind = _kind(method)
+        kind, size = _kind(method), asked(pair, task, method, format)
+        if method.wording not in ids:
+            ids[method.wording] = _ids(pair, task, method.wording, format)
+        requests = [Request(name, one, tuple(range(size.samples))) for name, one in ids[method.wording].items()]
         if kind not in paces:
-            like = next(iter(paces.values()), None)
-            paces[kind] = _pace(pair, method, requests, task, end_tokens(pair), followed, like)
-        total += paces[kind].seconds(requests, _drawn(method, task))
+            like = None if kind == "routing" else next(iter(paces.values()), None)
+            paces[kind] = _pace(pair, method, requests, size, end_tokens(pair), followed, like)
+        total += paces[kind].seconds(requests, _drawn(method, size))
     length = max(pace.expected_length(task.max_tokens) for pace in paces.values())
     return total + len(methods) * len(task.items) * _scoring_seconds(pair, task, int(length))
 
 
+def _ids(pair: ModelPair, task: TextTask, wording: str, format: Format | None) -> dict[str, tuple[int, ...]]:
+    """Token ids of every prompt in a wording."""
+    return {one.id: tuple(pair.render(wording.replace("{prompt}", one.prompt), format)) for one in task.items}
+
+
 def _kind(method: Method) -> str:
-    """Models that end their outputs alike: tuned, base, and all between."""
+    """Models that end their outputs alike: tuned, base, and all between; rivals each in their own way."""
+    if method.kind in RIVALS:
+        return method.kind
     if method.recipe is None:
         return "base"
     return "tuned" if method.recipe.is_tuned else "hybrid"

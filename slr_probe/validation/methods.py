@@ -10,9 +10,11 @@ from slr_probe.errors import ValidationError
 from slr_probe.layers import LayerRange
 from slr_probe.pair.prompts import PLAIN_BASE
 from slr_probe.recipe import Recipe
+from slr_probe.validation.rivals import READINGS, RIVALS, Reading
 
 if TYPE_CHECKING:
     from slr_probe.generation import Sampling
+    from slr_probe.generation.sources import Route
     from slr_probe.pair import ModelPair
 
 BASELINES = (
@@ -45,11 +47,12 @@ class Method:
     Attributes:
         name: Label, unique in a report.
         kind: `"tuned"`, `"hybrid"`, `"early"`, `"late"`, `"random"`, `"soup"`, `"temperature"`, `"min_p"`, `"prompt"`,
-            `"hybrid_temperature"`, `"base"` or `"base_plain"`.
-        recipe: Where its weights come from; None for base as a whole.
+            `"hybrid_temperature"`, `"base"`, `"base_plain"`, `"verbalized"`, `"string_seed"` or `"routing"`.
+        recipe: Where its weights come from; None for base as a whole, and for a route.
         sampling: How it is sampled.
         wording: The user message, with `{prompt}` where the task's prompt stands.
         curve: Methods of one curve in the diversity-quality plane share this label; empty for single points.
+        route: Base and tuned that write together, in place of a recipe.
     """
 
     name: str
@@ -58,10 +61,18 @@ class Method:
     sampling: Sampling
     wording: str = "{prompt}"
     curve: str = ""
+    route: Route | None = None
 
     @property
-    def model(self) -> Recipe | str:
+    def reading(self) -> Reading | None:
+        """How replies stand in its outputs, where each output is not one reply."""
+        return READINGS.get(self.kind)
+
+    @property
+    def model(self) -> Recipe | Route | str:
         """What `generate` is asked for."""
+        if self.route is not None:
+            return self.route
         if self.recipe is not None:
             return "tuned" if self.recipe.is_tuned else self.recipe
         return PLAIN_BASE if self.kind == "base_plain" else "base"
@@ -82,16 +93,17 @@ def check_baselines(wanted: str | Iterable[str] | None, default: Sequence[str]) 
     if wanted is None:
         return tuple(default)
     names = [wanted] if isinstance(wanted, str) else list(wanted)
-    if names == ["all"]:
-        return BASELINES
     if names == ["none"]:
         return ()
-    unknown = [name for name in names if name not in BASELINES]
+    groups = {"all": BASELINES, "usual": tuple(default), "rivals": RIVALS}
+    known = (*BASELINES, *RIVALS)
+    unknown = [name for name in names if name not in known and name not in groups]
     if unknown:
         raise ValidationError(
-            f"unknown baseline {unknown[0]!r}; expected 'all', 'none', or some of {', '.join(BASELINES)}"
+            f"unknown baseline {unknown[0]!r}; expected 'none', or some of {', '.join((*groups, *known))}"
         )
-    return tuple(name for name in BASELINES if name in names)
+    chosen = {one for name in names for one in groups.get(name, (name,))}
+    return tuple(name for name in known if name in chosen)
 
 
 def read_recipes(pair: ModelPair, recipes: Any) -> tuple[tuple[str, Recipe], ...]:

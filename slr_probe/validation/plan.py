@@ -12,6 +12,7 @@ from slr_probe.layers import LayerRange
 from slr_probe.pair.prompts import PLAIN_BASE
 from slr_probe.recipe import Recipe
 from slr_probe.validation.methods import DIVERSITY_PROMPT, Method
+from slr_probe.validation.rivals import READINGS, THRESHOLDS
 
 if TYPE_CHECKING:
     from slr_probe.generation import Sampling
@@ -54,7 +55,7 @@ def plan_methods(
     for name, kind in (("base", "base"), (PLAIN_BASE, "base_plain")):
         if kind in wanted:
             methods.append(Method(name, kind, None, sampling))
-    return methods, notes
+    return [*methods, *rivals(recipes[0][1].depth, wanted, sampling)], notes
 
 
 def controls(
@@ -114,4 +115,20 @@ def variations(
             found.append(Method(f"tuned min-p={min_p:g}", "min_p", tuned, other, curve="tuned, min-p"))
     if "prompt" in wanted:
         found.append(Method("tuned, diversity prompt", "prompt", tuned, sampling, wording=DIVERSITY_PROMPT))
+    return found
+
+
+def rivals(depth: int, wanted: Sequence[str], sampling: Sampling) -> list[Method]:
+    """Methods of others (`slr_probe.validation.rivals`): tuned asked otherwise; base and tuned sharing a text."""
+    from slr_probe.generation.sources import Route
+
+    names = {"verbalized": "verbalized sampling", "string_seed": "string seed of thought"}
+    found = [
+        Method(name, kind, Recipe.tuned(depth), sampling, wording=READINGS[kind].wording)
+        for kind, name in names.items()
+        if kind in wanted
+    ]
+    for threshold in THRESHOLDS if "routing" in wanted else ():
+        name = f"routing below {threshold:g}"
+        found.append(Method(name, "routing", None, sampling, route=Route(threshold)))
     return found

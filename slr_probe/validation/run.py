@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.defaults import FLOOR, LEVEL, MEMORY, RESAMPLES, WARMER
 from slr_probe.generation.backend import check_backend, open_backend
 from slr_probe.pair.side import state_of
-from slr_probe.recipe import Recipe
 from slr_probe.scoring.folder import HYBRIDS, SWEEPS, Folder
 from slr_probe.scoring.inputs import Tags
 from slr_probe.scoring.scoring import Scorers, distinct_curve
 from slr_probe.scoring.tasks import (
-    answer_task,
     check_apart,
     check_seed,
     check_unit,
-    expect_all,
     few_stories,
     read_format,
     read_sampling,
@@ -30,9 +26,11 @@ from slr_probe.scoring.tasks import (
 from slr_probe.tasks.thinking import REASONING
 from slr_probe.validation.assemble import Inputs, Scored, assemble, settings_of
 from slr_probe.validation.crc import CRC
-from slr_probe.validation.methods import BASELINES, QUICK, Method, check_baselines, read_recipes
+from slr_probe.validation.methods import BASELINES, QUICK, check_baselines, read_recipes
 from slr_probe.validation.plan import plan_methods
 from slr_probe.validation.result import ValidationReport
+from slr_probe.validation.rivals import check_rivals
+from slr_probe.validation.write import write_all
 
 if TYPE_CHECKING:
     from slr_probe.generation import Outputs, Sampling
@@ -96,7 +94,9 @@ def validate(
             template.
         baselines: `"all"`, `"none"`, or some of `"early"`, `"late"`, `"random"`, `"soup"`, `"temperature"`, `"min_p"`,
             `"prompt"`, `"hybrid_temperature"`, `"base"`, `"base_plain"`; default: all, and with `"quick"` early,
-            temperature and base_plain.
+            temperature and base_plain. Methods of others are measured only where they are named, beside `"usual"` (the
+            default) or any: `"verbalized"` (arXiv 2510.01171), `"string_seed"` (2510.21150), `"routing"` between base
+            and tuned (2511.05650), or `"rivals"` for the three.
         temperatures: Temperatures of tuned and of the hybrids beside that of `sampling`: a hybrid has to be seen
             beside a warmer tuned model, and may be warmer itself.
         min_ps: Values of min-p of the curve of tuned.
@@ -146,6 +146,7 @@ def validate(
     folder = Folder(out)
     folder.refuse_foreign()
     check_backend(pair, backend, engine)
+    check_rivals(pair, sizes, wanted, asked_in, backend)
     sweeps = None if folder.path is None else folder.path / SWEEPS
     sampled_as = {"temperature": crc_temperature, "min_p": crc_min_p}
     choice = CRC(pair, crc, memory=memory, format=format, **sampled_as, out=sweeps, progress=progress)
@@ -169,20 +170,11 @@ def validate(
     with folder.at_work(follows):
         with open_backend(pair, backend, engine, home, batch_tokens=batch_tokens, progress=progress) as writer:
             options = {"format": asked_in, "backend": backend, "engine": writer, "progress": progress}
-            written = _write(pair, sizes, methods, folder, options)
+            written, unread = write_all(pair, sizes, methods, folder, options, tags)
         scored = [_score(task, outputs, folder, scorers) for task, outputs in zip(sizes, written, strict=True)]
-        report = assemble(inputs, scored, choice.held_out(inputs.weights), (*notes, *choice.notes))
+        report = assemble(inputs, scored, choice.held_out(inputs.weights), (*notes, *unread, *choice.notes))
         folder.keep(report, "report", "validation")
     return report
-
-
-def _write(
-    pair: ModelPair, tasks: Sequence[TextTask], methods: Sequence[Method], folder: Folder, options: dict[str, Any]
-) -> list[dict[str, Outputs]]:
-    """Outputs of every method, task by task; all is written before anything is scored, so that an engine ends first."""
-    models, wordings = [method.model for method in methods], [method.wording for method in methods]
-    expect_all(options["engine"], pair, tasks, models, options["format"], wordings)
-    return [generate_all(pair, task, methods, folder, options) for task in tasks]
 
 
 def _score(task: TextTask, outputs: dict[str, Outputs], folder: Folder, scorers: Scorers) -> Scored:
@@ -191,32 +183,6 @@ def _score(task: TextTask, outputs: dict[str, Outputs], folder: Folder, scorers:
     scores = {name: folder.scores(task, one, scorers, f"{task.name}-{name}") for name, one in outputs.items()}
     curves = {name: distinct_curve(task, one, at, scorers.tags) for name, one in outputs.items()}
     return Scored(scores, curves, at)
-
-
-def generate_all(
-    pair: ModelPair, task: TextTask, methods: Sequence[Method], folder: Folder, options: dict[str, Any]
-) -> dict[str, Outputs]:
-    """Outputs of every method; methods that are one model under one setting are generated once."""
-    groups: dict[str, list[Method]] = {}
-    for method in methods:
-        groups.setdefault(method.group, []).append(method)
-    found: dict[str, Outputs] = {}
-    for group, members in groups.items():
-        models: dict[Recipe | str, str] = {}
-        for method in members:
-            models.setdefault(method.model, method.name)
-        outputs = answer_task(
-            pair,
-            task,
-            {name: model for model, name in models.items()},
-            members[0].sampling,
-            folder.outputs(task.name, group),
-            wording=members[0].wording,
-            **options,
-        )
-        for method in members:
-            found[method.name] = replace(outputs[models[method.model]], model=method.name)
-    return {method.name: found[method.name] for method in methods}
 
 
 def curve_points(samples: int) -> tuple[int, ...]:

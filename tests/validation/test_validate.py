@@ -11,7 +11,7 @@ from slr_probe.errors import LayerRangeError, OutputError, SweepError, Validatio
 from slr_probe.scoring import scoring
 from slr_probe.tasks import CRCItem, CRCTask, choice_task
 from slr_probe.tasks.text import Item, TextTask
-from slr_probe.validation import ValidationReport, run, validate
+from slr_probe.validation import ValidationReport, validate, write
 from tests.tiny import edit_middle, make_model
 from tests.tiny_tokenizer import make_tokenizer
 
@@ -147,7 +147,7 @@ def test_crc_is_not_measured_twice(pair, tmp_path, monkeypatch):
 
 def test_same_seed_same_report_and_a_kill_changes_nothing(pair, tmp_path, monkeypatch):
     whole = validate(pair, "1:2", [QA, WRITE], out=tmp_path / "whole", **OPTIONS)
-    real, calls = run.generate_all, []
+    real, calls = write.generate_all, []
 
     def killed(*arguments):
         calls.append(1)
@@ -155,12 +155,12 @@ def test_same_seed_same_report_and_a_kill_changes_nothing(pair, tmp_path, monkey
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(run, "generate_all", killed)
+    monkeypatch.setattr(write, "generate_all", killed)
     with pytest.raises(KeyboardInterrupt):
         validate(pair, "1:2", [QA, WRITE], out=tmp_path / "killed", **OPTIONS)
     assert (tmp_path / "killed" / "INCOMPLETE").exists()
     assert not (tmp_path / "killed" / "report.npz").exists()
-    monkeypatch.setattr(run, "generate_all", real)
+    monkeypatch.setattr(write, "generate_all", real)
     validate(pair, "1:2", [QA, WRITE], out=tmp_path / "killed", **OPTIONS)
     assert not (tmp_path / "killed" / "INCOMPLETE").exists()
     reports = [(tmp_path / name / "report.npz").read_bytes() for name in ("whole", "killed")]

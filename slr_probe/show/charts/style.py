@@ -27,6 +27,7 @@ COLOURS = {
     "early": ORANGE,
     "late": ORANGE,
     "random": ORANGE,
+    "rival": BLACK,
 }
 """One colour a role in every figure."""
 MAP = "viridis"

@@ -6,6 +6,7 @@ rise while meaning collapses), so report both.
 """
 
 from slr_probe.stats.diversity.answers import (
+    agreement,
     answer_entropy,
     distinct_answers,
     distinct_answers_at,
@@ -18,6 +19,7 @@ from slr_probe.stats.diversity.lexical import distinct_n, ead, opening, self_rep
 from slr_probe.stats.diversity.semantic import embedding_distance, nli_diversity, vendi_from_gram, vendi_score
 
 __all__ = [
+    "agreement",
     "answer_entropy",
     "distinct_answers",
     "distinct_answers_at",

@@ -114,6 +114,21 @@ def majority_accuracy(answers: Sequence[Hashable | None], correct: Sequence[bool
     return math.fsum(sum(rights) / len(rights) for rights in members.values()) / len(tied)
 
 
+def agreement(answers: Sequence[Hashable | None]) -> float:
+    """Share of the samples that give the answer which most of them give: how sure a model is of its answer.
+
+    Samples without an answer agree with none (ours).
+
+    Returns:
+        NaN where there are no samples.
+
+    Examples:
+        >>> agreement(["7", "7", "3", None])
+        0.5
+    """
+    return max(_counted(answers).values(), default=0) / len(answers) if len(answers) else math.nan
+
+
 def majority_gain(answers: Sequence[Hashable | None], correct: Sequence[bool]) -> float:
     """Accuracy of the majority vote minus the mean accuracy of a single sample, in [-1, 1]; see `majority_accuracy`.
 
