@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,7 +15,7 @@ from slr_probe.layers import LayerRange
 from slr_probe.rank.candidates import WIDER
 from slr_probe.rank.compare import Choice, Gap, choose, gaps
 from slr_probe.rank.findings.entropy_cost import EntropyCost, cost_at_equal_entropy
-from slr_probe.rank.findings.interaction import interaction_interval
+from slr_probe.rank.findings.interaction import SplitInteraction, interaction_interval, split_interactions
 from slr_probe.rank.findings.split import Split, split_change
 from slr_probe.rank.findings.wider import Wider, wider
 from slr_probe.rank.frontier import Warmer, at_floor
@@ -110,6 +110,11 @@ class RangeRanking(RangeScores):
             RankingError: A range was not measured, or there is a single prompt.
         """
         return interaction_interval(self)
+
+    @cached_property
+    def interactions(self) -> tuple[SplitInteraction, ...]:
+        """The same with p-values, split by split; nothing where a range was not measured, or there is one prompt."""
+        return split_interactions(self)
 
     # -- the order -----------------------------------------------------------------------------------------------
 
@@ -217,6 +222,7 @@ class RangeRanking(RangeScores):
             "choice": self._plain_choice(),
             **({} if self.race is None else {"race": dict(self.race)}),
             "cost_at_equal_entropy": None if self.cost is None else self.cost.to_dict(self.ranges),
+            "interaction": [asdict(one) for one in self.interactions],
             "order_and_shape": None if self.split is None else self.split.to_dict(self.ranges),
             "diversity_unit": "fraction of log |V|",
             "level": self.level,

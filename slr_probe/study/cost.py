@@ -46,6 +46,7 @@ def _ranking(context: Context) -> Cost:
         choose(context, settings.prompts),
         guards=guards_of(settings),
         objective=settings.objective,
+        candidates=settings.candidates,
         held_out=settings.held_out,
         soups=settings.soups,
         format=chosen_format(context),

@@ -97,6 +97,7 @@ class RankSettings:
     ending: tuple[float, ...] = ENDING
     surprise: float = SURPRISE
     objective: Literal["crc", "spread", "both"] = _RANK["objective"].default
+    candidates: tuple[Literal["ranges", "attention", "mlp", "half"], ...] = _RANK["candidates"].default
     held_out: int = _RANK["held_out"].default
     soups: int = _RANK["soups"].default
     temperature: float = _RANK["temperature"].default

@@ -15,6 +15,7 @@ from slr_probe.rank.frontier import TEMPERATURES
 from slr_probe.rank.rows import RankedRows
 from slr_probe.result import plain_value
 from slr_probe.stats import difference_interval
+from slr_probe.stats.compare import FEWEST_PROMPTS, State, difference_state, paired_test
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,10 @@ class EntropyCost:
         temperature: Of tuned.
         hybrid: KL(row || tuned at temperature 1), the mean over prompts of replies, in nats a token.
         tuned: KL(tuned at that temperature || tuned at temperature 1), likewise.
-        limits: Interval of the difference of both, paired over prompts; NaN for a single prompt.
+        limits: Interval of the difference of both, paired over prompts; NaN where there is none.
+        p: P-value of `paired_test`. It is the only comparison of its kind, so there is nothing to adjust it for.
+        state: What interval and test together say: `"more"` where the row costs more.
+        prompts: How many prompts of replies the means are over.
     """
 
     row: int
@@ -36,6 +40,9 @@ class EntropyCost:
     hybrid: float
     tuned: float
     limits: tuple[float, float]
+    p: float
+    state: State
+    prompts: int
 
     @property
     def difference(self) -> float:
@@ -43,9 +50,9 @@ class EntropyCost:
         return self.hybrid - self.tuned
 
     @property
-    def sign(self) -> int:
-        """1 or -1 where the row is shown to be farther or nearer than a warmer tuned, else 0."""
-        return int(self.limits[0] > 0) - int(self.limits[1] < 0)
+    def exploratory(self) -> bool:
+        """Whether there are too few prompts for more than a hint."""
+        return self.prompts < FEWEST_PROMPTS
 
     def to_dict(self, ranges: Sequence[LayerRange]) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -56,6 +63,9 @@ class EntropyCost:
             "drift": plain_value(self.hybrid),
             "drift_of_tuned": plain_value(self.tuned),
             "difference_interval": [plain_value(limit) for limit in self.limits],
+            "p": plain_value(self.p),
+            "state": self.state,
+            "prompts": self.prompts,
         }
 
 
@@ -69,14 +79,23 @@ def cost_at_equal_entropy(scores: RankedRows) -> EntropyCost | None:
         return None
     hybrid = scores.curve_drift[1, TEMPERATURES.index(1.0)]
     tuned = _between(scores.curve_drift[0], place)
-    limits = (float("nan"), float("nan"))
+    temperature = float(np.interp(place, np.arange(len(TEMPERATURES)), TEMPERATURES))
+    row, means = int(scores.curve_rows[1]), (float(hybrid.mean()), float(tuned.mean()))
+    limits, p = _compared(scores, hybrid, tuned)
+    state = difference_state(*limits, p, scores.level)
+    return EntropyCost(row, wanted, temperature, *means, limits, p, state, len(hybrid))
+
+
+def _compared(
+    scores: RankedRows, hybrid: Float[ndarray, " prompt"], tuned: Float[ndarray, " prompt"]
+) -> tuple[tuple[float, float], float]:
+    """Interval and p-value of the difference."""
+    low = high = float("nan")
     if len(hybrid) > 1:
         options = {"level": scores.level, "resamples": scores.resamples, "seed": scores.seed}
         found = difference_interval(hybrid[None], tuned, **options)
-        limits = float(found.low[0]), float(found.high[0])
-    temperature = float(np.interp(place, np.arange(len(TEMPERATURES)), TEMPERATURES))
-    row = int(scores.curve_rows[1])
-    return EntropyCost(row, wanted, temperature, float(hybrid.mean()), float(tuned.mean()), limits)
+        low, high = float(found.low[0]), float(found.high[0])
+    return (low, high), float(paired_test(hybrid - tuned, seed=scores.seed))
 
 
 def _place(means: Float[ndarray, " temperature"], wanted: float) -> float:

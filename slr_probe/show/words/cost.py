@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slr_probe.show.words.format import number, places, with_limits
+from slr_probe.show.words.format import number, p_clause, places, with_limits
+from slr_probe.stats.compare import State
 
 if TYPE_CHECKING:
     from slr_probe.rank.findings.entropy_cost import EntropyCost
     from slr_probe.rank.ranking import RangeRanking
+
+_SAID: dict[State, str] = {
+    "more": "the range costs more",
+    "less": "the range costs less",
+    "more?": "that the range costs more is not confirmed",
+    "less?": "that the range costs less is not confirmed",
+    "same": "neither is shown to cost less",
+    "undefined": "with so few prompts neither is shown to cost less",
+}
 
 
 def cost_sentence(ranking: RangeRanking) -> str:
@@ -26,9 +36,5 @@ def cost_sentence(ranking: RangeRanking) -> str:
 
 def _verdict(cost: EntropyCost, spec: str) -> str:
     found = with_limits(cost.difference, *cost.limits, f"+{spec}")
-    said = {
-        1: "the range costs more",
-        -1: "the range costs less",
-        0: "neither is shown to cost less",
-    }
-    return f"{said[cost.sign]} ({found})"
+    few = f"; exploratory: {cost.prompts} prompts" if cost.exploratory else ""
+    return f"{_SAID[cost.state]} ({found}, {p_clause(cost.p)}{few})"

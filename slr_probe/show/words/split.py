@@ -9,7 +9,7 @@ from slr_probe.show.words.format import with_limits
 if TYPE_CHECKING:
     from slr_probe.rank.ranking import RangeRanking
 
-_NAMES = {
+NAMES = {
     "order": "order (area under the curve, answers above other tokens)",
     "cut-off": "valid mass at an oracle cut-off",
     "shape": "shape (evenness on the answers)",
@@ -25,5 +25,5 @@ def split_lines(ranking: RangeRanking) -> list[str]:
     lines = [f"  split   {ranking.ranges[found.row]} beside tuned, {where}:"]
     for part in found.parts:
         change = with_limits(part.change.value, part.change.low, part.change.high, "+.3f")
-        lines.append(f"          {_NAMES[part.name]} {part.hybrid:.3f} instead of {part.tuned:.3f}, {change}")
+        lines.append(f"          {NAMES[part.name]} {part.hybrid:.3f} instead of {part.tuned:.3f}, {change}")
     return lines

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from slr_probe.show.charts.cost import plot_cost
 from slr_probe.show.charts.forest import plot_differences
+from slr_probe.show.charts.interaction import plot_interaction
 from slr_probe.show.charts.maps import plot_map
 from slr_probe.show.charts.profile import plot_profile
 from slr_probe.show.charts.spread import plot_spread
@@ -49,6 +50,17 @@ def cost(ranking: RangeRanking) -> Markup | None:
         return None
     return inline(
         plot_cost(ranking, title="", width=_WIDTH), "cost", "Divergence from tuned against entropy, over temperature"
+    )
+
+
+def interaction(ranking: RangeRanking) -> Markup | None:
+    """What restoring both sides of each split brings beyond the sum of both; None where that is unknown."""
+    if not ranking.interactions:
+        return None
+    return inline(
+        plot_interaction(ranking, title="", width=_WIDTH),
+        "interaction",
+        "Interaction of early and late restoration at every split",
     )
 
 

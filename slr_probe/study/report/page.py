@@ -18,7 +18,7 @@ from slr_probe.show.words.plain import advice, brings_and_costs
 from slr_probe.show.words.sentences import sentences
 from slr_probe.show.words.validation import in_text
 from slr_probe.study.folder import Findings
-from slr_probe.study.report import depth, generated, ranges
+from slr_probe.study.report import depth, free, generated, ranges
 from slr_probe.study.report.samples import side_by_side
 from slr_probe.study.report.tables import provenance
 from slr_probe.study.report.terms import terms
@@ -36,6 +36,7 @@ _SECTIONS = {
     "range": ("Range", "scores"),
     "maps": ("All ranges", "maps"),
     "tradeoff": ("Trade-off", "tradeoff"),
+    "free": ("From the same table", "free"),
     "depth": ("Over depth", "profile"),
     "text": ("Generated text", "validation"),
     "terms": ("Terms", "terms"),
@@ -67,7 +68,7 @@ def render(found: Findings, *, prompts: int = 2, samples: int = 4) -> str:
     choice = found.choice() if found.ranking is not None else Choice(None, "the ranges were not ranked")
     values = {**_general(found), **depth.section(found, choice.layers)}
     if found.ranking is not None:
-        values |= ranges.section(found.ranking, choice)
+        values |= ranges.section(found.ranking, choice) | free.section(found.ranking)
     if found.validation is not None:
         values |= {"validation": generated.section(found.validation), "samples": side_by_side(found, prompts, samples)}
         values["samples_shown"] = samples

@@ -30,6 +30,7 @@ def rank(context: Context, home: Path) -> str:
         floor=settings.floor,
         guards=guards_of(settings),
         objective=settings.objective,
+        candidates=settings.candidates,
         held_out=settings.held_out,
         soups=settings.soups,
         format=chosen_format(context),

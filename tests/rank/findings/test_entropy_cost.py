@@ -54,7 +54,7 @@ def test_tuned_is_as_entropic_and_as_far_as_it_really_is(ranking, logits):
     assert found.hybrid == pytest.approx(divergence(hybrid, reference).mean())
     assert found.tuned == pytest.approx(divergence(at(exact), reference).mean(), rel=0.03)
     assert found.limits[0] < found.difference < found.limits[1]
-    assert found.sign == 1  # it is a warmer tuned and noise besides
+    assert found.state == "more"  # it is a warmer tuned and noise besides
 
 
 def test_a_warmer_tuned_costs_what_it_costs(ranking, logits):
@@ -65,7 +65,8 @@ def test_a_warmer_tuned_costs_what_it_costs(ranking, logits):
     found = replace(ranking, curve_entropy=entropies, curve_drift=drifts).cost
     assert found.temperature == pytest.approx(1.3)
     assert found.difference == pytest.approx(0, abs=1e-12)
-    assert found.sign == 0
+    assert found.state == "same"
+    assert found.p > 0.5
 
 
 def test_between_two_temperatures_near_one_the_square_of_the_step_counts(ranking, logits):
@@ -97,3 +98,34 @@ def test_it_is_said_once_and_drawn(ranking):
     assert [line.get_xdata()[0] for line in axis.get_lines()[1::2]] == pytest.approx(
         ranking.curve_entropy[:, TEMPERATURES.index(1.0)].mean(axis=1).tolist()
     )
+
+
+def test_an_interval_alone_claims_nothing(ranking, logits):
+    found = ranking.cost
+    drift = ranking.curve_drift[1, TEMPERATURES.index(1.0)]
+    assert found.prompts == len(drift)
+    shifts = [shift for shift in np.linspace(-0.5, 0.5, 401) if state_of(ranking, shift) == "more?"]
+    assert shifts  # some differences leave zero out of the interval and fail the test
+    said = cost_sentence(shifted(ranking, shifts[0]))
+    assert "that the range costs more is not confirmed" in said
+    assert "p = " in said
+
+
+def test_few_prompts_are_exploratory(ranking):
+    few = replace(ranking, curve_entropy=ranking.curve_entropy[..., :6], curve_drift=ranking.curve_drift[..., :6])
+    assert few.cost.exploratory
+    assert "exploratory: 6 prompts" in cost_sentence(few)
+    fewer = replace(ranking, curve_entropy=ranking.curve_entropy[..., :3], curve_drift=ranking.curve_drift[..., :3])
+    assert fewer.cost.state == "undefined"
+    assert "with so few prompts neither is shown" in cost_sentence(fewer)
+
+
+def shifted(ranking, shift):
+    """The hybrid nearer to tuned, or farther, by as much on every prompt."""
+    drifts = ranking.curve_drift.copy()
+    drifts[1] += shift
+    return replace(ranking, curve_drift=drifts, resamples=200)
+
+
+def state_of(ranking, shift):
+    return shifted(ranking, shift).cost.state
