@@ -17,11 +17,12 @@ OPTIONS ?=
 # Trains the embedded pair once more: `make training_curve`.
 STUDY = weight_delta entropy_collapse patching crc_heatmaps tradeoff agreement validation
 
-# Lineage generates with every stage, proxy with dozens of recipes, and masks are learned by gradients on many
-# conversations: of a larger pair, call `make lineage`, `make proxy` and `make mask` where they are wanted.
+# Lineage generates with every stage, proxy with dozens of recipes, choices ranks twice and writes with both choices, and
+# masks are learned by gradients on many conversations: of a larger pair, call `make lineage`, `make proxy`,
+# `make choices` and `make mask` where they are wanted.
 LONG = $(if $(filter organism:%,$(BASE)),lineage proxy mask)
 
-.PHONY: test test-harness test-vllm lint types docs bench cases golden figures clean lineage proxy mask training_curve $(STUDY)
+.PHONY: test test-harness test-vllm lint types docs bench cases golden figures clean lineage proxy choices mask training_curve $(STUDY)
 .NOTPARALLEL:
 
 test:
@@ -71,7 +72,7 @@ golden:
 
 figures: $(STUDY) $(LONG)
 
-lineage proxy mask training_curve $(STUDY):
+lineage proxy choices mask training_curve $(STUDY):
 	$(PYTHON) analyses/$@.py "$(BASE)" "$(TUNED)" --figures "$(FIGURES)" $(OPTIONS)
 
 clean:

@@ -13,7 +13,8 @@ grid          The one-token sweep, read out at eight more pairs of temperature a
 ended         The one-token sweep that also asks whether the reply ends after the answer, on every eighth prompt.
 naive         Module swap and transformers' forward over prompt and reply, all in one batch, for the log-probability of
               every given token and the entropies (few ranges, scaled).
-naive places  The same with the head at the places of `guards` only.
+naive forward The same forward, scores at the places of `guards` only.
+naive places  The same with the head at these places only.
 naive default, naive default places
               Both over the replies of `default`.
 """
@@ -40,7 +41,7 @@ from slr_probe.rank.guards.replies import sample_replies
 from slr_probe.sweep import sweep
 from slr_probe.tasks import CRCTask, Replies, Reply
 
-WAYS = "one token,guards,all,grid,ended,naive,naive places"
+WAYS = "one token,guards,all,grid,ended,naive,naive forward,naive places"
 GRID = [(t, m) for t in (0.7, 1.0, 1.3, 1.5) for m in (0.0, 0.05, 0.1) if (t, m) != (1.0, 0.0)][:8]
 
 
@@ -80,6 +81,7 @@ def measure(pair: ModelPair, args: argparse.Namespace) -> dict[str, Any]:
         "grid": (lambda: sweep(pair, ranges, queries, grid=GRID, progress=False), 1.0),
         "ended": (lambda: sweep(pair, ranges, asking, progress=False), 1.0),
         "naive": (lambda: naive(pair, few, whole, same_places=False), len(ranges) / len(few)),
+        "naive forward": (lambda: naive(pair, few, guards, same_places=False), len(ranges) / len(few)),
         "naive places": (lambda: naive(pair, few, guards, same_places=True), len(ranges) / len(few)),
     }
     if "default" in args.ways:

@@ -72,14 +72,15 @@ class Sizes:
     story_tokens: int
 
 
-def fresh_tasks(pair: ModelPair, sizes: Sizes, seed: int = 0) -> dict[str, TextTask]:
-    """Half of the open questions and writing prompts; no range is chosen by any of them."""
+def fresh_tasks(pair: ModelPair, sizes: Sizes, seed: int = 0, *, share: float = 0.5) -> dict[str, TextTask]:
+    """Some of the open questions and writing prompts, by default of a half; no range is chosen by any of them."""
     size = size_for(pair)
     asked = {
         "qa": (qa_task(size), Size(sizes.questions, sizes.samples, sizes.answer_tokens)),
         "writing": (writing_task(size), Size(sizes.stories, sizes.samples, sizes.story_tokens)),
     }
-    return {family: resize(task.split(0.5, seed)[1], cut, seed) for family, (task, cut) in asked.items()}
+    parts = {family: task if share == 1 else task.split(1 - share, seed)[1] for family, (task, _) in asked.items()}
+    return {family: resize(parts[family], cut, seed) for family, (_, cut) in asked.items()}
 
 
 def write_outputs(

@@ -165,7 +165,9 @@ def gaps(scores: RangeScores, row: int) -> tuple[Gap, ...]:
     own = own_controls(scores, row)
     others = [("tuned", scores.tuned)]
     others += [(kind, int(i)) for kind in ("early", "late") if kind not in own for i in scores.rows(kind)]
-    others += [] if scores.best_soup is None else [("soup", scores.best_soup)]
+    soup = scores.best_soup
+    if soup is not None and not scores.recipes[soup].is_tuned:  # else no other soup is allowed, and tuned is there
+        others.append(("soup", soup))
     rivals = [*(_rival(scores, row, kind, other) for kind, other in others), *_warmer(scores, row)]
     adjusted = adjusted_tests([rival.differences for rival in rivals], seed=scores.seed)
     return tuple(_gap(scores, rival, float(p)) for rival, p in zip(rivals, adjusted, strict=True))

@@ -81,6 +81,17 @@ def test_a_soup_that_is_ahead_is_found_behind_a_best_soup_that_costs_validity(va
     assert [gap.kept for gap in found] == pytest.approx([0.79 / 0.8] * named)
 
 
+def test_tuned_is_not_also_the_best_soup_that_a_range_is_compared_with():
+    """Where the only soup that is allowed is tuned itself, it would be named, and tested, twice."""
+    ranking = planted()
+    row = int(ranking.rows("early")[0])
+    kinds, recipes = ranking.kinds.astype("<U8"), list(ranking.recipe_data)
+    kinds[row], recipes[row] = "soup", ranking.recipe_data[ranking.tuned]
+    ranking = replace(ranking, kinds=kinds, recipe_data=tuple(recipes))
+    assert ranking.best_soup == row
+    assert "soup" not in [gap.kind for gap in ranking.gaps("1:3")]
+
+
 def test_a_difference_of_rounding_is_no_gain(ranking_of):
     ranking = ranking_of(3, {"0:1": (1.0, 0.2 + 1e-13)}, method="guided", score=[1.0] * 6)
     assert ranking.choice.layers is None
