@@ -123,7 +123,7 @@ def read_npz(path: Path, kind: str) -> tuple[dict[str, np.ndarray[Any, Any]], di
     """
     path = path if path.exists() else npz(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with _regular(path, _MOST_LINES) as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         plain = json.loads(str(arrays.pop(META)))
         found = plain.pop("kind")

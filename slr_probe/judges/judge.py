@@ -15,6 +15,7 @@ from numpy import ndarray
 
 from slr_probe.checkpoint import resolve
 from slr_probe.errors import CheckpointError, JudgeError, foreign
+from slr_probe.pair.offline import offline, with_own_code
 from slr_probe.progress import progress_bar
 
 _UNBOUNDED = 1 << 30  # tokenizers without a limit say 1e30
@@ -98,9 +99,15 @@ def load(auto: str, folder: Path, what: str, device: Any = None, **options: Any)
     import transformers
 
     options = {"dtype": torch.float32, **options}
-    with foreign(JudgeError, f"transformers cannot load the {what} from {folder}"):
+    with foreign(JudgeError, f"transformers cannot load the {what} from {folder}"), offline():
+        config: Any = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
         model, info = getattr(transformers, auto).from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, output_loading_info=True, **options
+            folder,
+            config=with_own_code(config),
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+            **options,
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     missing = sorted(name for name in info["missing_keys"] if "position_ids" not in name and "pooler" not in name)

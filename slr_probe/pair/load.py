@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from slr_probe.checkpoint import AdapterCheckpoint
 from slr_probe.checkpoint.names import address_tensors
 from slr_probe.errors import CheckpointError, IncompatiblePairError, PromptError, foreign
+from slr_probe.pair.offline import offline
 from slr_probe.pair.prompts.bounds import check_tokenizer
 from slr_probe.pair.side import Side, require_checkpoint
 
@@ -72,9 +73,10 @@ def from_disk(side: Side, dtype: torch.dtype | None, trust_remote_code: bool) ->
     adapter = side.checkpoint if isinstance(side.checkpoint, AdapterCheckpoint) else None
     path = require_checkpoint(side).config_path.parent
     advice = "if another class can, load both models with it and give them to ModelPair.load"
-    with foreign(CheckpointError, f"transformers cannot load {path} as a causal language model; {advice}"):
+    with foreign(CheckpointError, f"transformers cannot load {path} as a causal language model; {advice}"), offline():
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             path,
+            config=side.config,
             dtype=dtype or side.dtype or "auto",
             trust_remote_code=trust_remote_code,
             local_files_only=True,
@@ -118,7 +120,7 @@ def load_tokenizer(side: Side, trust_remote_code: bool) -> PreTrainedTokenizerBa
         folders.append(side.checkpoint.base.path)
     for folder in folders:
         if any((folder / file).is_file() for file in _TOKENIZER_FILES):
-            with foreign(CheckpointError, f"the tokenizer in {folder} cannot be loaded"):
+            with foreign(CheckpointError, f"the tokenizer in {folder} cannot be loaded"), offline():
                 tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(  # type: ignore[no-untyped-call]
                     folder, local_files_only=True, trust_remote_code=trust_remote_code
                 )

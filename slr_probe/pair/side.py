@@ -14,6 +14,7 @@ from slr_probe.checkpoint.names import Address, address_tensors
 from slr_probe.checkpoint.shard import FLOATING
 from slr_probe.errors import IncompatiblePairError, SlrProbeError, foreign
 from slr_probe.pair.compat import is_tied
+from slr_probe.pair.offline import offline, with_own_code
 
 if TYPE_CHECKING:
     import torch
@@ -154,10 +155,11 @@ def dtypes(side: Side) -> Mapping[str, int]:
 def _config(path: Path, trust_remote_code: bool) -> PretrainedConfig:
     from transformers import AutoConfig
 
-    with foreign(IncompatiblePairError, f"transformers cannot read the config in {path}"):
+    with foreign(IncompatiblePairError, f"transformers cannot read the config in {path}"), offline():
         config: PretrainedConfig = AutoConfig.from_pretrained(
             path, local_files_only=True, trust_remote_code=trust_remote_code
         )
+        with_own_code(config)
         text = config.get_text_config(decoder=True)
     if getattr(config, "is_encoder_decoder", False):
         raise IncompatiblePairError(f"{path} is an encoder-decoder model; slr_probe works on decoder-only models")

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from slr_probe.errors import TaskError
-from slr_probe.files import parse_json, read_json, read_jsonl, read_regular, read_text
+from slr_probe.errors import ResultError, TaskError
+from slr_probe.files import parse_json, read_json, read_jsonl, read_npz, read_regular, read_text
 from slr_probe.files import read as rooms
 
 
@@ -91,3 +91,9 @@ def test_no_descriptor_is_left_open(tmp_path):
             with pytest.raises(TaskError):
                 read(path)
     assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+def test_arrays_are_read_from_regular_files_only(tmp_path):
+    os.mkfifo(tmp_path / "pipe.npz")  # reading it would wait for ever
+    with pytest.raises(ResultError, match="no regular file"):
+        read_npz(tmp_path / "pipe.npz", "sweep")

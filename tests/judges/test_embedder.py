@@ -79,6 +79,24 @@ def test_a_text_is_cut_at_the_positions_that_the_model_has(tmp_path):
     np.testing.assert_array_equal(rows[0], rows[1])  # 24 positions, two of them for [CLS] and [SEP]
 
 
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        *((f"{name}.json", text) for name in ("sentence_bert_config", "modules") for text in ('["a"]', "3", "{")),
+        ("modules.json", '[{"path": 3}, {"path": 4}]'),
+        ("sentence_bert_config.json", '{"max_seq_length": "many"}'),
+        ("sentence_bert_config.json", '{"max_seq_length": -1}'),
+        ("config_sentence_transformers.json", '{"prompts": 3, "default_prompt_name": []}'),
+        ("config_sentence_transformers.json", "[" * 200 + "]" * 200),
+    ],
+)
+def test_settings_of_the_wrong_kind_are_one_error(tmp_path, file, text):
+    folder = write_encoder(tmp_path)
+    (folder / file).write_text(text)
+    with pytest.raises(JudgeError):
+        Embedder(folder)(TEXTS)
+
+
 def test_other_modules_need_sentence_transformers(tmp_path, monkeypatch):
     import sys
 
