@@ -14,9 +14,10 @@ from numpy import ndarray
 
 from slr_probe.defaults import MIN_P
 from slr_probe.generation import Sampling
+from slr_probe.scoring.answering import answer, asked_of
 from slr_probe.scoring.measures import Scores
 from slr_probe.scoring.scoring import score_outputs
-from slr_probe.scoring.tasks import Size, answer_task, resize
+from slr_probe.scoring.tasks import Size, resize
 from slr_probe.tasks.builtin import qa_task, size_for, writing_task
 from slr_probe.tasks.text import TextTask
 
@@ -114,7 +115,8 @@ def write_outputs(
                 return found
             sampling = Sampling(temperature=writer.temperature, min_p=MIN_P, seed=seed)
             place = folder / f"T{writer.temperature:g}" / family
-            outputs = answer_task(pair, task, {writer.name: writer.recipe}, sampling, place, **options)
+            asked = asked_of(task, {writer.name: writer.recipe}, sampling, place)
+            outputs = answer(pair, asked, **options)
             found[family][number] = outputs[writer.name]
     return found
 

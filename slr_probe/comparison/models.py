@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from slr_probe.comparison.outputs import OutputComparison, compare_logs, first
 from slr_probe.defaults import LEVEL, RESAMPLES
-from slr_probe.generation.backend import check_backend, open_backend
+from slr_probe.executor import Executor, executes
+from slr_probe.generation.backend import check_backend
 from slr_probe.generation.logs import Log
 from slr_probe.pair import ModelPair
 from slr_probe.pair.side import state_of
+from slr_probe.scoring.answering import answer_all, asked_of
 from slr_probe.scoring.folder import Folder
 from slr_probe.scoring.inputs import Tags
 from slr_probe.scoring.record import generated_from, record_sampling, record_scorers, record_tasks, versions
 from slr_probe.scoring.scoring import Scorers
-from slr_probe.scoring.tasks import answer_task, check_seed, expect_all, read_sampling, read_size, read_tasks, resize
+from slr_probe.scoring.tasks import check_seed, read_sampling, read_size, read_tasks, resize
 from slr_probe.tasks.thinking import REASONING
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from slr_probe.tasks.text import TextTask
 
 
+@executes
 def compare_models(
     models: Mapping[str, str | os.PathLike[str]],
     tasks: Any = None,
@@ -47,6 +50,7 @@ def compare_models(
     batch_tokens: int | None = None,
     backend: str = "hf",
     engine: Iterable[str] | Mapping[str, Any] | None = None,
+    executor: Executor | str | None = None,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -79,6 +83,7 @@ def compare_models(
         batch_tokens: Tokens in one batch of generation.
         backend: `"hf"`, or `"vllm"` (an extra).
         engine: Settings of vLLM's engine, such as `tensor_parallel_size=2`.
+        executor: Who writes: `"local"`, `"ray"`, `"ray://HOST:PORT"` or an `Executor`; default: this process, uncut.
         level: Nominal coverage of the intervals.
         resamples: Bootstrap resamples over prompts.
         seed: Seed of prompts, sampling, bootstrap and tests.
@@ -100,7 +105,8 @@ def compare_models(
     scorers = Scorers(len(start.tokenizer), embedder, entailment, fluency, judge, tags)
     folder, settings = Folder(out), _record(pairs, sized, drawn, scorers)
     check_backend(start, backend, engine)
-    how = {"name": backend, "engine": engine, "batch_tokens": batch_tokens, "progress": progress}
+    how: dict[str, Any] = {"backend": backend, "engine": engine, "batch_tokens": batch_tokens, "progress": progress}
+    how["executor"] = executor
     files = {name: state_of(pair.tuned_side) for name, pair in pairs.items()}
     with folder.at_work({**generated_from(settings), "files": files}):
         logs = {name: _write(name, pair, sized, drawn, folder, how) for name, pair in pairs.items()}
@@ -112,13 +118,9 @@ def _write(
     name: str, pair: ModelPair, tasks: Sequence[TextTask], sampling: Sampling, folder: Folder, how: dict[str, Any]
 ) -> list[Log]:
     """Outputs of one model on every task; it is dropped from memory afterwards."""
-    logs = []
-    with open_backend(pair, **how) as writer:
-        options = {"backend": how["name"], "engine": writer, "progress": how["progress"]}
-        expect_all(writer, pair, tasks, ["tuned"])
-        for task in tasks:
-            out = folder.outputs(task.name, name)
-            logs.append(Log(answer_task(pair, task, {name: "tuned"}, sampling, out, **options)[name], task.name))
+    asked = [asked_of(task, {name: "tuned"}, sampling, folder.outputs(task.name, name)) for task in tasks]
+    written = answer_all(pair, asked, **how)
+    logs = [Log(outputs[name], task.name) for task, outputs in zip(tasks, written, strict=True)]
     pair.unload()
     return logs
 

@@ -15,15 +15,16 @@ from slr_probe.executor.worker import Worker, versions
 
 _TRIES = 4  # ours: times that a part may be given to a worker that does not live to finish it
 _PATIENCE = 60.0  # ours: seconds to wait for a first worker before saying so
+_FAREWELL = 20.0  # ours: seconds that workers have to end engines and delete their files
 _MISSING = "executor='ray' needs Ray, which is an extra: pip install 'slr-probe[cluster]', or use executor='local'"
 
 
 class RayExecutor:
     """Does parts on a Ray cluster; workers start with the first part and stay until `close`.
 
-    There are as many workers as the machines have room for: one for each GPU (or `Work.gpus` of them) where the work
-    runs on GPUs, else one for every so many cores as this process has threads. A worker that is killed, or whose
-    machine goes, is replaced, and its part is given to another.
+    There are as many workers as the machines have room for: one for each GPU (or `Work.gpus` of them, of one machine,
+    which a placement group keeps for it) where the work runs on GPUs, else one for every so many cores as this process
+    has threads. A worker that is killed, or whose machine goes, is replaced, and its part is given to another.
 
     Args:
         address: `HOST:PORT` of the cluster's head; None for the cluster of this machine, which is made where there is
@@ -43,6 +44,7 @@ class RayExecutor:
         self._gpus = 0
         self._idle: list[Any] = []
         self._doing: dict[Any, tuple[Any, int | None]] = {}  # by what was promised: the worker, and its part if any
+        self._places: dict[Any, Any] = {}  # the placement group of each worker that has several GPUs
 
     def __repr__(self) -> str:
         return f"RayExecutor({self.address!r})"
@@ -99,10 +101,11 @@ class RayExecutor:
             self._idle.append(worker)
             raise _own(error) from error
         except self._ray.exceptions.RayError as error:  # the worker or its machine is gone
-            self._kill(worker)
             if number is None and isinstance(error, self._ray.exceptions.ActorDiedError):
                 _refuse_broken(error)
-            self._start()
+            place = self._places.pop(worker, None)  # which stays: nobody else is to get these GPUs
+            self._kill(worker)
+            self._start(place)
             self._roll_call()
             return number, None
         self._idle.append(worker)
@@ -138,7 +141,11 @@ class RayExecutor:
             self._start()
 
     def _let_go(self) -> None:
-        for worker in [*self._idle, *(worker for worker, _ in self._doing.values())]:
+        """End all workers; those that are idle first end their engines and delete what they made for themselves."""
+        if self._idle and self._ray.is_initialized():
+            ending = [worker.end.remote() for worker in self._idle]
+            self._ray.wait(ending, num_returns=len(ending), timeout=_FAREWELL)
+        for worker in [*self._idle, *(worker for worker, _ in self._doing.values()), *self._places]:
             self._kill(worker)
         self._idle, self._doing = [], {}
 
@@ -167,10 +174,20 @@ class RayExecutor:
         cores = [int(node["CPU"]) for node in self._nodes() if node.get("CPU", 0) >= 1]
         return max(1, min([_threads(), *cores]))
 
-    def _start(self) -> None:
-        cores = 1 if self._gpus else self._cores()
-        make = self._ray.remote(Worker).options(num_cpus=cores, num_gpus=self._gpus, max_restarts=0)
+    def _start(self, place: Any = None) -> None:
+        """Hire one worker, into a place that another left if there is one."""
+        options: dict[str, Any] = {"num_cpus": 1 if self._gpus else self._cores(), "num_gpus": self._gpus}
+        if self._gpus > 1:
+            from ray.util import placement_group
+            from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+            if place is None:
+                place = placement_group([{"CPU": 1, "GPU": self._gpus}], strategy="STRICT_PACK")
+            options["scheduling_strategy"] = PlacementGroupSchedulingStrategy(place)
+        make = self._ray.remote(Worker).options(max_restarts=0, **options)
         worker = make.remote(_threads(), versions())
+        if place is not None:
+            self._places[worker] = place
         self._doing[worker.ready.remote()] = (worker, None)
 
     def _give(self, worker: Any, sent: list[Any], number: int, part: Any) -> None:
@@ -186,6 +203,11 @@ class RayExecutor:
     def _kill(self, worker: Any) -> None:
         if self._ray is not None and self._ray.is_initialized():
             self._ray.kill(worker)
+            place = self._places.pop(worker, None)
+            if place is not None:
+                from ray.util import remove_placement_group
+
+                remove_placement_group(place)
 
 
 def _import() -> ModuleType:

@@ -45,6 +45,11 @@ class Worker:
         assert self._do is not None
         return self._do(part)
 
+    def end(self) -> None:
+        """Close what is open: engines end, and files of this worker alone go."""
+        self._do = None
+        self._held.close()
+
     def _open(self, sent: Any) -> None:
         import ray
 

@@ -8,19 +8,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.defaults import LEVEL, LINEAGE_TEMPERATURE, LINEAGE_TOP_P, RESAMPLES
-from slr_probe.generation.backend import Backend, check_backend, open_backend
+from slr_probe.executor import Executor, executes
+from slr_probe.generation.backend import check_backend
+from slr_probe.generation.calls.asked import Asked
 from slr_probe.lineage.depth import Depth
 from slr_probe.lineage.result import Lineage
 from slr_probe.lineage.scores import assemble, check_metric, read_stages, same_prompts
 from slr_probe.pair import ModelPair
 from slr_probe.pair.prompts import PLAIN_BASE
 from slr_probe.pair.side import Side, state_of
+from slr_probe.scoring.answering import answer_all, asked_of
 from slr_probe.scoring.folder import Folder
 from slr_probe.scoring.inputs import Tags
 from slr_probe.scoring.measures import Scores
 from slr_probe.scoring.record import generated_from, record_sampling, record_scorers, record_tasks, versions
 from slr_probe.scoring.scoring import Scorers
-from slr_probe.scoring.tasks import answer_task, expect_all, read_size, read_tasks, resize
+from slr_probe.scoring.tasks import read_size, read_tasks, resize
 from slr_probe.tasks.thinking import REASONING
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ LENS_PROMPTS = 40
 """Prompts of the tasks, at most, that the lens reads where CRC does not fit the tokenizer."""
 
 
+@executes
 def trace_lineage(
     stages: Iterable[tuple[str, Checkpoint]],
     tasks: Any = None,
@@ -60,6 +64,7 @@ def trace_lineage(
     batch_tokens: int | None = None,
     backend: str = "hf",
     engine: Iterable[str] | Mapping[str, Any] | None = None,
+    executor: Executor | str | None = None,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -95,6 +100,8 @@ def trace_lineage(
         batch_tokens: Tokens in one batch of generation.
         backend: `"hf"`, or `"vllm"` (an extra).
         engine: Settings of vLLM's engine, such as `tensor_parallel_size=2`.
+        executor: Who writes: `"local"`, `"ray"`, `"ray://HOST:PORT"` or an `Executor`; default: this process, uncut.
+            Layers are measured and texts are scored here. See `slr_probe.executor`.
         level: Nominal coverage of the intervals.
         resamples: Bootstrap resamples over prompts.
         seed: Seed of prompts, sampling and bootstrap.
@@ -105,6 +112,7 @@ def trace_lineage(
         CheckpointError: A stage is missing or corrupt.
         IncompatiblePairError: A stage is not of base's architecture.
         OutputError: `out` holds another run.
+        ExecutorError: No such executor, or it cannot do the work.
 
     Examples:
         >>> stages = [("base", "organism:base"), ("sft", "organism:sft"), ("dpo", "organism:dpo")]
@@ -118,6 +126,7 @@ def trace_lineage(
     opened = {"dtype": dtype, "device": device, "download": download, "trust_remote_code": trust_remote_code}
     # Headers alone are read here, so that a bad stage fails first.
     pairs = [ModelPair.load(checkpoints[0], checkpoint, **opened) for checkpoint in checkpoints[1:]]
+    written = {"backend": backend, "engine": engine}
     size = read_size(preset, prompts, SAMPLES if samples is None and preset != "quick" else samples, max_tokens)
     request = _Request(
         stages=names,
@@ -127,7 +136,7 @@ def trace_lineage(
         sampling=sampling or Sampling(temperature=LINEAGE_TEMPERATURE, top_p=LINEAGE_TOP_P, seed=seed),
         scorers=Scorers(len(pairs[0].tokenizer), embedder, entailment, fluency, judge, tags),
         base=PLAIN_BASE if plain_base else "base",
-        writer={"name": backend, "engine": engine, "batch_tokens": batch_tokens, "progress": progress},
+        writer={**written, "batch_tokens": batch_tokens, "executor": executor, "progress": progress},
     )
     check_backend(pairs[0], backend, engine)
     settings = request.record()
@@ -171,7 +180,7 @@ class _Request:
         sampling: How outputs are drawn; each task has its own number of tokens.
         scorers: What scores them.
         base: How base is asked: as `"base"`, or with plain prompts.
-        writer: How what writes is opened; see `open_backend`.
+        writer: Options of `answer_all`.
     """
 
     stages: list[str]
@@ -187,6 +196,11 @@ class _Request:
     def sides(self) -> list[Side]:
         """What each stage was opened as, base first."""
         return [self.pairs[0].base_side, *(pair.tuned_side for pair in self.pairs)]
+
+    def asked(self, task: TextTask, stage: int, model: str, folder: Folder) -> Asked:
+        """What is asked of one stage on one task; `model` is its side of the pair."""
+        name = self.stages[stage]
+        return asked_of(task, {name: model}, self.sampling, folder.outputs(task.name, name))
 
     def record(self) -> dict[str, Any]:
         """The request as plain data, by which a later run knows whether it is the same."""
@@ -211,24 +225,15 @@ def _measure(request: _Request, folder: Folder, layers: Depth | None) -> dict[st
     outputs: dict[str, list[Outputs]] = {task.name: [] for task in request.tasks}
     for at, pair in enumerate(request.pairs, 1):
         models = {0: request.base, at: "tuned"} if at == 1 else {at: "tuned"}
-        with open_backend(pair, **request.writer) as writer:
-            expect_all(writer, pair, request.tasks, models.values())
-            for task in request.tasks:
-                outputs[task.name] += [_generate(request, pair, task, *one, folder, writer) for one in models.items()]
+        calls = [(task, stage) for task in request.tasks for stage in models]
+        asked = [request.asked(task, stage, models[stage], folder) for task, stage in calls]
+        written = answer_all(pair, asked, **request.writer)
+        for (task, stage), found in zip(calls, written, strict=True):
+            outputs[task.name].append(found[request.stages[stage]])
         if layers is not None:
             _measure_layers(request, folder, layers, at)
         pair.unload()
     return outputs
-
-
-def _generate(
-    request: _Request, pair: ModelPair, task: TextTask, at: int, model: str, folder: Folder, writer: Backend
-) -> Outputs:
-    """Outputs of one stage on one task; `model` is its side of the pair."""
-    name = request.stages[at]
-    out = folder.outputs(task.name, name)
-    options = {"backend": request.writer["name"], "engine": writer, "progress": request.writer["progress"]}
-    return answer_task(pair, task, {name: model}, request.sampling, out, **options)[name]
 
 
 def _measure_layers(request: _Request, folder: Folder, layers: Depth, at: int) -> None:

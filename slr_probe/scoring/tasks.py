@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -15,8 +15,7 @@ from slr_probe.tasks.builtin import BUILTIN, choice_task, shared_prompts, size_f
 from slr_probe.tasks.text import TextTask
 
 if TYPE_CHECKING:
-    from slr_probe.generation import Outputs, Sampling
-    from slr_probe.generation.backend import Backend
+    from slr_probe.generation import Sampling
     from slr_probe.pair import ModelPair
 
 Preset = Literal["full", "quick"]
@@ -193,66 +192,3 @@ def _task(given: Any, small: bool) -> TextTask:
     if not path.exists():
         raise ValidationError(f"no task {os.fspath(given)!r}; expected one of {', '.join(TASKS)}, or a file of prompts")
     return TextTask.load(path) if path.suffix == ".json" else read_task(path)
-
-
-def expect_all(
-    writer: Backend,
-    pair: ModelPair,
-    tasks: Iterable[TextTask],
-    models: Iterable[Any],
-    format: Format | None = None,
-    wordings: Iterable[str] = (),
-) -> None:
-    """Tell what writes all models and the longest text of several tasks, so that an engine is started once for all.
-
-    Args:
-        writer: What writes.
-        pair: The pair that the models are of.
-        tasks: The tasks, in their final size.
-        models: What `generate` takes for each model.
-        format: Prompt format.
-        wordings: What prompts are put into.
-    """
-    from slr_probe.generation.backend import InMemory
-    from slr_probe.generation.sources import read_sources
-
-    if isinstance(writer, InMemory):
-        return  # and rendering everything twice would cost time
-    words = set(wordings) or {"{prompt}"}
-    longest = max(
-        len(pair.render(wording.replace("{prompt}", item.prompt), format)) + task.max_tokens
-        for task in tasks
-        for item in task.items
-        for wording in words
-    )
-    writer.expect(
-        read_sources(pair, {str(number): model for number, model in enumerate(models)}, format, folders=True), longest
-    )
-
-
-def answer_task(
-    pair: ModelPair,
-    task: TextTask,
-    models: Mapping[str, Any],
-    sampling: Sampling,
-    out: Path | None,
-    *,
-    wording: str = "{prompt}",
-    **options: Any,
-) -> dict[str, Outputs]:
-    """Let models answer every prompt of a task, as often and as long as it says.
-
-    Args:
-        pair: The pair that the models are of.
-        task: The task, in its final size.
-        models: Names, and what `generate` takes for each.
-        sampling: How outputs are drawn, but for their length.
-        out: Folder for outputs as they come.
-        wording: What each prompt is put into.
-        **options: Further options of `generate`.
-    """
-    from slr_probe.generation import generate
-
-    asked = [(item.id, wording.replace("{prompt}", item.prompt)) for item in task.items]
-    drawn = replace(sampling, max_tokens=task.max_tokens)
-    return generate(pair, asked, models, samples=task.samples, sampling=drawn, out=out, **options)

@@ -23,6 +23,7 @@ from slr_probe.sweep.settings import Measure, as_queries
 from slr_probe.tasks.crc import CRCTask
 
 if TYPE_CHECKING:
+    from slr_probe.executor import Executor
     from slr_probe.pair import ModelPair
 
 
@@ -58,6 +59,7 @@ class CRC:
         temperature: Temperature of the distributions.
         min_p: Min-p of the distributions.
         out: Folder in which sweeps are kept; None keeps nothing.
+        executor: Who does the sweeps; None for this process, uncut.
         progress: Whether to show bars.
 
     Raises:
@@ -74,6 +76,7 @@ class CRC:
         temperature: float = 1.0,
         min_p: float = 0.0,
         out: Path | None = None,
+        executor: Executor | None = None,
         progress: bool | None = None,
     ) -> None:
         Measure(temperature, min_p)
@@ -81,7 +84,7 @@ class CRC:
         self.pair, self.format, self.out = pair, format, out
         self.task: CRCTask | None = CRCTask.default() if task is None or task is True else task or None
         self.sampling = {"temperature": temperature, "min_p": min_p}
-        self.engine: dict[str, Any] = {"memory": memory, "progress": progress, **self.sampling}
+        self.engine: dict[str, Any] = {"memory": memory, "executor": executor, "progress": progress, **self.sampling}
         self.notes: list[str] = []
         self._scorers: dict[str, Scorer] = {}
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.defaults import FLOOR, LEVEL, MEMORY, RESAMPLES, WARMER
-from slr_probe.generation.backend import check_backend, open_backend
+from slr_probe.executor import Executor, executes
+from slr_probe.generation.backend import check_backend
 from slr_probe.pair.side import state_of
 from slr_probe.scoring.folder import HYBRIDS, SWEEPS, Folder
 from slr_probe.scoring.inputs import Tags
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from slr_probe.tasks.text import TextTask
 
 
+@executes
 def validate(
     pair: ModelPair,
     recipes: Any,
@@ -69,6 +71,7 @@ def validate(
     batch_tokens: int | None = None,
     backend: str = "hf",
     engine: Iterable[str] | Mapping[str, Any] | None = None,
+    executor: Executor | str | None = None,
     memory: str | int = MEMORY,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
@@ -117,6 +120,9 @@ def validate(
         batch_tokens: Tokens in one batch of generation.
         backend: `"hf"`, or with an extra `"vllm"` (hybrids swapped in one engine) or `"vllm-folders"`; see `generate`.
         engine: Settings of vLLM's engine, such as `tensor_parallel_size=2`.
+        executor: Who writes and sweeps: `"local"`, `"ray"`, `"ray://HOST:PORT"` or an `Executor`; default: this
+            process, uncut. Texts are cut into one model on a few prompts; they are scored here. See
+            `slr_probe.executor`.
         memory: What the CRC sweep may use.
         level: Nominal coverage of the intervals.
         resamples: Bootstrap resamples over prompts.
@@ -129,6 +135,7 @@ def validate(
         LayerRangeError: A range is malformed or out of bounds.
         TaskError: A task cannot be read.
         OutputError: `out` holds another run.
+        ExecutorError: No such executor, or it cannot do the work.
 
     Examples:
         >>> pair = ModelPair.load("organism:base", "organism:dpo")  # doctest: +SKIP
@@ -148,8 +155,9 @@ def validate(
     check_backend(pair, backend, engine)
     check_rivals(pair, sizes, wanted, asked_in, backend)
     sweeps = None if folder.path is None else folder.path / SWEEPS
-    sampled_as = {"temperature": crc_temperature, "min_p": crc_min_p}
-    choice = CRC(pair, crc, memory=memory, format=format, **sampled_as, out=sweeps, progress=progress)
+    sampled_as: dict[str, Any] = {"temperature": crc_temperature, "min_p": crc_min_p}
+    swept = {"memory": memory, "executor": executor, "progress": progress, **sampled_as}
+    choice = CRC(pair, crc, format=format, out=sweeps, **swept)
     methods, notes = plan_methods(
         chosen,
         wanted,
@@ -168,9 +176,9 @@ def validate(
     follows["files"] = [state_of(side) for side in (pair.base_side, pair.tuned_side)]
     home = None if folder.path is None else folder.path / HYBRIDS
     with folder.at_work(follows):
-        with open_backend(pair, backend, engine, home, batch_tokens=batch_tokens, progress=progress) as writer:
-            options = {"format": asked_in, "backend": backend, "engine": writer, "progress": progress}
-            written, unread = write_all(pair, sizes, methods, folder, options, tags)
+        options: dict[str, Any] = {"backend": backend, "engine": engine, "batch_tokens": batch_tokens, "hybrids": home}
+        options |= {"executor": executor, "progress": progress}
+        written, unread = write_all(pair, sizes, methods, folder, asked_in, options, tags)
         scored = [_score(task, outputs, folder, scorers) for task, outputs in zip(sizes, written, strict=True)]
         report = assemble(inputs, scored, choice.held_out(inputs.weights), (*notes, *unread, *choice.notes))
         folder.keep(report, "report", "validation")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from slr_probe.scoring.tasks import answer_task, expect_all
+from slr_probe.generation.calls.asked import Asked
+from slr_probe.scoring.answering import answer_all, asked_of
 from slr_probe.validation.rivals import room_for, unread_note
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def write_all(
     tasks: Sequence[TextTask],
     methods: Sequence[Method],
     folder: Folder,
+    format: Format,
     options: dict[str, Any],
     tags: Tags,
 ) -> tuple[list[dict[str, Outputs]], list[str]]:
@@ -36,13 +38,16 @@ def write_all(
         tasks: The tasks, in their final size.
         methods: The methods.
         folder: Where outputs are kept.
-        options: Further options of `generate`, with an open backend as `engine`.
+        format: Prompt format.
+        options: Options of `answer_all`.
         tags: Tags of reasoning, which is no part of a reply.
     """
-    models, wordings = [method.model for method in methods], [method.wording for method in methods]
-    sizes = [asked(pair, task, method, options["format"]) for task in tasks for method in methods]
-    expect_all(options["engine"], pair, sizes, models, options["format"], wordings)
-    written = [generate_all(pair, task, methods, folder, options) for task in tasks]
+    groups = [group for task in tasks for group in _groups(pair, task, methods, folder, format)]
+    found: dict[str, dict[str, Outputs]] = {task.name: {} for task in tasks}
+    for group, outputs in zip(groups, answer_all(pair, [group.asked for group in groups], **options), strict=True):
+        for own, name in group.names.items():
+            found[group.task][own] = replace(outputs[name], model=own)
+    written = [{method.name: found[task.name][method.name] for method in methods} for task in tasks]
     notes = []
     for task, outputs in zip(tasks, written, strict=True):
         for method in methods:
@@ -63,27 +68,38 @@ def asked(pair: ModelPair, task: TextTask, method: Method, format: Format | None
     return method.reading.asked(task, room_for(pair, task, method.wording, format))
 
 
-def generate_all(
-    pair: ModelPair, task: TextTask, methods: Sequence[Method], folder: Folder, options: dict[str, Any]
-) -> dict[str, Outputs]:
-    """Outputs of every method; methods that are one model under one setting are generated once."""
+@dataclass(frozen=True)
+class _Group:
+    """Methods that are sampled and asked alike on one task: one call, in which one model is asked once.
+
+    Attributes:
+        task: Name of the task.
+        asked: The call.
+        names: For each method, the name of its outputs.
+    """
+
+    task: str
+    asked: Asked
+    names: dict[str, str]
+
+
+def _groups(pair: ModelPair, task: TextTask, methods: Sequence[Method], folder: Folder, format: Format) -> list[_Group]:
     groups: dict[str, list[Method]] = {}
     for method in methods:
         groups.setdefault(method.group, []).append(method)
-    found: dict[str, Outputs] = {}
+    found = []
     for group, members in groups.items():
         models: dict[Any, str] = {}
         for method in members:
             models.setdefault(method.model, method.name)
-        outputs = answer_task(
-            pair,
-            asked(pair, task, members[0], options["format"]),
-            {name: model for model, name in models.items()},
-            members[0].sampling,
+        by_name, first = {name: model for model, name in models.items()}, members[0]
+        call = asked_of(
+            asked(pair, task, first, format),
+            by_name,
+            first.sampling,
             folder.outputs(task.name, group),
-            wording=members[0].wording,
-            **options,
+            wording=first.wording,
+            format=format,
         )
-        for method in members:
-            found[method.name] = replace(outputs[models[method.model]], model=method.name)
-    return {method.name: found[method.name] for method in methods}
+        found.append(_Group(task.name, call, {method.name: models[method.model] for method in members}))
+    return found

@@ -48,7 +48,7 @@ def test_one_model_is_in_memory_at_a_time(folders, monkeypatch):
         assert sum("tuned" in vars(one) for one in held[:-1]) == 0
         return generate(pair, *asked, **how)
 
-    monkeypatch.setattr("slr_probe.generation.generate", seen)
+    monkeypatch.setattr("slr_probe.scoring.answering.generate", seen)
     compare_models(folders, TASK, sampling=SAMPLING, device="cpu")
     assert len(held) == 2
 

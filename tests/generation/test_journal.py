@@ -7,7 +7,7 @@ import pytest
 from slr_probe import ModelPair
 from slr_probe.errors import GenerationError, OutputError, ResultError
 from slr_probe.generation import Sampling, generate
-from slr_probe.generation import run as module
+from slr_probe.generation.calls.job import Job
 from slr_probe.generation.journal import Journal, file_stem
 from tests.generation.conftest import PROMPTS, SHORT
 from tests.tiny import edit_middle
@@ -63,8 +63,8 @@ def test_more_prompts_and_samples_are_added(pair, whole, tmp_path):
 def test_a_prompt_that_is_rendered_otherwise_is_an_error(pair, tmp_path, monkeypatch):
     asked = {"samples": 1, "sampling": SHORT, "out": tmp_path}
     generate(pair, PROMPTS[:2], ["tuned", "tuned (plain)"], **asked)
-    real = module._render
-    monkeypatch.setattr(module, "_render", lambda *given: {name: (*ids, 9) for name, ids in real(*given).items()})
+    real = Job._render
+    monkeypatch.setattr(Job, "_render", lambda *given: {name: (*ids, 9) for name, ids in real(*given).items()})
     generate(pair, PROMPTS[2:], ["tuned"], **asked)
     with pytest.raises(GenerationError, match=r"tuned.jsonl has outputs for other token ids of prompt 'b'"):
         generate(pair, PROMPTS[1:2], ["tuned"], **asked)

@@ -66,13 +66,19 @@ def test_the_folder_is_complete_and_goes_on(traced, stages, monkeypatch):
     assert not (out / "INCOMPLETE").exists()
     assert repr(Lineage.load(out / "lineage.npz")) == repr(lineage)
     before = (out / "lineage.npz").read_bytes()
-    monkeypatch.setattr("slr_probe.generation.call.Call.lines", lambda *_: pytest.fail("generated again"))
+    monkeypatch.setattr("slr_probe.generation.calls.call.Call.lines", lambda *_: pytest.fail("generated again"))
     monkeypatch.setattr("slr_probe.probes.lens.lens.logit_lens", lambda *_, **__: pytest.fail("measured again"))
     trace_lineage(stages, WRITE, samples=3, out=out, resamples=200, device="cpu")
     assert (out / "lineage.npz").read_bytes() == before
     assert (out / "depth.csv").read_text().count("\n") == 1 + 2 * 4
     with pytest.raises(OutputError, match=r"holds another run: .*sampling\.temperature was 0.6 and is now 1.0"):
         trace_lineage(stages, WRITE, samples=3, out=out, device="cpu", sampling=Sampling(temperature=1.0))
+
+
+def test_blocks_give_the_same_lineage(traced, stages):
+    _, lineage = traced
+    found = trace_lineage(stages, WRITE, samples=3, resamples=200, device="cpu", depth=False, executor="local")
+    np.testing.assert_array_equal(found.values, lineage.values)
 
 
 def test_a_stage_equal_to_the_one_before_lost_nothing(stages):

@@ -55,7 +55,7 @@ def test_a_study_passes_its_settings_on(pair, tmp_path, monkeypatch):
     monkeypatch.setattr("slr_probe.validation.validate", lambda *_, **options: asked.update(options) or report)
     settings = Settings().override({"common": {"format": "plain"}, "rank": {"temperature": 0.5, "min_p": 0.1}})
     found = SimpleNamespace(choice=lambda: SimpleNamespace(layers="1:2"))
-    context = SimpleNamespace(settings=settings, pair=pair, progress=False, found=found)
+    context = SimpleNamespace(settings=settings, pair=pair, executor=None, progress=False, found=found)
     monkeypatch.setattr("slr_probe.study.stages.validation.choose", lambda *_: CHOICES)
     VALIDATE.run(context, tmp_path)
     assert (asked["format"], asked["crc_temperature"], asked["crc_min_p"]) == ("plain", 0.5, 0.1)

@@ -8,10 +8,11 @@ import pytest
 
 from slr_probe import ModelPair, Recipe
 from slr_probe.errors import LayerRangeError, OutputError, SweepError, ValidationError
-from slr_probe.scoring import scoring
+from slr_probe.executor import LocalExecutor
+from slr_probe.scoring import answering, scoring
 from slr_probe.tasks import CRCItem, CRCTask, choice_task
 from slr_probe.tasks.text import Item, TextTask
-from slr_probe.validation import ValidationReport, validate, write
+from slr_probe.validation import ValidationReport, validate
 from tests.tiny import edit_middle, make_model
 from tests.tiny_tokenizer import make_tokenizer
 
@@ -129,7 +130,7 @@ def test_nothing_is_generated_or_scored_twice(pair, tmp_path, monkeypatch):
     first = validate(pair, "1:2", WRITE, out=tmp_path / "one", **OPTIONS)
     before = (tmp_path / "one" / "report.npz").read_bytes()
     monkeypatch.setattr("slr_probe.scoring.measures.measure_text", lambda *_: pytest.fail("scored again"))
-    monkeypatch.setattr("slr_probe.generation.call.Call.lines", lambda *_: pytest.fail("generated again"))
+    monkeypatch.setattr("slr_probe.generation.calls.call.Call.lines", lambda *_: pytest.fail("generated again"))
     again = validate(pair, "1:2", WRITE, out=tmp_path / "one", **OPTIONS)
     np.testing.assert_array_equal(first.values, again.values)
     assert (tmp_path / "one" / "report.npz").read_bytes() == before
@@ -147,26 +148,39 @@ def test_crc_is_not_measured_twice(pair, tmp_path, monkeypatch):
 
 def test_same_seed_same_report_and_a_kill_changes_nothing(pair, tmp_path, monkeypatch):
     whole = validate(pair, "1:2", [QA, WRITE], out=tmp_path / "whole", **OPTIONS)
-    real, calls = write.generate_all, []
+    real, calls = answering.answer, []
 
-    def killed(*arguments):
+    def killed(*arguments, **options):
         calls.append(1)
         if len(calls) > 1:
             raise KeyboardInterrupt
-        return real(*arguments)
+        return real(*arguments, **options)
 
-    monkeypatch.setattr(write, "generate_all", killed)
+    monkeypatch.setattr(answering, "answer", killed)
     with pytest.raises(KeyboardInterrupt):
         validate(pair, "1:2", [QA, WRITE], out=tmp_path / "killed", **OPTIONS)
     assert (tmp_path / "killed" / "INCOMPLETE").exists()
     assert not (tmp_path / "killed" / "report.npz").exists()
-    monkeypatch.setattr(write, "generate_all", real)
+    monkeypatch.setattr(answering, "answer", real)
     validate(pair, "1:2", [QA, WRITE], out=tmp_path / "killed", **OPTIONS)
     assert not (tmp_path / "killed" / "INCOMPLETE").exists()
     reports = [(tmp_path / name / "report.npz").read_bytes() for name in ("whole", "killed")]
     assert reports[0] == reports[1]
     other = validate(pair, "1:2", [QA, WRITE], seed=1, **OPTIONS)
     assert not np.array_equal(other.values, whole.values, equal_nan=True)
+
+
+def test_blocks_give_the_same_report(pair, whole, tmp_path):
+    asked = {"crc": CHOICES, "baselines": "all", "temperatures": (1.5,), "min_ps": (0.0,), "random_ranges": 1}
+    out, report = whole
+    recipes = {"hybrid": "1:2", "same": Recipe.tuned(4)}
+    found = validate(pair, recipes, [QA, WRITE], **asked, resamples=200, out=tmp_path / "out", executor=LocalExecutor())
+    assert found.models == report.models
+    np.testing.assert_array_equal(found.values, report.values)
+    np.testing.assert_allclose(found.crc_diversity, report.crc_diversity, atol=1e-5)
+    for file in sorted((out / "outputs").rglob("*.jsonl")):
+        lines = [(root / file.relative_to(out)).read_text().splitlines() for root in (out, tmp_path / "out")]
+        assert sorted(lines[0]) == sorted(lines[1])
 
 
 def test_a_model_that_scores_is_added_without_scoring_the_rest_again(pair, tmp_path, monkeypatch):

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 Named = list[tuple[str, str]]
 
 _GENERATES = frozenset(
-    "quick prompts samples max_tokens temperature top_p min_p chat_base depth dtype device backend engine".split()
+    "quick prompts samples max_tokens temperature top_p min_p chat_base depth "
+    "dtype device backend engine executor".split()
 )
 
 

@@ -11,7 +11,7 @@ import typer
 from slr_probe.cli.options import VALIDATE, like
 from slr_probe.errors import ValidationError
 
-OPTIONS = "prompts samples max_tokens backend engine seed"
+OPTIONS = "prompts samples max_tokens backend engine executor seed"
 FLAGS = {"prompts": "--prompts -n", "samples": "--samples -k"}
 
 Tasks = Annotated[

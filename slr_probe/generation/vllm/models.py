@@ -42,7 +42,7 @@ class VllmModels:
         progress: Whether restoring shows a progress bar.
 
     Attributes:
-        reason: Why hybrids are not swapped; empty where they are.
+        reason: Why hybrids are not swapped; empty where they are, or where folders were asked for.
 
     Raises:
         GenerationError: vLLM is not installed, a setting is wrong, or a side is a model in memory.
@@ -65,9 +65,9 @@ class VllmModels:
         self._engine: Engine | None = None
         self._length = 0
         self._kept = ExitStack()
-        self.reason = cannot_swap(pair, self.settings) if live else "folders were asked for"
-        proof = None if self.reason else make_proof(pair, self._dtype)
-        if proof is None and not self.reason:
+        self.reason = cannot_swap(pair, self.settings) if live else ""
+        proof = make_proof(pair, self._dtype) if live and not self.reason else None
+        if live and proof is None and not self.reason:
             self.reason = "no built-in question has answers of one token of its tokenizer, so no swap could be proved"
         self._live = None if proof is None else LiveEngine(pair, self._dtype, self.settings, proof)
 

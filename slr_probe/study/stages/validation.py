@@ -40,6 +40,7 @@ def validate(context: Context, home: Path) -> str:
         crc_temperature=rank.temperature,
         crc_min_p=rank.min_p,
         out=home,
+        executor=context.executor,
         memory=common.memory,
         level=common.level,
         seed=common.seed,

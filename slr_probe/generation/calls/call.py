@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.files import digest
-from slr_probe.generation.backend import Backend
 from slr_probe.generation.journal import Journal, hash_ids, library_versions
 from slr_probe.generation.sampling import Sampling
 from slr_probe.generation.sources import Source
@@ -18,7 +17,7 @@ from slr_probe.pair.prompts import Format
 from slr_probe.pair.prompts.template import Template
 
 if TYPE_CHECKING:
-    from slr_probe.generation.decode import Request
+    from slr_probe.generation.decode import Request, Sample
     from slr_probe.pair import ModelPair
 
 Done = dict[tuple[str, int], tuple[str, bool]]
@@ -39,9 +38,23 @@ class Left:
     done: Done
     requests: list[Request]
 
+    @cached_property
+    def asked(self) -> dict[str, Request]:
+        """What is missing, by prompt id."""
+        return {request.id: request for request in self.requests}
+
+    @cached_property
+    def hashes(self) -> dict[str, str]:
+        """Hash of the token ids of each prompt that is missing something."""
+        return {request.id: hash_ids(request.ids) for request in self.requests}
+
+    def missing(self, prompt: str) -> tuple[int, ...]:
+        """Numbers of the samples of a prompt that were missing."""
+        return self.asked[prompt].samples if prompt in self.asked else ()
+
     @property
     def left(self) -> int:
-        """Samples that are missing."""
+        """Samples that were missing."""
         return sum(len(request.samples) for request in self.requests)
 
     @property
@@ -112,29 +125,35 @@ class Call:
         journal.check_prompts(self.prompts.items(), rendered)
         return Left(journal, journal.done, self._missing(journal.done, rendered, beside or {}))
 
-    def lines(self, source: Source, requests: Sequence[Request], writer: Backend) -> Iterator[list[dict[str, Any]]]:
-        """Lines of JSONL as samples are finished; of a greedy request one sample is written and then repeated."""
-        requests, copies = list(requests), {request.id: request.samples for request in requests}
-        hashes = {request.id: hash_ids(request.ids) for request in requests}
-        opened = self.opened(source.format)
-        if self.sampling.greedy:
-            requests = [replace(request, samples=request.samples[:1]) for request in requests]
-        for finished in writer.write(source, requests, self.sampling, self.ends):
-            lines = []
-            for sample in finished:
-                line = {
-                    "model": source.name,
-                    "id": sample.id,
-                    "prompt": self.prompts[sample.id],
-                    "sample": sample.number,
-                    "text": self.writing.text(sample.tokens, opened),
-                    "finished": sample.finished,
-                    "tokens": len(sample.tokens),
-                    "rendered": hashes[sample.id],
-                }
-                numbers = copies[sample.id] if self.sampling.greedy else (sample.number,)
-                lines += [{**line, "sample": number} for number in numbers]
-            yield lines
+    def requests(
+        self, ids: Mapping[str, tuple[int, ...]], samples: tuple[int, ...], beside: Mapping[str, tuple[int, ...]]
+    ) -> tuple[Request, ...]:
+        """Requests for these samples of prompts; of greedy decoding one sample is written, and then repeated."""
+        from slr_probe.generation.decode import Request
+
+        numbers = samples[:1] if self.sampling.greedy else samples
+        return tuple(Request(name, tokens, numbers, beside.get(name, ())) for name, tokens in ids.items())
+
+    def lines(self, source: Source, left: Left, samples: Iterable[Sample]) -> list[dict[str, Any]]:
+        """Lines of JSONL of finished samples, without those that were there before."""
+        opened, lines = self.opened(source.format), []
+        for sample in samples:
+            wanted = left.missing(sample.id)
+            if not wanted:
+                continue
+            line = {
+                "model": source.name,
+                "id": sample.id,
+                "prompt": self.prompts[sample.id],
+                "sample": sample.number,
+                "text": self.writing.text(sample.tokens, opened),
+                "finished": sample.finished,
+                "tokens": len(sample.tokens),
+                "rendered": left.hashes[sample.id],
+            }
+            numbers = wanted if self.sampling.greedy else {sample.number}.intersection(wanted)
+            lines += [{**line, "sample": number} for number in numbers]
+        return lines
 
     def _missing(
         self, done: Done, rendered: Mapping[str, tuple[int, ...]], beside: Mapping[str, tuple[int, ...]]
@@ -142,7 +161,7 @@ class Call:
         """Requests for the samples that are not there yet."""
         from slr_probe.generation.decode import Request
 
-        requests = []
+        requests: list[Request] = []
         for name, ids in rendered.items():
             numbers = tuple(number for number in range(self.samples) if (name, number) not in done)
             if numbers:
