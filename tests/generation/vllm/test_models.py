@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -146,7 +147,8 @@ def test_folders_on_request(pair, vllm, tmp_path):
 
 
 def test_folders_without_a_place_are_deleted(pair, vllm):
-    with pytest.warns(UserWarning, match="folders were asked for"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # folders were asked for, so nothing has to be said of them
         write(pair, ["1:3"], "vllm-folders")
     assert not Path(vllm.engines[0]["model"]).exists()
 
