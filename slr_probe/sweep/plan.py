@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 _BATCH_CPU, _BATCH_GPU = 1024, 32768
 """Tokens to run at once: more does not make matrix products faster, and activations leave the processor's cache."""
-_GROUP_COST_CPU, _GROUP_COST_GPU = 4, 64  # in tokens
+_GROUP_COST_CPU, _GROUP_COST_GPU = 4, 64
+"""What one more group costs beside its tokens, in tokens, at least."""
+_CALL_COST, _MOST_GROUP_COST = 25_000_000, 64
+"""What calling a block costs on a processor, in weights times tokens; and the most padding to save a call."""
 _HEAD_ROWS = 512
 _SPARE_SHARE, _MOST_SPARE = 8, 256 << 20
 """One part in so many of the limit is left to allocators and to compiled code of matrix libraries, up to 256 MiB."""
@@ -63,6 +66,7 @@ class Needs:
         itemsize: Bytes of a logit.
         compared: Whether logits are compared with those of a reference.
         ahead: What reading the next block while one runs takes besides; 0 where nothing is streamed.
+        block: Number of weights of the largest block.
     """
 
     fixed: int
@@ -72,6 +76,7 @@ class Needs:
     itemsize: int
     compared: bool = False
     ahead: int = 0
+    block: int = 0
 
     @property
     def _score(self) -> int:
@@ -142,7 +147,7 @@ def needs_of(
         outside += _in_passing(weights, tables, dtype, outside_has_blends)
     fixed = max(held, outside)
     work = 4 * inner * dtype.itemsize + 8 * hidden * dtype.itemsize + 4 * 4 * hidden
-    return Needs(fixed, hidden * dtype.itemsize, work, vocab, dtype.itemsize, compared, ahead)
+    return Needs(fixed, hidden * dtype.itemsize, work, vocab, dtype.itemsize, compared, ahead, block // dtype.itemsize)
 
 
 def make_schedule(
@@ -181,19 +186,27 @@ def make_schedule(
     batch = max(longest, min(_BATCH_CPU if cpu else _BATCH_GPU, room // 4 // needs.work))
     most_logits = min(_HEAD_ROWS, needs.rows(room // 4))
     room_for_states = limit - needs.of(0, batch, most_logits)
+    every = sum(len(rows[i].token_ids) for kind in kinds for i in kind)
     grouped: dict[int, list[Group]] = {}
     chunks: list[Chunk] = []
     for members, trie in _split_recipes(paths, _alike(paths, recipes), longest, room_for_states, needs):
         fit = room_for_states // (trie.peak_states() * needs.token)
         most = min(fit, batch)
+        if pieces > 1:  # no group is a piece by itself that holds more than its part of the rows
+            most = min(most, max(longest, math.ceil(every / pieces)))
         if most not in grouped:
-            cost = _GROUP_COST_CPU if cpu else _GROUP_COST_GPU
+            cost = _cost_of_a_group(needs) if cpu else _GROUP_COST_GPU
             grouped[most] = [g for kind in kinds for g in _grouped(rows, kind, most, share=split, overhead=cost)]
         tokens = sum(group.held for group in grouped[most])
         target = min(fit, math.ceil(tokens / pieces)) if pieces > 1 else fit
         chunks += [Chunk(tuple(members), trie, tuple(groups)) for groups in _pack(grouped[most], target)]
     peak = max(c.trie.peak_states() * sum(g.held for g in c.groups) for c in chunks)
     return Schedule(tuple(chunks), batch, most_logits, _with_spare(needs.of(peak, batch, most_logits)))
+
+
+def _cost_of_a_group(needs: Needs) -> int:
+    """What one more call of a block costs on a processor, in tokens of that block."""
+    return min(_MOST_GROUP_COST, max(_GROUP_COST_CPU, _CALL_COST // max(needs.block, 1)))
 
 
 def _grouped(rows: Sequence[Row], kind: Sequence[int], limit: int, *, share: bool, overhead: int) -> Iterator[Group]:

@@ -12,6 +12,7 @@ from slr_probe.errors import CheckpointError, SweepError
 from slr_probe.sweep import sweep
 from slr_probe.sweep.ahead import BlocksInTurn
 from slr_probe.sweep.walk.execute import BlockRunner
+from slr_probe.tasks.answers import Query
 from tests.sweep.naive import make_queries
 from tests.tiny import make_model, rewrite_tensor
 
@@ -147,3 +148,14 @@ def test_no_more_than_two_blocks_are_held(ahead):
     assert number == 19
     assert weights.most <= 3  # the one before goes as the loop takes the next
     assert weights.held == 0
+
+
+def test_a_prompt_of_one_token_runs_beside_longer_ones(folders):
+    queries = [Query((5,), ((2,), (3,))), Query((6, 7, 8), ((2,), (3,)))]
+    pair = ModelPair.load(*folders, device="cpu", dtype="float32")
+    streamed = sweep(pair, None, queries, stream=True, progress=False)
+    assert streamed.settings["method"] == "wavefront"
+    alone = [sweep(pair, None, [query], progress=False) for query in queries]
+    for column, one in enumerate(alone):
+        np.testing.assert_allclose(streamed.validity[:, column], one.validity[:, 0], atol=1e-6)
+        np.testing.assert_allclose(streamed.diversity[:, column], one.diversity[:, 0], atol=1e-6)

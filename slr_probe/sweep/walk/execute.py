@@ -217,7 +217,7 @@ class BlockRunner:
             reads = (positions == position).nonzero()[0]
             some = as_index(rows[reads].tolist(), device)
             tokens = states[:, some, position - group.shared].flatten(0, 1)[:, None]
-            if earlier is None:  # rows of one token
+            if earlier is None or position == 0:  # rows of one token
                 hidden = self.capture.run(block, tokens, Geometry(1))
             else:
                 keys, values = (_rows(part, len(states), some, position) for part in earlier)
