@@ -12,7 +12,7 @@ from tests.study.report.browser import Browser, find
 
 pytestmark = pytest.mark.skipif(find() is None, reason="no Chromium, Chrome or Edge on this machine")
 
-SECTIONS = ("verdict", "samples", "range", "maps", "tradeoff", "depth", "text", "terms", "provenance")
+SECTIONS = ("verdict", "samples", "range", "maps", "tradeoff", "free", "depth", "text", "terms", "provenance")
 
 
 @pytest.fixture(scope="module")
