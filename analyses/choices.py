@@ -24,7 +24,8 @@ from slr_probe.files import digest
 from slr_probe.judges import Embedder
 from slr_probe.rank import RangeRanking
 from slr_probe.study.context import Context
-from slr_probe.study.stages.prompts import choose, chosen_format
+from slr_probe.study.stages.prompts import choose
+from slr_probe.study.stages.ranking import measured_by
 from slr_probe.validation import validate
 
 SIZES = {"questions": 55, "stories": 30, "samples": 8, "answer-tokens": 24, "story-tokens": 48}
@@ -81,18 +82,9 @@ def both_rules(analysis: Analysis) -> dict[str, RangeRanking]:
         return rank_layers(
             analysis.pair,
             choose(context, settings.prompts),
-            floor=settings.floor,
             guards=None,
-            held_out=settings.held_out,
-            soups=settings.soups,
-            format=chosen_format(context),
-            temperature=settings.temperature,
-            min_p=settings.min_p,
-            level=common.level,
-            resamples=settings.resamples,
-            seed=common.seed,
-            memory=common.memory,
             out=analysis.folder / "analyses" / "no-guards",
+            **measured_by(context),
         )
 
     asked = {"rank": vars(settings), "common": vars(common)}

@@ -18,31 +18,39 @@ if TYPE_CHECKING:
     from slr_probe.study.context import Context
 
 
+def measured_by(context: Context) -> dict[str, Any]:
+    """What a study's settings say of how ranges are measured, whatever they are chosen by; for `rank_layers`."""
+    settings, common = context.settings.rank, context.settings.common
+    return {
+        "floor": settings.floor,
+        "held_out": settings.held_out,
+        "soups": settings.soups,
+        "format": chosen_format(context),
+        "temperature": settings.temperature,
+        "min_p": settings.min_p,
+        "level": common.level,
+        "resamples": settings.resamples,
+        "seed": common.seed,
+        "memory": common.memory,
+    }
+
+
 def rank(context: Context, home: Path) -> str:
     """Score every range exactly and choose."""
     from slr_probe.rank import rank_layers
 
-    settings, common = context.settings.rank, context.settings.common
+    settings = context.settings.rank
     sweeps = home / SWEEPS  # a killed run goes on from here
     found = rank_layers(
         context.pair,
         choose(context, settings.prompts),
-        floor=settings.floor,
         guards=guards_of(settings),
         objective=settings.objective,
         candidates=settings.candidates,
-        held_out=settings.held_out,
-        soups=settings.soups,
-        format=chosen_format(context),
-        temperature=settings.temperature,
-        min_p=settings.min_p,
-        level=common.level,
-        resamples=settings.resamples,
-        seed=common.seed,
-        memory=common.memory,
         out=sweeps,
         executor=context.executor,
         progress=context.progress,
+        **measured_by(context),
     )
     write_json(home / f"{RANKING}.json", found.to_dict())
     save(found, home, RANKING)
