@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from slr_probe.show.words.format import p_clause
+from slr_probe.show.words.format import p_value
 from slr_probe.show.words.interaction import interaction_sentence
 from slr_probe.show.words.sentences import as_text
 from slr_probe.show.words.split import NAMES
@@ -59,7 +59,7 @@ def wider_table(ranking: RangeRanking) -> Table | None:
                 FAMILIES[found.family],
                 blocks_said(found) if found.allowed else f"{blocks_said(found)} (not allowed, nearest)",
                 more_diverse(found),
-                p_clause(found.gap.p).removeprefix("p ").removeprefix("= "),
+                p_value(found.gap.p),
                 f"{found.gap.kept:.0%}",
                 SAID[found.gap.state],
             )
