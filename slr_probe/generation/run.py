@@ -114,7 +114,6 @@ def generate(
 
 def _written(job: Job, source: Source, writer: Backend) -> Iterator[list[Sample]]:
     """What one model writes, as it is finished."""
-    left = job.left(source).requests
-    if job.asked.sampling.greedy:
-        left = [replace(request, samples=request.samples[:1]) for request in left]
-    yield from writer.write(source, left, job.asked.sampling, job.call.ends)
+    sampling = job.asked.sampling
+    left = [replace(request, samples=sampling.drawn(request.samples)) for request in job.left(source).requests]
+    yield from writer.write(source, left, sampling, job.call.ends)

@@ -65,6 +65,10 @@ class Sampling:
         """Whether the likeliest token is always taken."""
         return self.temperature == 0
 
+    def drawn(self, samples: tuple[int, ...]) -> tuple[int, ...]:
+        """Which of these samples of a prompt are written: all, or the first where greedy decoding gives the same."""
+        return samples[:1] if self.greedy else samples
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {**asdict(self), "stop": list(self.stop)}

@@ -131,7 +131,7 @@ class Call:
         """Requests for these samples of prompts; of greedy decoding one sample is written, and then repeated."""
         from slr_probe.generation.decode import Request
 
-        numbers = samples[:1] if self.sampling.greedy else samples
+        numbers = self.sampling.drawn(samples)
         return tuple(Request(name, tokens, numbers, beside.get(name, ())) for name, tokens in ids.items())
 
     def lines(self, source: Source, left: Left, samples: Iterable[Sample]) -> list[dict[str, Any]]:
