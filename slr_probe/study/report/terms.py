@@ -24,6 +24,13 @@ _RANKING = {
     "Soup": "All weights of base and tuned averaged in one proportion, the simplest rival of restoring a range. "
     "“Soup 0.3” is 0.7 base + 0.3 tuned.",
     "Pareto front": "The ranges that no other range beats in validity and in diversity at once.",
+    "Guards": "Bounds on how a range deals with whole replies of tuned, which a task of one answer cannot see. Ending: "
+    "it ends them as likely as tuned. Surprise: it is not much more surprised by their words. Drift: how far its next "
+    "tokens are from tuned’s.",
+    "Spread": "A second diversity: entropy of the first tokens of replies to open prompts.",
+    "Interaction": "What restoring early and late blocks together brings beyond the sum of both; 0 where they add up.",
+    "Order and shape": "A change of order ranks the answers otherwise among all tokens, a change of shape spreads the "
+    "probability otherwise over the answers.",
     "p(best)": "Share of bootstrap resamples in which a range is the one that would be chosen.",
 }
 _DEPTH = {
@@ -37,6 +44,28 @@ _DEPTH = {
 _TEXT = {
     "T": "Temperature of sampling; higher is more random.",
     "Base (plain)": "Base on prompts without a chat format, as it was trained.",
+}
+_CALIBRATION = {
+    "Calibration error (ECE)": "How far confidence is from accuracy, over prompts in ten bins: the answer is the "
+    "majority’s, its confidence the share of samples that agree. Less is better where one answer is right. Where many "
+    "are, it counts diversity as miscalibration: a model that spreads its samples over right answers agrees with "
+    "itself less often than it is right.",
+}
+_RIVALS = {
+    "verbalized": (
+        "Verbalized sampling",
+        "A rival that needs no other weights: the prompt asks for five replies with their probabilities, which take "
+        "the place of five samples.",
+    ),
+    "string_seed": (
+        "String seed of thought",
+        "A rival that needs no other weights: the prompt asks for a random string first, from which the model derives "
+        "its reply.",
+    ),
+    "routing": (
+        "Routing",
+        "A rival that needs both models: they write one text, and base draws the tokens that it is unsure of.",
+    ),
 }
 _STATISTICS = {
     "Interval": "Bootstrap interval over prompts: where the number may lie for other prompts of the same kind.",
@@ -66,7 +95,14 @@ def terms(found: Findings) -> dict[str, str]:
     said |= _RANKING if found.ranking is not None else {}
     said |= _DEPTH if found.lens is not None or found.patching is not None else {}
     if report is not None:
-        used = {name for pair in report.primary for name in pair}
-        said |= {term: words for name, (term, words) in METRICS.items() if name in used}
+        used = {name for pair in report.primary for name in pair} | set(report.kinds)
+        said |= {term: words for name, (term, words) in (METRICS | _RIVALS).items() if name in used}
+        said |= _CALIBRATION if any(report.calibration(task) is not None for task in report.tasks) else {}
         said |= _TEXT
     return said | (_STATISTICS if found.ranking is not None or report is not None else {})
+
+
+def glossary() -> dict[str, str]:
+    """All terms, for the manual."""
+    text = dict((METRICS | _RIVALS).values()) | _CALIBRATION | _TEXT
+    return _MODELS | _RANKING | _DEPTH | text | _STATISTICS

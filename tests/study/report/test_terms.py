@@ -8,7 +8,7 @@ import pytest
 from slr_probe.scoring.metrics import METRICS as ALL
 from slr_probe.scoring.metrics import SPREAD, primary_metrics
 from slr_probe.study.folder import Findings
-from slr_probe.study.report.terms import METRICS, terms
+from slr_probe.study.report.terms import METRICS, glossary, terms
 from slr_probe.study.report.unmeasured import unmeasured
 from slr_probe.tasks.builtin import qa_task, reasoning_task, writing_task
 
@@ -56,3 +56,13 @@ def test_what_was_not_measured_is_named(found):
         "entropy over depth",
         "activation patching",
     ]
+
+
+def test_the_glossary_holds_every_term_of_a_page_and_those_of_rivals(found):
+    said = glossary()
+    assert terms(found).items() <= said.items()
+    assert {"Calibration error (ECE)", "Routing", "Guards"} <= set(said)
+    rivals = replace(found.validation, kinds=(*found.validation.kinds[:-1], "routing"))
+    found.validation = rivals
+    assert "Routing" in terms(found)
+    assert "String seed of thought" not in terms(found)
