@@ -31,14 +31,20 @@ class Shown:
     view: ClassVar[str] = "table"
     """A module of `slr_probe.show` with `text(result)`, `html(result)` and `figure(result, **options)`."""
 
-    def plot(self, **options: Any) -> Figure:
+    def plot(self, *, palette: Mapping[str, Any] | None = None, **options: Any) -> Figure:
         """The result as a figure; see `figure` of its view for what is drawn.
 
         Args:
+            palette: Colours by role, such as `{"tuned": "black"}`; default: the library's. Roles: base, tuned, best,
+                soup, full, early, late, random, rival.
             **options: `width`: `"column"` (3.3 inches), `"page"` (6.9) or inches. `ax`: draw in the place of these
                 axes, which `plt.subplots` made. `title`: another title, `""` for none. Others are the view's own.
+
+        Raises:
+            SlrProbeError: An unknown width or role, or axes without a place in a grid.
         """
-        figure: Figure = self._view().figure(self, **options)
+        with import_module("slr_probe.show.charts.style").use_palette(palette):
+            figure: Figure = self._view().figure(self, **options)
         return figure
 
     def __repr__(self) -> str:

@@ -10,12 +10,10 @@ from slr_probe.pair.prompts import PLAIN_BASE
 from slr_probe.show.charts.canvas import open_canvas
 from slr_probe.show.charts.style import (
     BLACK,
-    BLUE,
+    COLOURS,
     GREEN,
     ORANGE,
     PURPLE,
-    SKY,
-    VERMILION,
     by_block,
     line_with_band,
     open_frame,
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
 
     from slr_probe.probes.lens.result import LayerTrace
 
-COLOURS = {"base": BLUE, "tuned": VERMILION, PLAIN_BASE: SKY}
+_ROLES = {"base": "base", "tuned": "tuned", PLAIN_BASE: "full"}
 OTHERS = (GREEN, PURPLE, ORANGE, BLACK)
 LABELS = {
     "entropy": "entropy (nats)",
@@ -129,8 +127,8 @@ def _collapse(axis: Axes, trace: LayerTrace) -> None:
 
 
 def _colour(trace: LayerTrace, model: str) -> str:
-    others = [name for name in trace.models if name not in COLOURS]
-    return COLOURS[model] if model in COLOURS else OTHERS[others.index(model) % len(OTHERS)]
+    others = [name for name in trace.models if name not in _ROLES]
+    return COLOURS[_ROLES[model]] if model in _ROLES else OTHERS[others.index(model) % len(OTHERS)]
 
 
 def _both(trace: LayerTrace) -> bool:

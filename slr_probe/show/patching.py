@@ -133,16 +133,15 @@ def _panel(axis: Axes, result: PatchingResult, metric: str, direction: str) -> N
 
 
 def _effects(axis: Axes, result: PatchingResult, metric: str, direction: str) -> None:
-    """A line and a band for each component over the centres of its windows, dotted lines for random directions."""
+    """A line and a band for each component over the centres of its windows; random directions dotted and fainter."""
     centres = np.array([(start + stop - 1) / 2 for start, stop in _bounds(result)])
-    order = np.argsort(centres, kind="stable")
     for component in result.components:
         effect, colour = result.effect(metric, direction, component), COLOURS[component]
         look = {"color": colour, "marker": MARKERS[component], "markersize": 3.5, "label": LABELS[component]}
         line_with_band(axis, effect, centres, alpha=0.18, **look)
         if result.random is not None:
-            control = result.effect(metric, direction, component, "random").estimate
-            axis.plot(centres[order], control[order], ":", color=colour, linewidth=1.2)
+            control = result.effect(metric, direction, component, "random")
+            line_with_band(axis, control, centres, alpha=0.08, color=colour, linestyle=":", linewidth=1.2)
     if result.random is not None:
         axis.plot([], [], ":", color=GREY, linewidth=1.2, label="random direction, as long")
 

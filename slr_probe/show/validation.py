@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from slr_probe.scoring.metrics import metric
-from slr_probe.show.charts.style import COLOURS, error_bars, new_figure, open_frame
+from slr_probe.show.charts.canvas import open_canvas
+from slr_probe.show.charts.style import COLOURS, draw_box, error_bars, open_frame, through
 from slr_probe.show.comparison import heading, lines
 from slr_probe.show.words.format import aligned, html_rows, short
 from slr_probe.show.words.validation import carry_over, correct_only, endings, verdicts, warmer
@@ -24,24 +26,27 @@ if TYPE_CHECKING:
 __all__ = ["carry_over", "correct_only", "endings", "figure", "html", "text", "verdicts", "warmer"]
 
 _LOOK = {
-    "tuned": ("s", COLOURS["tuned"], 7),
-    "hybrid": ("*", COLOURS["best"], 14),
-    "early": ("<", COLOURS["early"], 6),
-    "late": (">", COLOURS["late"], 6),
-    "random": ("x", COLOURS["random"], 6),
-    "soup": ("o", COLOURS["soup"], 6),
-    "temperature": (".", COLOURS["tuned"], 6),
-    "hybrid_temperature": (".", COLOURS["best"], 6),
-    "min_p": (".", "0.35", 6),
-    "prompt": ("P", COLOURS["tuned"], 7),
-    "base": ("D", COLOURS["base"], 6),
-    "base_plain": ("d", COLOURS["full"], 7),
-    "verbalized": ("v", COLOURS["rival"], 6),
-    "string_seed": ("^", COLOURS["rival"], 6),
-    "routing": ("H", COLOURS["rival"], 6),
+    "tuned": ("s", "tuned", 7),
+    "hybrid": ("*", "best", 14),
+    "early": ("<", "early", 6),
+    "late": (">", "late", 6),
+    "random": ("x", "random", 6),
+    "soup": ("o", "soup", 6),
+    "temperature": (".", "tuned", 6),
+    "hybrid_temperature": (".", "best", 6),
+    "min_p": (".", "min_p", 6),
+    "prompt": ("P", "tuned", 7),
+    "base": ("D", "base", 6),
+    "base_plain": ("d", "full", 7),
+    "verbalized": ("v", "rival", 6),
+    "string_seed": ("^", "rival", 6),
+    "routing": ("H", "rival", 6),
 }
-_HYBRIDS = (COLOURS["best"], "#000000", COLOURS["base"], COLOURS["soup"])
+_HYBRIDS = ("best", "rival", "base", "soup")
+"""Roles whose colours several hybrids take, in order."""
 _MAY_BE_FAR = ("prompt", "base", "base_plain", *RIVALS)
+_NOTE = 46
+"""Letters in a line of what is not drawn."""
 _CURVES = ("temperature", "min_p", "hybrid_temperature")
 _NAMES = {
     "random": "random ranges of equal width",
@@ -81,31 +86,30 @@ def _sentences(report: ValidationReport) -> tuple[str, ...]:
 # -- figure ----------------------------------------------------------------------------------------------------------
 
 
-def figure(report: ValidationReport) -> Figure:
+def figure(report: ValidationReport, **place: Any) -> Figure:
     """The diversity-quality plane of each task on its primary metrics, and the curve of distinct answers beside it.
 
     Crosses are intervals over prompts. A method's curve joins its settings, starting from where it is in the
-    comparison itself. The dashed lines through tuned divide the plane: up and to the right is better in both.
+    comparison itself; random ranges lie in a box. The dashed lines through tuned divide the plane: up and to the
+    right is better in both.
+
+    Args:
+        report: The report.
+        **place: `ax`, `width` and `title`, see `open_canvas`.
     """
     counted = [task for t, task in enumerate(report.tasks) if np.isfinite(report.curves[t]).any()]
     panels = len(report.tasks) + len(counted)
     columns = 2 if panels == 4 else min(panels, 3)
-    rows = -(-panels // columns)
-    canvas = new_figure(4.1 * columns, 3.4 * rows + 0.9)
-    axes = np.atleast_1d(canvas.subplots(rows, columns)).ravel()
+    canvas = open_canvas(panels, columns, (4.1 * columns, 3.4 * -(-panels // columns) + 0.9), **place)
     shown: dict[str, Any] = {}
-    for axis, task in zip(axes, report.tasks, strict=False):
+    for axis, task in zip(canvas.axes, report.tasks, strict=False):
         _plane(axis, report, task, shown)
-    for axis, task in zip(axes[len(report.tasks) :], counted, strict=False):
+    for axis, task in zip(canvas.axes[len(report.tasks) :], counted, strict=True):
         _curve(axis, report, task)
-    for axis in axes[panels:]:
-        axis.set_visible(False)
-    for axis in axes:
+    for axis in canvas.axes:
         open_frame(axis)
-    place: dict[str, Any] = {"loc": "outside lower center", "ncols": 2 * columns, "fontsize": "small", "frameon": False}
-    canvas.legend(list(shown.values()), list(shown), **place)
-    canvas.suptitle(_title(report), fontsize=11)
-    return canvas
+    canvas.legend_of(shown, columns=2 * canvas.columns)
+    return canvas.close(_title(report))
 
 
 def _plane(axis: Axes, report: ValidationReport, task: str, shown: dict[str, Any]) -> None:
@@ -117,6 +121,8 @@ def _plane(axis: Axes, report: ValidationReport, task: str, shown: dict[str, Any
     axis.axvline(x[0], color="0.75", linewidth=0.8, linestyle="--", zorder=0)
     axis.axhline(y[0], color="0.75", linewidth=0.8, linestyle="--", zorder=0)
     far = _outside(report, x, metric(report.primary[t][1]).sign)
+    random = [m for m, kind in enumerate(report.kinds) if kind == "random"]
+    draw_box(axis, x[random], y[random], COLOURS["random"])
     for label in dict.fromkeys(filter(None, report.curve_labels)):
         _join(axis, report, label, x, y)
     for m, kind in enumerate(report.kinds):
@@ -126,14 +132,14 @@ def _plane(axis: Axes, report: ValidationReport, task: str, shown: dict[str, Any
             bars = {name: error_bars(mean, at) for name, at in places.items()}
         drawn = _point(axis, report, m, (np.nan, np.nan) if m in far else (x[m], y[m]), bars)
         shown.setdefault(_NAMES.get(kind, report.models[m]), drawn)
-    _say_outside(axis, report, far, x, y)
-    _name_plane(axis, report, t)
+    _name_plane(axis, report, t, [f"{report.models[m]} ({x[m]:.2g}, {y[m]:.2g})" for m in far])
 
 
 def _point(axis: Axes, report: ValidationReport, m: int, place: tuple[float, float], bars: dict[str, Any]) -> Any:
     mark, colour, size = _look(report, m)
     kind = report.kinds[m]
     edge = {"color": colour, "width": 0.7 if bars else 0.0}
+    face = through(colour) if kind == "hybrid" else colour  # what lies under the star stays visible
     if kind in ("hybrid", "tuned"):
         edge["color"] = "black"
     if kind == "random":  # a cross, which is all edge
@@ -143,6 +149,7 @@ def _point(axis: Axes, report: ValidationReport, m: int, place: tuple[float, flo
         **bars,
         fmt=mark,
         color=colour,
+        markerfacecolor=face,
         markersize=size,
         elinewidth=0.8,
         zorder=5 if kind == "hybrid" else 3,
@@ -151,21 +158,17 @@ def _point(axis: Axes, report: ValidationReport, m: int, place: tuple[float, flo
     )
 
 
-def _name_plane(axis: Axes, report: ValidationReport, t: int) -> None:
+def _name_plane(axis: Axes, report: ValidationReport, t: int, far: list[str]) -> None:
+    """Labels; what is too far to be drawn is said below the panel, where it covers nothing."""
     diversity, quality = (metric(name) for name in report.primary[t])
-    axis.set(xlabel=f"quality: {quality.label}", ylabel=f"diversity: {diversity.label}")
+    below = f"\nnot drawn, below half of tuned's quality:\n{textwrap.fill(', '.join(far), _NOTE)}" if far else ""
+    axis.set(xlabel=f"quality: {quality.label}{below}", ylabel=f"diversity: {diversity.label}")
     if quality.sign < 0:
         axis.invert_xaxis()
     axis.margins(0.12)
+    axis.locator_params(axis="x", nbins=5)
     drawn_from = f"{len(report.prompt_ids[t])} prompts x {report.samples[t]} samples"
     axis.set_title(f"{short(report.tasks[t])}\n{drawn_from}", fontsize="medium")
-
-
-def _say_outside(axis: Axes, report: ValidationReport, far: list[int], x: Any, y: Any) -> None:
-    if far:
-        names = [f"{report.models[m]} ({x[m]:.2g}, {y[m]:.2g})" for m in far]
-        said = "\n".join(["not drawn, below half of tuned's quality:", *names])
-        axis.text(0.02, 0.02, said, transform=axis.transAxes, fontsize=6.5, color="0.35")
 
 
 def _outside(report: ValidationReport, x: Any, sign: int) -> list[int]:
@@ -177,11 +180,11 @@ def _outside(report: ValidationReport, x: Any, sign: int) -> list[int]:
 
 def _look(report: ValidationReport, m: int) -> tuple[str, str, int]:
     """Mark, colour and size of a model; several hybrids have colours of their own."""
-    mark, colour, size = _LOOK[report.kinds[m]]
+    mark, role, size = _LOOK[report.kinds[m]]
     own = report.curve_labels[m].rsplit(",", 1)[0] or report.models[m]
     if own in report.hybrids:
-        colour = _HYBRIDS[report.hybrids.index(own) % len(_HYBRIDS)]
-    return mark, colour, size
+        role = _HYBRIDS[report.hybrids.index(own) % len(_HYBRIDS)]
+    return mark, COLOURS[role] if role in COLOURS else "0.35", size
 
 
 def _join(axis: Axes, report: ValidationReport, label: str, x: Any, y: Any) -> None:
@@ -198,7 +201,7 @@ def _join(axis: Axes, report: ValidationReport, label: str, x: Any, y: Any) -> N
     for m in {members[0], members[-1]}:
         if report.curve_labels[m]:
             said = f"{'T' if by == 'temperature' else 'min-p'} {settings.get(report.models[m], 0):g}"
-            axis.annotate(said, (x[m], y[m]), (4, 2), textcoords="offset points", fontsize=6.5, color=colour)
+            axis.annotate(said, (x[m], y[m]), (4, 2), textcoords="offset points", fontsize="x-small", color=colour)
 
 
 def _curve(axis: Axes, report: ValidationReport, task: str) -> None:

@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 from matplotlib import colormaps
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from slr_probe import LayerRange, Recipe
 from slr_probe.files import save_figure
+from slr_probe.rank.frontier import TEMPERATURES
 from slr_probe.show.charts.maps import plot_map, plot_maps
 from slr_probe.show.charts.marks import marks
+from slr_probe.show.charts.style import draw_box
 from slr_probe.show.charts.tradeoff import plot_trade_off
 from slr_probe.show.ranking import figure as plot_ranking
 from slr_probe.sweep import SweepResult
@@ -159,3 +162,27 @@ def test_maps_alone_need_every_range(ranking_of):  # noqa: F811
     assert len(plot_maps(ranking_of(3, SCORES)).axes) == 2
     with pytest.raises(RankingError, match="did not measure every range"):
         plot_maps(ranking_of(3, {"0:1": (0.9, 0.5)}, method="delta", score=[1.0] * 6))
+
+
+def test_a_curve_over_temperature_does_not_widen_the_frame(ranking_of):  # noqa: F811
+    found = ranking_of(3, SCORES)
+    tuned = int(found.rows("tuned")[0])
+    far = np.linspace(0.01, 0.9, len(TEMPERATURES))[None, :, None]
+    axes = [
+        plot_trade_off(shown).axes[0]
+        for shown in (found, replace(found, curve_rows=np.array([tuned]), curve_validity=far, curve_diversity=far))
+    ]
+    assert axes[0].get_xlim() == axes[1].get_xlim()
+    assert any(label.startswith("tuned, T") for label in axes[1].get_legend_handles_labels()[1])
+
+
+def test_what_lies_under_the_star_shows_through_and_random_sets_have_a_box(ranking_of):  # noqa: F811
+    found = ranking_of(3, SCORES)
+    axis = plot_trade_off(found).axes[0]
+    assert 0 < to_rgba(stars(axis)[0].get_markerfacecolor())[3] < 1
+    x, y = np.array([0.2, 0.6, 0.4]), np.array([0.1, np.nan, 0.5])
+    draw_box(axis, x, y, "orange")
+    box = axis.patches[-1]
+    assert box.get_bbox().extents == pytest.approx([0.2, 0.1, 0.4, 0.5])
+    draw_box(axis, x[:1], y[:1], "orange")
+    assert axis.patches[-1] is box

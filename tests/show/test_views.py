@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from slr_probe import LayerRange, Recipe, compare, lineage_from_scores
 from slr_probe.comparison import OutputComparison
+from slr_probe.errors import SlrProbeError
 from slr_probe.generation import Outputs
 from slr_probe.lineage import Lineage
 from slr_probe.probes.activations.result import ActivationComparison
@@ -19,7 +21,8 @@ from slr_probe.probes.mask.result import LayerMask
 from slr_probe.probes.patching.result import PatchingResult
 from slr_probe.probes.weights.result import WeightDelta
 from slr_probe.rank import RangeRanking
-from slr_probe.show import lens, mask, patching, weights
+from slr_probe.show import lens, mask, patching, validation, weights
+from slr_probe.show.charts.style import ROLES
 from slr_probe.sweep.result import SweepResult
 from slr_probe.validation.result import ValidationReport
 from tests.show.pairs import some_pairs
@@ -87,7 +90,37 @@ def test_every_result_shows_itself(name):
     assert figure.axes
 
 
-@pytest.mark.parametrize("name", [name for name in RESULTS if name != "validation"])
+def colours_of(figure):
+    return {to_hex(line.get_color()) for axis in figure.axes for line in axis.get_lines()}
+
+
+@pytest.mark.parametrize("name", ["ranking", "validation", "lens"])
+def test_a_palette_colours_roles_in_one_figure_alone(name):
+    result = RESULTS[name]()
+    own = colours_of(result.plot(palette={"tuned": "#123456"}))
+    usual = colours_of(result.plot())
+    assert "#123456" in own
+    assert "#123456" not in usual
+    assert ROLES["tuned"] in usual - own
+
+
+@pytest.mark.parametrize("palette", [{"tuned": "no colour"}, {"chosen": "black"}])
+def test_what_is_no_palette_is_one_error(palette):
+    with pytest.raises(SlrProbeError, match="colours by role"):
+        RESULTS["ranking"]().plot(palette=palette)
+
+
+def test_what_is_not_drawn_is_said_below_the_panel(monkeypatch):
+    report = RESULTS["validation"]()
+    monkeypatch.setattr(validation, "_outside", lambda *_: [1])
+    axis = report.plot(width="column").axes[0]
+    below = axis.get_xlabel()
+    assert "not drawn" in below
+    assert report.models[1] in below
+    assert not any("not drawn" in text.get_text() for text in axis.texts)
+
+
+@pytest.mark.parametrize("name", RESULTS)
 def test_every_figure_fits_a_column(name):
     figure = RESULTS[name]().plot(width="column", title="another title")
     assert figure.get_size_inches()[0] == pytest.approx(3.3)

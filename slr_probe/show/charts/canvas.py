@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.errors import SlrProbeError
@@ -52,31 +53,50 @@ class Canvas:
         """The panels that have no other below them."""
         return self.axes[-self.columns :]
 
-    def legend(self, axes: Iterable[Axes], columns: int = 0, place: Any = "outside lower center") -> None:
+    def legend(
+        self, axes: Iterable[Axes], columns: int = 0, place: Any = "outside lower center", size: str = "small"
+    ) -> None:
         """One legend for several panels; a label that several have is listed once.
 
         Args:
             axes: Panels whose labels are listed.
             columns: Labels beside each other, at most; default: all.
             place: Where the legend stands.
+            size: Of its text, as matplotlib names it.
         """
         shown: dict[str, Any] = {}
         for axis in axes:
             for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
                 shown.setdefault(label, handle)
+        self.legend_of(shown, columns, place, size)
+
+    def legend_of(
+        self, shown: Mapping[str, Any], columns: int = 0, place: Any = "outside lower center", size: str = "small"
+    ) -> None:
+        """One legend of handles by label; arguments as of `legend`."""
         columns = columns or len(shown) or 1
         if self.smaller:
             longest = max(map(len, shown), default=1)
             columns = min(columns, max(1, int(self.inches * _LEGEND / (longest + _HANDLE))))
-        look = {"frameon": False, "fontsize": "small"}
+        look = {"frameon": False, "fontsize": size}
         self.figure.legend(list(shown.values()), list(shown), loc=place, ncols=columns, **look)
 
     def close(self, title: str = "") -> Figure:
-        """Write the title and give the whole figure back.
+        """Write the letters of several panels and the title, and give the whole figure back.
 
         Args:
             title: The figure's own title, used where no other was asked for.
         """
+        for letter, axis in zip(ascii_lowercase, self.axes if len(self.axes) > 1 else (), strict=False):
+            axis.annotate(
+                letter,
+                (0, 1),
+                (-4, 4),
+                xycoords="axes fraction",
+                textcoords="offset points",
+                ha="right",
+                fontweight="bold",
+            )
         text = title if self.title is None else self.title
         if text:
             self.figure.suptitle(textwrap.fill(text, int(self.inches * _TITLE)) if self.smaller else text)

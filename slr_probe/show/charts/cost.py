@@ -42,7 +42,8 @@ def plot_cost(ranking: RangeRanking, *, warmest: float = 2.0, **look: Any) -> Fi
         x, y = entropy.mean(axis=1), drift.mean(axis=1)
         label = f"{name}, T {TEMPERATURES[0]:g} to {max(np.array(TEMPERATURES)[some]):g}"
         axis.plot(x[some], y[some], ".-", color=colour, linewidth=1.2, markersize=4, label=label)
-        axis.plot(x[one], y[one], "s" if tuned else "*", color=colour, markeredgecolor="black", markersize=9, zorder=4)
+        style: dict[str, Any] = {"color": colour, "markeredgecolor": "black", "markersize": 9, "clip_on": False}
+        axis.plot(x[one], y[one], "s" if tuned else "*", zorder=4, **style)
     if ranking.cost is not None:
         axis.axvline(ranking.cost.entropy, color="0.6", linewidth=0.8, linestyle="--", zorder=1)
     axis.set(xlabel="entropy of the next token (nats)", ylabel="KL to tuned at T = 1 (nats a token)")

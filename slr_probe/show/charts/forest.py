@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from slr_probe.comparison.report import ScoreReport
 
-_COLOURS = {"better": COLOURS["soup"], "worse": COLOURS["tuned"], "unclear": "0.5", "undefined": "0.5"}
+_ROLES = {"better": "soup", "worse": "tuned"}
+_UNCLEAR = "0.5"
 
 
 def plot_differences(report: ScoreReport, **place: Any) -> Figure:
@@ -64,7 +65,8 @@ def _panel(axis: Axes, report: ScoreReport, task: str, name: str, models: Sequen
         if not np.isfinite(found.estimate[at]):
             axis.annotate("undefined", (0, i), (6, 0), textcoords="offset points", va="center", fontstyle="italic")
             continue
-        colour = _COLOURS[report.compared(task, model, name)]
+        role = _ROLES.get(report.compared(task, model, name))
+        colour = COLOURS[role] if role else _UNCLEAR
         size = 6.5 if model in report.chosen else 5
         axis.plot([found.low[at], found.high[at]], [i, i], color=colour, linewidth=1.8)
         axis.plot(found.estimate[at], i, "o", color=colour, markersize=size)

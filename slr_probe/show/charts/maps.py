@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Bool, Float
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy import ndarray
 
 from slr_probe.errors import RankingError
 from slr_probe.layers import LayerRange
+from slr_probe.show.charts.canvas import open_canvas
 from slr_probe.show.charts.marks import mark
 from slr_probe.show.charts.scores import Scores
 from slr_probe.show.charts.style import COLOURS, MAP
@@ -25,40 +25,44 @@ STRIPES = {"ending": "////", "surprise": "\\\\\\\\", "drift": "----"}
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from slr_probe.rank.ranking import RangeRanking
 
 
-def plot_maps(ranking: RangeRanking) -> Figure:
+def plot_maps(ranking: RangeRanking, **look: Any) -> Figure:
     """Heat maps of validity and diversity over start and stop; a line bounds what meets the floor, a frame the best.
 
     Stripes lie over ranges that keep the floor and are excluded by a guard.
+
+    Args:
+        ranking: What was measured.
+        **look: `ax`, `width` and `title`, see `open_canvas`.
 
     Raises:
         RankingError: Not every range was measured.
     """
     if not ranking.measured[: len(ranking.ranges)].all():
         raise RankingError(f"method '{ranking.method}' did not measure every range; rank with method='sweep'")
-    figure = Figure(figsize=(9, 4.1), layout="constrained")
-    axes = figure.subplots(1, 2)
-    draw_maps(axes, ranking)
-    handles, labels = axes[0].get_legend_handles_labels()
-    if handles:
-        figure.legend(handles, labels, frameon=False, loc="outside lower center", ncols=len(handles))
-    return figure
+    canvas = open_canvas(2, 2, (9, 4.1), **look)
+    draw_maps(canvas.axes, ranking)
+    if canvas.axes[0].get_legend_handles_labels()[0]:
+        canvas.legend(canvas.axes)
+    return canvas.close()
 
 
-def plot_map(ranking: RangeRanking, what: str, *, chosen: LayerRange | str | None = BEST) -> Figure:
+def plot_map(ranking: RangeRanking, what: str, *, chosen: LayerRange | str | None = BEST, **look: Any) -> Figure:
     """Heat map of one score of every range that was measured.
 
     Args:
         ranking: What was measured.
         what: `"validity"` or `"diversity"`.
         chosen: The range that is framed: `"best"`, blocks such as `"8:14"`, or None for none.
+        **look: `ax`, `width` and `title`, see `open_canvas`.
     """
-    figure = Figure(figsize=(4.9, 4.6), layout="constrained")
-    _scores(figure.subplots(), Scores.of(ranking), what, chosen)
-    return figure
+    canvas = open_canvas(1, 1, (4.9, 4.6), **look)
+    _scores(canvas.axes[0], Scores.of(ranking), what, chosen)
+    return canvas.close()
 
 
 def draw_maps(axes: Iterable[Axes], ranking: RangeRanking) -> None:

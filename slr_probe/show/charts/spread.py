@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from slr_probe.errors import RankingError
 from slr_probe.show.charts.canvas import open_canvas
-from slr_probe.show.charts.style import COLOURS, open_frame
+from slr_probe.show.charts.style import COLOURS, open_frame, through
 from slr_probe.show.charts.tradeoff import DIVERSITY
 
 if TYPE_CHECKING:
@@ -50,7 +50,12 @@ def draw_spread(axis: Axes, ranking: RangeRanking) -> None:
         for row in ranking.rows(kind)[:1]:
             axis.plot(diversity[row], spread[row], marker, color=COLOURS[kind], markersize=6, label=kind)
     best = int(ranking.order[0])
-    look: dict[str, Any] = {"color": COLOURS["best"], "markeredgecolor": "black", "markersize": 13, "zorder": 5}
+    look: dict[str, Any] = {
+        "color": through(COLOURS["best"]),
+        "markeredgecolor": "black",
+        "markersize": 13,
+        "zorder": 5,
+    }
     axis.plot(diversity[best], spread[best], "*", label=f"best {ranking.best}", **look)
     axis.set(xlabel=DIVERSITY, ylabel=SPREAD)
     open_frame(axis)

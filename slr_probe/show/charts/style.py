@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+
+from slr_probe.errors import SlrProbeError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +23,7 @@ BLACK, ORANGE, SKY, GREEN = "#000000", "#e69f00", "#56b4e9", "#009e73"
 BLUE, VERMILION, PURPLE = "#0072b2", "#d55e00", "#cc79a7"
 PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 """Okabe and Ito's colours, which colour-blind readers can tell apart, as series take them; black is left for means."""
-COLOURS = {
+ROLES = {
     "base": BLUE,
     "tuned": VERMILION,
     "best": PURPLE,
@@ -29,6 +34,24 @@ COLOURS = {
     "random": ORANGE,
     "rival": BLACK,
 }
+"""The library's own colour of each role."""
+_OWN: ContextVar[Mapping[str, Any]] = ContextVar("palette")
+
+
+class _Colours(Mapping[str, Any]):
+    """One colour a role in every figure: that of the palette that is asked for, else the library's."""
+
+    def __getitem__(self, role: str) -> Any:
+        return _OWN.get({}).get(role, ROLES[role])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(ROLES)
+
+    def __len__(self) -> int:
+        return len(ROLES)
+
+
+COLOURS = _Colours()
 """One colour a role in every figure."""
 MAP = "viridis"
 COMPONENTS = ("q", "k", "v", "qkv", "o", "router", "gate", "up", "gate_up", "down")
@@ -46,6 +69,32 @@ def new_figure(width: float, height: float) -> Figure:
 
     show_figures()
     return Figure(figsize=(width, height), layout="constrained")
+
+
+@contextmanager
+def use_palette(palette: Mapping[str, Any] | None) -> Iterator[None]:
+    """Figures drawn inside have other colours.
+
+    Args:
+        palette: Colours by role (see `ROLES`), as matplotlib takes them; roles that are left out keep theirs.
+
+    Raises:
+        SlrProbeError: An unknown role, or what matplotlib does not know as a colour.
+    """
+    if palette:
+        from matplotlib.colors import is_color_like
+
+        wrong = [role for role, colour in palette.items() if role not in ROLES or not is_color_like(colour)]
+        if wrong:
+            raise SlrProbeError(
+                f"palette gives colours by role, such as {{'tuned': 'black'}}; got {wrong[0]!r}: "
+                f"{palette[wrong[0]]!r}; roles are {', '.join(ROLES)}"
+            )
+    token = _OWN.set(palette or {})
+    try:
+        yield
+    finally:
+        _OWN.reset(token)
 
 
 def colour(index: int) -> str:
@@ -91,6 +140,25 @@ def grid(axis: Axes, direction: Literal["x", "y"]) -> None:
     axis.set_axisbelow(True)
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
+
+
+def draw_box(axis: Axes, x: Any, y: Any, colour: Any, label: str = "") -> None:
+    """A faint box around points, such as those of random controls; nothing for fewer than two."""
+    from matplotlib.patches import Rectangle
+
+    inside = np.isfinite(x) & np.isfinite(y)
+    if inside.sum() < 2:
+        return
+    (left, low), (right, high) = ((f(x[inside]), f(y[inside])) for f in (np.min, np.max))
+    look: dict[str, Any] = {"facecolor": colour, "edgecolor": colour, "alpha": 0.18, "linewidth": 1, "zorder": 0.5}
+    axis.add_patch(Rectangle((left, low), right - left, high - low, joinstyle="round", label=label, **look))
+
+
+def through(colour: Any) -> tuple[float, float, float, float]:
+    """A colour through which marks below can be seen: for the star of what was chosen."""
+    from matplotlib.colors import to_rgba
+
+    return to_rgba(colour, 0.5)
 
 
 def line_with_band(axis: Axes, interval: Interval, places: Any = None, *, alpha: float = 0.2, **style: Any) -> None:

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from slr_probe.rank.frontier import TEMPERATURES
+from slr_probe.show.charts.canvas import open_canvas
 from slr_probe.show.charts.marks import mark
 from slr_probe.show.charts.scores import NAMES, Scores
-from slr_probe.show.charts.style import COLOURS
+from slr_probe.show.charts.style import COLOURS, draw_box, through
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from slr_probe.layers import LayerRange
     from slr_probe.rank.ranking import RangeRanking
@@ -29,7 +31,9 @@ _PARTS = {"attention": "1", "mlp": "2", "half": "+"}
 _BARRED = ("tuned", "base", "full", "early", "late")
 
 
-def plot_trade_off(ranking: RangeRanking, *, held_out: bool = True, chosen: LayerRange | str | None = BEST) -> Figure:
+def plot_trade_off(
+    ranking: RangeRanking, *, held_out: bool = True, chosen: LayerRange | str | None = BEST, **look: Any
+) -> Figure:
     """Diversity against validity with intervals: on the selection prompts and, where there are any, held-out prompts.
 
     Held-out prompts show the ranges, the soup and the controls that were scored on them; no choice was made there.
@@ -38,19 +42,19 @@ def plot_trade_off(ranking: RangeRanking, *, held_out: bool = True, chosen: Laye
         ranking: What was measured.
         held_out: Show the held-out prompts as well.
         chosen: The range that gets a star: `"best"`, blocks such as `"8:14"`, or None for none.
+        **look: `ax`, `width` and `title`, see `open_canvas`.
     """
     both = held_out and ranking.held_validity.shape[1] > 0
-    figure = Figure(figsize=(10, 4.6) if both else (5.6, 5.2), layout="constrained")
-    axes = figure.subplots(1, 2 if both else 1, sharex=True, sharey=True, squeeze=False)[0]
-    for axis, held in zip(axes, (False, True), strict=False):
+    panels, size = (2, (10, 4.6)) if both else (1, (5.6, 5.2))
+    canvas = open_canvas(panels, panels, size, sharex=True, sharey=True, **look)
+    for axis, held in zip(canvas.axes, (False, True), strict=False):
         colours = draw_trade_off(axis, ranking, held_out=held, bars=_BARRED, chosen=chosen)
         prompts = (ranking.held_validity if held else ranking.validity).shape[1]
         axis.set_title(f"{prompts} {'held-out' if held else 'selection'} prompts", fontsize="medium")
         axis.label_outer()
-    figure.colorbar(colours, ax=axes.tolist(), label="blocks restored", shrink=0.85)
-    labels = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True))
-    figure.legend(labels.values(), labels.keys(), frameon=False, loc="outside lower center", ncols=4 if both else 2)
-    return figure
+    canvas.figure.colorbar(colours, ax=list(canvas.axes), label="blocks restored", shrink=0.85)
+    canvas.legend(canvas.axes, columns=4 if both else 2, size="medium")
+    return canvas.close()
 
 
 def draw_trade_off(
@@ -84,7 +88,8 @@ def draw_trade_off(
     if star is not None and np.isfinite(scores.validity[star]):
         _bars(axis, scores, star, COLOURS["best"])
         label = f"{'best' if chosen == BEST else 'chosen'} {ranking.ranges[star]}"
-        style: dict[str, Any] = {"color": COLOURS["best"], "markeredgecolor": "black", "markersize": 13, "zorder": 6}
+        style: dict[str, Any] = {"color": through(COLOURS["best"]), "markeredgecolor": "black", "zorder": 6}
+        style["markersize"] = 13  # what lies under the star shows through
         _point(axis, scores, star, "*", **style)
         axis.plot([], [], "*", label=label, **style)
     floor = float(ranking.floor * scores.validity[ranking.tuned])
@@ -138,7 +143,7 @@ def _soups(axis: Axes, scores: Scores, bars: Sequence[str]) -> None:
 
 
 def _warmer(axis: Axes, scores: Scores) -> None:
-    """Tuned and the best range over temperature."""
+    """Tuned and the best range over temperature; the frame does not reach for what is far from all models."""
     ranking = scores.ranking
     validity, diversity = ranking.curve_validity, ranking.curve_diversity
     if scores.held_out:
@@ -146,12 +151,15 @@ def _warmer(axis: Axes, scores: Scores) -> None:
     for row, x, y in zip(ranking.curve_rows, validity, diversity, strict=False):
         name, colour = ("tuned", COLOURS["tuned"]) if row == ranking.tuned else ("best range", COLOURS["best"])
         label = f"{name}, T {TEMPERATURES[0]:g} to {TEMPERATURES[-1]:g}"
-        axis.plot(x.mean(axis=1), y.mean(axis=1), ".:", color=colour, linewidth=1, markersize=3, label=label, zorder=3)
+        style: dict[str, Any] = {"marker": ".", "linestyle": ":", "linewidth": 1, "markersize": 3, "zorder": 3}
+        axis.add_artist(Line2D(x.mean(axis=1), y.mean(axis=1), color=colour, label=label, **style))
 
 
 def _references(axis: Axes, scores: Scores, kind: str, bars: Sequence[str]) -> None:
     rows = scores.rows(kind)
     style: dict[str, Any] = {"color": COLOURS[kind], "markersize": 6, "zorder": 4}
+    if kind == "random":
+        draw_box(axis, scores.validity[rows], scores.diversity[rows], COLOURS[kind])
     for row in rows:
         if kind in bars:
             _bars(axis, scores, row, COLOURS[kind])

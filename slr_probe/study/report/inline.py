@@ -11,14 +11,14 @@ from xml.etree.ElementTree import Element, SubElement, fromstring, tostring
 from markupsafe import Markup
 
 from slr_probe.show.charts.marks import marks
-from slr_probe.show.charts.style import COLOURS
+from slr_probe.show.charts.style import ROLES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _LINK = "{http://www.w3.org/1999/xlink}href"
-_THEME = {colour: f"var(--{role})" for role, colour in reversed(COLOURS.items())}
+_THEME = {colour: f"var(--{role})" for role, colour in reversed(ROLES.items())}
 """Colours that the style sheet sets for light and for dark."""
 _PLAIN = ("opacity", "stroke-width", "stroke-dasharray", "stroke-linecap", "text-anchor")
 _PLACES = ("x", "y", "width", "height", "transform", "clip-path")

@@ -68,3 +68,12 @@ def test_no_title_and_wrong_widths():
     for width in ("paper", 0, -1.0, float("nan")):
         with pytest.raises(SlrProbeError, match="'column', 'page' or inches"):
             open_canvas(1, 1, SIZE, width=width)
+
+
+def test_several_panels_have_letters_and_a_single_one_has_none():
+    def letters(panels):
+        axes = open_canvas(panels, 2, SIZE).close().axes
+        return [text.get_text() for axis in axes if axis.get_visible() for text in axis.texts]
+
+    assert letters(3) == ["a", "b", "c"]
+    assert letters(1) == []
