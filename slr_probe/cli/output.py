@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from slr_probe.errors import OutputError, printable
+
+_FILE_WIDTH = 200
+"""Columns of a table that is not printed to a terminal: a line of a log is as long as it must be."""
 
 
 def check_places(out: Path | None, json_file: Path | None) -> None:
@@ -65,10 +70,11 @@ def print_table(columns: list[str], rows: list[list[Any]]) -> None:
 
     table = Table(box=None, pad_edge=False)
     for i, column in enumerate(columns):
-        table.add_column(str(column), justify="left" if i == 1 else "right")
+        table.add_column(str(column), justify="left" if i == 1 else "right", overflow="fold")
     for row in rows:
         table.add_row(*(printable(str(cell)) for cell in row))
-    Console(force_terminal=False).print(table)  # plain: no codes among what comes from files of others
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _FILE_WIDTH
+    Console(force_terminal=False, width=width).print(table)  # plain: no codes among what comes from files of others
 
 
 def print_beside(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

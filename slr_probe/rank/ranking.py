@@ -16,6 +16,7 @@ from slr_probe.rank.candidates import WIDER
 from slr_probe.rank.compare import Choice, Gap, choose, gaps
 from slr_probe.rank.findings.entropy_cost import EntropyCost, cost_at_equal_entropy
 from slr_probe.rank.findings.interaction import SplitInteraction, interaction_interval, split_interactions
+from slr_probe.rank.findings.near import NearEqual, near_equal
 from slr_probe.rank.findings.split import Split, split_change
 from slr_probe.rank.findings.wider import Wider, wider
 from slr_probe.rank.frontier import Warmer, at_floor
@@ -67,6 +68,11 @@ class RangeRanking(RangeScores):
             LayerRangeError: It is malformed, empty or out of bounds.
         """
         return gaps(self, int(self.order[0]) if layers is None else self.index(layers))
+
+    @cached_property
+    def near_equal(self) -> NearEqual | None:
+        """The ranges that these prompts cannot tell from the best one; None where the choice was not drawn again."""
+        return near_equal(self)
 
     @property
     def warmest(self) -> Warmer | None:
@@ -238,12 +244,21 @@ class RangeRanking(RangeScores):
             "soups": kinds.get("soup", []),
             "wider": {family: kinds[family] for family in WIDER if family in kinds},
             "pareto": [str(layers) for layers in self.pareto()],
+            "near_equal": self._plain_group(),
             "probability_that_none_meets_floor": plain_value(self.p_none),
             "candidates": kinds["range"],
             "block_scores": [plain_value(value) for value in self.block_gain],
             "settings": dict(self.settings),
             "notes": list(self.notes),
         }
+
+    def _plain_group(self) -> dict[str, Any] | None:
+        group = self.near_equal
+        if group is None:
+            return None
+        layers = [str(one) for one in group.layers]
+        shared = None if group.shared is None else str(group.shared)
+        return {"layers": layers, "p_best": list(group.shares), "steadiest": layers[0], "shared_blocks": shared}
 
     def _plain_choice(self) -> dict[str, Any]:
         choice = self.choice

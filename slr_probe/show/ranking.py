@@ -15,6 +15,7 @@ from slr_probe.show.charts.style import COLOURS, open_frame, whole_numbers
 from slr_probe.show.words.cost import cost_sentence
 from slr_probe.show.words.format import html_table, html_text, model_name, number, numbers, p_clause, with_limits
 from slr_probe.show.words.guards import excluded, guard_lines, instead
+from slr_probe.show.words.near import steadiness
 from slr_probe.show.words.race import race_lines
 from slr_probe.show.words.sentences import as_text
 from slr_probe.show.words.split import split_lines
@@ -111,7 +112,9 @@ def _choice(ranking: RangeRanking) -> list[str]:
         said += f" ({p_clause(gain.p, 'adjusted p')})"
     if gain.exploratory:
         said += f"; exploratory: {gain.prompts} prompts"
-    return [f"  choice  restore {choice.layers}: {choice.why}", f"          {said}", *beside]
+    verb = "restore " if choice.confirmed else ""
+    steady = [f"          {line}" for line in (steadiness(ranking, choice.layers),) if line]
+    return [f"  choice  {verb}{choice.layers}: {choice.why}", f"          {said}", *steady, *beside]
 
 
 def _scores(ranking: RangeRanking, *, held_out: bool) -> list[str]:

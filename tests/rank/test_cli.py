@@ -3,6 +3,7 @@ import json
 import pytest
 
 from slr_probe.rank import RangeRanking
+from slr_probe.show.words.plain import advice
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +24,7 @@ def test_rank(run, folders, task, tmp_path):
     found = RangeRanking.load(tmp_path / "out" / "ranking.npz")
     assert (f"--layers {found.choice.layers}" in out) == (found.choice.layers is not None)
     assert "best " in out
+    assert " ".join(advice(found, found.choice).split()) in " ".join(out.split())
     data = json.loads((tmp_path / "ranking.json").read_text())
     assert data == json.loads(json.dumps(found.to_dict()))
     assert {"tuned", "base", "best", "candidates"} <= data.keys()

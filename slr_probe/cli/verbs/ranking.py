@@ -27,7 +27,7 @@ from slr_probe.defaults import ENDING, QUICK_PROMPTS, QUICK_SOUPS, SURPRISE
 from slr_probe.signature import parameters
 
 if TYPE_CHECKING:
-    from slr_probe.rank.compare import Choice
+    from slr_probe.rank import RangeRanking
 
 QUICK_HELP = f"A first look: {QUICK_PROMPTS} prompts of each kind, {QUICK_SOUPS} soups."
 _TAKEN = "method floor objective scorer proposals soups candidates ended temperature min_p memory stream executor seed"
@@ -74,14 +74,19 @@ def rank(
         found = rank_layers(pair, asked, out=sweeps, progress=False if quiet else None, **options)
     print(found)
     print_table(*shown.lines(found, top))
-    print(_advice(found.choice, base, tuned))
+    _print_advice(found, base, tuned)
     write_data(found.to_dict(), json_file)
     write_result(found, out, "ranking")
 
 
-def _advice(choice: Choice, base: str, tuned: str) -> str:
-    """The command that restores what was chosen, or that there is nothing to restore."""
-    if choice.layers is None:
-        return f"nothing to restore: {choice.why}; sample tuned warmer instead"
-    doubt = "" if choice.confirmed else " (its gain is not confirmed)"
-    return f"restore it{doubt}:  slr-probe restore {base} {tuned} --layers {choice.layers} --out hybrid"
+def _print_advice(ranking: RangeRanking, base: str, tuned: str) -> None:
+    """What `run` says of the ranking, and the command that restores what was chosen, if anything was."""
+    from textwrap import fill
+
+    from slr_probe.show.words.plain import advice
+
+    choice = ranking.choice
+    print(f"\n{fill(advice(ranking, choice), 100, break_on_hyphens=False)}\n")
+    if choice.layers is not None:
+        doubt = "to restore it" if choice.confirmed else "to try it all the same"
+        print(f"{doubt}:  slr-probe restore {base} {tuned} --layers {choice.layers} --out hybrid")

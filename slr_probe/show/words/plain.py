@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slr_probe.rank.compare import Choice, Evidence, ahead, evidence
+from slr_probe.rank.compare import Choice, Evidence, ahead, evidence, stability
 from slr_probe.scoring.metrics import metric
 from slr_probe.show.words.format import listed, number, places, short
 from slr_probe.show.words.guards import instead
-from slr_probe.show.words.sentences import OTHERS, blocks_of
+from slr_probe.show.words.near import blocks_of, steadiness
+from slr_probe.show.words.sentences import OTHERS
 
 if TYPE_CHECKING:
     from slr_probe.rank.ranking import RangeRanking
@@ -23,17 +24,19 @@ _FLOOR = {
 
 
 def advice(ranking: RangeRanking, choice: Choice) -> str:
-    """What to restore, or why nothing; a rival that does better is named at once."""
+    """What to restore, or why nothing; a better rival and a choice that is not stable are named at once."""
     if choice.layers is None:
         other = instead(ranking)
         return f"Restore nothing: {choice.why}.{f' {other[:1].upper()}{other[1:]}.' if other else ''}"
     row = ranking.index(choice.layers)
     blocks, change = f"{blocks_of(choice.layers)} of {ranking.depth}", _change(evidence(ranking, row), ranking.floor)
+    shaky = stability(float(ranking.p_best[row])) == "not stable"
+    steady = f" {steadiness(ranking, choice.layers)}" if shaky else ""
     if not choice.confirmed:
-        return f"It is not confirmed that setting {blocks} back to base makes answers more diverse: {change}."
+        return f"It is not confirmed that setting {blocks} back to base makes answers more diverse: {change}.{steady}"
     rivals = [f"{OTHERS[gap.kind]} (keeping {gap.kept:.0%})" for gap in ahead(ranking, row)]
     better = f" But {listed(rivals)} would be more diverse still: consider that instead." if rivals else ""
-    return f"Set {blocks} back to base: {change}.{better}"
+    return f"Set {blocks} back to base: {change}.{better}{steady}"
 
 
 def _change(found: Evidence, floor: float) -> str:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from slr_probe.layers import LayerRange
-from slr_probe.rank.compare import Choice, Estimate, Evidence, Gap, evidence, own_controls, stability
+from slr_probe.rank.compare import Choice, Estimate, Evidence, Gap, evidence, own_controls
 from slr_probe.show.words.cost import cost_sentence
 from slr_probe.show.words.format import listed, p_clause, with_limits
 from slr_probe.show.words.guards import excluded, instead
+from slr_probe.show.words.near import blocks_of, steadiness
 from slr_probe.stats.compare import FEWEST_PROMPTS, State
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def sentences(ranking: RangeRanking, choice: Choice) -> list[str]:
         *_sentence(excluded(ranking, choice)),
         _standing(ranking, row, compared[1:]),
         *([cost_sentence(ranking)] if ranking.cost is not None and ranking.cost.row == row else []),
-        _stability(float(ranking.p_best[row])),
+        steadiness(ranking, choice.layers),
     ]
 
 
@@ -63,16 +64,6 @@ def few_prompts(count: int) -> str:
         (' From fewer than 10 prompts, this is exploratory.', '')
     """
     return f" From fewer than {FEWEST_PROMPTS} prompts, this is exploratory." if count < FEWEST_PROMPTS else ""
-
-
-def blocks_of(layers: LayerRange) -> str:
-    """A range in words.
-
-    Examples:
-        >>> blocks_of(LayerRange("8:14")), blocks_of(LayerRange("3:4"))
-        ('blocks 8 to 13', 'block 3')
-    """
-    return f"block {layers.start}" if layers.width == 1 else f"blocks {layers.start} to {layers.stop - 1}"
 
 
 def rivals(ranking: RangeRanking, layers: LayerRange) -> str:
@@ -164,10 +155,3 @@ def _standing(ranking: RangeRanking, row: int, compared: tuple[Gap, ...]) -> str
     said = [_STANDING[state].format(listed(names)) for state, names in by.items() if names]
     said += [f"it is itself {OTHERS[kind]}" for kind in own_controls(ranking, row)]
     return f"Against controls, {'; '.join(said)}." if said else ""
-
-
-def _stability(share: float) -> str:
-    word = stability(share)
-    if word == "unknown":
-        return ""
-    return f"The choice is {word}: drawn again from the same prompts, this range is best in {share:.0%} of resamples."

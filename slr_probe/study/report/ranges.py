@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from slr_probe.rank.compare import Choice, Evidence, evidence
 from slr_probe.show.words.cost import cost_sentence
 from slr_probe.show.words.format import number
-from slr_probe.show.words.sentences import as_text, blocks_of, rivals
+from slr_probe.show.words.near import blocks_of
+from slr_probe.show.words.sentences import as_text, rivals
 from slr_probe.study.report.figures import cost, heat_maps, spread, trade_off
 from slr_probe.study.report.tables import Table, TableRow
 
