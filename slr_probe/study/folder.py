@@ -31,6 +31,7 @@ WEIGHT_DELTA = "weight_delta"
 LOGIT_LENS = "lens"
 ACTIVATION_PATCHING = "patching"
 RANKING = "ranking"
+EXAMPLES = "prompts.json"
 SWEEPS = ".sweeps"
 LAYER_MASK = "mask"
 CHOICE = "choice.json"
@@ -94,6 +95,12 @@ class Findings:
         from slr_probe.rank.ranking import RangeRanking
 
         return self._result(RangeRanking, "rank", RANKING)
+
+    @cached_property
+    def examples(self) -> list[dict[str, Any]]:
+        """A few of the prompts that ranges were chosen by; none in a study of an older version."""
+        known = (self.folder / "rank" / EXAMPLES).is_file()
+        return (self._json("rank", EXAMPLES) or []) if known else []
 
     @cached_property
     def mask(self) -> LayerMask | None:

@@ -69,6 +69,7 @@ def render(found: Findings, *, prompts: int = 2, samples: int = 4) -> str:
     values = {**_general(found), **depth.section(found, choice.layers)}
     if found.ranking is not None:
         values |= ranges.section(found.ranking, choice) | free.section(found.ranking)
+        values["asked"] = ranges.asked(found.examples)
     if found.validation is not None:
         values |= {"validation": generated.section(found.validation), "samples": side_by_side(found, prompts, samples)}
         values["samples_shown"] = samples

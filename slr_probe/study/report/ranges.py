@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.rank.compare import Choice, Evidence, evidence
@@ -51,6 +51,12 @@ def section(ranking: RangeRanking, choice: Choice) -> dict[str, Any]:
     }
 
 
+def asked(examples: Sequence[dict[str, Any]]) -> str:
+    """What the model is asked, by a few prompts; empty where none were kept."""
+    said = "; ".join(f"“{one['prompt']}” ({one['answers']} right answers)" for one in examples)
+    return f"Prompts of the choice are such as {said}." if said else ""
+
+
 def key_figures(ranking: RangeRanking, choice: Choice) -> list[dict[str, str]]:
     """The few numbers that a reader sees first; each has a name, a value and a note."""
     if choice.layers is None:
@@ -65,7 +71,7 @@ def key_figures(ranking: RangeRanking, choice: Choice) -> list[dict[str, str]]:
     span = f"[{kept.low:.0%}, {kept.high:.0%}]" if kept.bounded else "without an interval,"
     figures = [
         _figure("Range set back to base", str(choice.layers), f"{blocks_of(choice.layers)} of {ranking.depth}"),
-        _figure("Diversity", _rise(found), f"change {as_text(found.gain, '+.2f')}, {where}"),
+        _figure("Diversity", _rise(found), f"change {as_text(found.gain, '+.3f')}, {where}"),
         _figure("Validity kept", f"{kept.value:.0%}", f"{span} of tuned, {where}".strip()),
     ]
     share = number(ranking.p_best[row], ".0%")
@@ -86,7 +92,7 @@ def score_table(ranking: RangeRanking, choice: Choice) -> Table:
     rows = []
     for name, row in _compared(ranking, choice):
         tested = _tested(evidence(ranking, row), is_tuned=row == ranking.tuned) if held_out else []
-        share = number(ranking.p_best[row], ".2f") if row < len(ranking.ranges) else ""
+        share = number(ranking.p_best[row], ".0%") if row < len(ranking.ranges) else ""
         cells = [name, f"{ranking.mean_validity[row]:.3f}", f"{ranking.mean_diversity[row]:.3f}", *tested, share]
         rows.append(TableRow(tuple(cells), "chosen" if name.startswith("chosen") else ""))
     return Table(caption, (*columns, "p(best)"), rows)
@@ -97,7 +103,7 @@ def _figure(name: str, value: str, note: str) -> dict[str, str]:
 
 
 def _rise(found: Evidence) -> str:
-    return f"{found.diversity.value - found.gain.value:.2f} → {found.diversity.value:.2f}"
+    return f"{found.diversity.value - found.gain.value:.3f} → {found.diversity.value:.3f}"
 
 
 def _why(ranking: RangeRanking, choice: Choice) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _MADE = (
     "This pair was made to show the tool: fine-tuning kept the answers diverse, and preference training of a few "
     "blocks took that away. For a pair as training usually leaves it, where a soup does better than any range, ask for "
-    "slr-probe demo --tuned organism:dpo."
+    "slr-probe demo --tuned organism:dpo; docs/embedded.md shows both."
 )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.files import write_json
-from slr_probe.study.folder import LAYER_MASK, RANKING, SWEEPS
+from slr_probe.study.folder import EXAMPLES, LAYER_MASK, RANKING, SWEEPS
 from slr_probe.study.settings import RankSettings, Settings
 from slr_probe.study.stage import Stage
 from slr_probe.study.stages.prompts import choose, chosen_format, task_key
@@ -16,6 +16,7 @@ from slr_probe.study.stages.save import save
 if TYPE_CHECKING:
     from slr_probe.rank import Guards
     from slr_probe.study.context import Context
+    from slr_probe.tasks.crc import CRCTask
 
 
 def measured_by(context: Context) -> dict[str, Any]:
@@ -41,9 +42,10 @@ def rank(context: Context, home: Path) -> str:
 
     settings = context.settings.rank
     sweeps = home / SWEEPS  # a killed run goes on from here
+    task = choose(context, settings.prompts)
     found = rank_layers(
         context.pair,
-        choose(context, settings.prompts),
+        task,
         guards=guards_of(settings),
         objective=settings.objective,
         candidates=settings.candidates,
@@ -53,6 +55,7 @@ def rank(context: Context, home: Path) -> str:
         **measured_by(context),
     )
     write_json(home / f"{RANKING}.json", found.to_dict())
+    write_json(home / EXAMPLES, examples(task))
     save(found, home, RANKING)
     shutil.rmtree(sweeps, ignore_errors=True)
     best, tuned = int(found.order[0]), found.tuned
@@ -64,6 +67,13 @@ def rank(context: Context, home: Path) -> str:
         return f"{len(found.ranges)} ranges, nothing to restore: {found.choice.why}; first {found.best}: {scores}"
     doubt = "" if found.choice.confirmed else "; the gain is not confirmed"
     return f"{len(found.ranges)} ranges; best {found.best}: {scores}{doubt}"
+
+
+def examples(task: CRCTask, count: int = 3) -> list[dict[str, Any]]:
+    """A few prompts of the choice, evenly spread over them, with how many answers each takes."""
+    items = task.selection.items
+    places = {(2 * i + 1) * len(items) // (2 * count) for i in range(count)}
+    return [{"prompt": items[i].prompt, "answers": len(items[i].answers)} for i in sorted(places)]
 
 
 def guards_of(settings: RankSettings) -> Guards | None:

@@ -1,5 +1,7 @@
+import json
 import re
 import shutil
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -9,6 +11,8 @@ from slr_probe.show.words.format import typeset
 from slr_probe.study.folder import Findings
 from slr_probe.study.report import write_report
 from slr_probe.study.report.page import verdict
+from slr_probe.study.report.ranges import asked
+from slr_probe.tasks.crc import CRCTask
 
 PAPER = "https://arxiv.org/abs/2602.06665"
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -125,3 +129,16 @@ def test_what_was_not_done_is_left_out(done, tmp_path):
 def test_a_folder_without_a_study_is_refused(tmp_path):
     with pytest.raises(StudyError, match="holds no run of slr-probe"):
         write_report(tmp_path)
+
+
+def test_three_prompts_of_the_choice_are_shown(done):
+    kept = json.loads((done / "rank" / "prompts.json").read_text(encoding="utf-8"))
+    answers = {item.prompt: len(item.answers) for item in CRCTask.default().selection.items}
+    assert len(kept) == 3
+    assert all(answers[one["prompt"]] == one["answers"] for one in kept)
+    page = unescape(Findings(done).report.read_text(encoding="utf-8"))
+    assert all(f"“{one['prompt']}” ({one['answers']} right answers)" in page for one in kept)
+
+
+def test_a_study_without_kept_prompts_shows_none():
+    assert asked([]) == ""
