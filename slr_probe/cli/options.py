@@ -206,5 +206,7 @@ class Loading:
 
 
 PromptFile = Annotated[Path | None, typer.Option(help="Prompts of your own: JSON list, or a text a line.")]
-TaskFile = Annotated[str, typer.Option(help="crc (built in), or a JSON file of such prompts with answer sets.")]
+TaskFile = Annotated[
+    str, typer.Option(help="crc (built in), or a JSON or JSONL file of such prompts with answer sets.")
+]
 Answers = Annotated[list[str] | None, like(LENS, "answers", "--answer", before="With --prompts:")]

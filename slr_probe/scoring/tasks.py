@@ -191,4 +191,4 @@ def _task(given: Any, small: bool) -> TextTask:
     path = Path(given)
     if not path.exists():
         raise ValidationError(f"no task {os.fspath(given)!r}; expected one of {', '.join(TASKS)}, or a file of prompts")
-    return TextTask.load(path) if path.suffix == ".json" else read_task(path)
+    return read_task(path)

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from slr_probe.errors import TaskError
-from slr_probe.files import read_json
 from slr_probe.pair.prompts import Format, PromptRenderer
 from slr_probe.tasks.answers import Ending, Query, answer_paths, answer_prompt, single_tokens
+from slr_probe.tasks.rows import CRC_LINE, read_rows
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
@@ -175,19 +175,19 @@ class CRCTask:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> CRCTask:
-        """Read a task from JSON: a list of items, or what `save` writes.
+        """Read a task from JSON or JSONL: a list of items, an item a line, or what `save` writes.
 
         Raises:
-            TaskError: The file cannot be read, is not JSON, or an item in it is not valid.
+            TaskError: The file cannot be read, is neither, or an item in it, named by its place, is not valid.
         """
-        data = read_json(Path(path), TaskError)
-        if isinstance(data, Mapping) and data.get("format", _FORMAT) != _FORMAT:
-            raise TaskError(f"{path} has format {data['format']!r}; expected {_FORMAT!r}")
-        items = data.get("items") if isinstance(data, Mapping) else data
-        if not isinstance(items, list):
-            raise TaskError(f"{path} must hold a list of items, or an object with 'items'; got {type(data).__name__}")
-        name = str(data.get("name", Path(path).stem)) if isinstance(data, Mapping) else Path(path).stem
-        return cls.of(items, name)
+        file = read_rows(Path(path), _FORMAT, CRC_LINE)
+        items = []
+        for row in file.rows:
+            try:
+                items.append(_item(row.value))
+            except TaskError as error:
+                raise TaskError(f"{row.place}: {error}. A line looks like {CRC_LINE}") from error
+        return cls(tuple(items), str(file.head.get("name", Path(path).stem)))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the task as JSON and return the file."""

@@ -1,4 +1,4 @@
-"""Read tasks from files: one prompt a line as JSON, or well-known sets by local path."""
+"""Read tasks from files of prompts: JSON, or an object a line."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from slr_probe.errors import TaskError
-from slr_probe.files import read_jsonl
-from slr_probe.tasks.text import Item, TextTask
+from slr_probe.tasks.rows import TEXT_LINE, read_rows
+from slr_probe.tasks.text import FORMAT, Item, TextTask
 
 _FIELDS = tuple(field.name for field in fields(Item))
 
@@ -23,11 +23,12 @@ def read_task(
     max_tokens: int = 256,
     samples: int = 16,
 ) -> TextTask:
-    r"""Read a task from lines of JSON: `{"prompt": ..., "id": ..., "kind": ..., "answers": ..., "check": ...}`.
+    r"""Read a task from JSONL, or from a list in JSON: `{"prompt": ..., "id": ..., "kind": ..., "answers": ...}`.
 
-    Only `prompt` is needed. `id` defaults to the line ("line-3"); numbers are taken as text. `answers` is a list of
-    texts or of lists of spellings, `constraints` a list of pairs (`["max_words", 80]`) or an object
-    (`{"max_words": 80}`). `check` defaults to "list" where there are answers. Blank lines are passed over.
+    Only `prompt` is needed. `id` defaults to the place ("line-3", "item-3"); numbers are taken as text. `answers` is a
+    list of texts or of lists of spellings, `constraints` a list of pairs (`["max_words", 80]`) or an object
+    (`{"max_words": 80}`). `check` defaults to "list" where there are answers. Blank lines are passed over. What
+    `TextTask.save` wrote is read as it was saved, whatever else is given here.
 
     Args:
         path: UTF-8 file.
@@ -49,19 +50,27 @@ def read_task(
     """
     file = Path(path)
     items: list[Item] = []
-    lines: dict[str, int] = {}
-    for number, row in read_jsonl(file, TaskError):
-        item = _item(row, f"{file}, line {number}", f"line-{number}")
-        if item.id in lines:
-            raise TaskError(f"{file}, line {number}: the id {item.id!r} is already in line {lines[item.id]}")
-        lines[item.id] = number
+    places: dict[str, str] = {}
+    found = read_rows(file, FORMAT, TEXT_LINE)
+    if "format" in found.head:
+        return TextTask.load(file)
+    for row in found.rows:
+        try:
+            item = _item(row.value, row.place, row.name)
+        except TaskError as error:
+            raise TaskError(f"{error}. A line looks like {TEXT_LINE}") from error
+        if item.id in places:
+            raise TaskError(
+                f"{row.place}: the id {item.id!r} is already in {places[item.id].removeprefix(f'{file}, ')}"
+            )
+        places[item.id] = row.place
         items.append(item)
-    if not items:
-        raise TaskError(f"{file} holds no prompts; expected one JSON object a line, such as {{'prompt': '...'}}")
     return TextTask(name or file.stem, family, tuple(items), max_tokens, samples, f"Read from {file.name}")
 
 
-def _item(row: Mapping[str, Any], place: str, default: str) -> Item:
+def _item(row: Any, place: str, default: str) -> Item:
+    if not isinstance(row, Mapping):
+        raise TaskError(f"{place}: expected a JSON object, found {type(row).__name__}")
     unknown = row.keys() - set(_FIELDS)
     if unknown:
         raise TaskError(f"{place}: unknown fields {', '.join(sorted(unknown))}; expected {', '.join(_FIELDS)}")

@@ -18,7 +18,8 @@ from slr_probe.tasks.listed import key, read_exact, read_listed
 from slr_probe.tasks.numbers import canonical_number, read_number
 
 CHECKS = ("none", "list", "exact", "number")
-_FORMAT = "slr_probe.text/1"
+FORMAT = "slr_probe.text/1"
+"""What a saved task calls itself."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ class TextTask:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the task as JSON, one item a line, and return the file."""
-        data = {"format": _FORMAT} | asdict(self)
+        data = {"format": FORMAT} | asdict(self)
         items = ",\n  ".join(json.dumps(item, ensure_ascii=False) for item in data.pop("items"))
         head = json.dumps(data, indent=1, ensure_ascii=False).removesuffix("\n}")
         Path(path).write_text(f'{head},\n "items": [\n  {items}\n ]\n}}\n', encoding="utf-8")
@@ -190,8 +191,8 @@ class TextTask:
             TaskError: The file cannot be read, is not such a file, or an item in it is not valid.
         """
         data = read_json(Path(path), TaskError)
-        if not isinstance(data, Mapping) or data.get("format") != _FORMAT:
-            raise TaskError(f"{path} is no saved text task (format {_FORMAT!r}); lines of JSON are read by read_task")
+        if not isinstance(data, Mapping) or data.get("format") != FORMAT:
+            raise TaskError(f"{path} is no saved text task (format {FORMAT!r}); lines of JSON are read by read_task")
         try:
             items = tuple(Item(**item) for item in data["items"])
             return cls(items=items, **{field.name: data[field.name] for field in fields(cls) if field.name != "items"})

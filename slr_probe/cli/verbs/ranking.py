@@ -40,7 +40,9 @@ _TAKEN = "method floor objective scorer proposals soups candidates ended tempera
 def rank(
     base: Base,
     tuned: Tuned,
-    task: Annotated[Path | None, typer.Option(help="Prompts of your own (JSON) instead of the built-in ones.")] = None,
+    task: Annotated[
+        Path | None, typer.Option(help="Prompts of your own (JSON or JSONL) instead of the built-in ones.")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help=QUICK_HELP)] = False,
     top: Annotated[int, typer.Option(min=1, help="How many ranges to print.")] = 10,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for result, figure and restart.")] = None,
