@@ -53,6 +53,7 @@ def program() -> typer.Typer:
     from slr_probe.cli.app import app
     from slr_probe.cli.verbs import (  # noqa: F401  (each adds verbs)
         chat,
+        check_task,
         compare,
         evaluate,
         hybrids,

@@ -14,6 +14,7 @@ VERBS = (
     "demo",
     "table",
     "inspect",
+    "check-task",
     "delta",
     "lens",
     "patch",

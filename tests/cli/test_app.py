@@ -16,7 +16,7 @@ def test_verbs_are_listed_in_the_order_in_which_they_are_used(run):
     assert "BASE and TUNED are checkpoint folders" in out
     listed = [line.split()[0] for line in out.partition("Commands:")[2].splitlines() if line.strip()]
     assert listed == list(VERBS)
-    assert {command.callback.__name__ for command in program().registered_commands} == set(VERBS)
+    assert {command.name or command.callback.__name__ for command in program().registered_commands} == set(VERBS)
 
 
 def test_version(run):
