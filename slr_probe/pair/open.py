@@ -13,6 +13,7 @@ from slr_probe.errors import CheckpointError, IncompatiblePairError
 from slr_probe.pair.compat import compare_configs, compare_files
 from slr_probe.pair.fit import check_fit, looks_unusual
 from slr_probe.pair.side import Side
+from slr_probe.pair.wrapped import unwrap
 
 _COUNTS = re.compile(r"(^|_)(n|num)_\w*(layer|block|expert)|layers$|^depth$")  # modules are made one by one of these
 _MOST_PARTS, _MOST = 4096, 1 << 40  # ours: the deepest models have a few hundred blocks, the longest 10 million tokens
@@ -31,7 +32,8 @@ def open_sides(
     """Open both sides of a pair and check that they fit, reading configs and tensor headers only.
 
     Args:
-        base: Pre-trained side: folder, hub id, embedded checkpoint, or a model in memory.
+        base: Pre-trained side: folder, hub id, embedded checkpoint, or a model in memory (also in a
+            TransformerLens bridge or a model of nnsight).
         tuned: Post-trained side: the same, or the folder of an adapter over base.
         download: Let hub ids be fetched over the network.
         trust_remote_code: Let transformers run Python code that comes with a checkpoint.
@@ -63,6 +65,7 @@ def _open_side(
     role: str, source: Any, base: Side | None, download: bool, trust_remote_code: bool, revision: str | None
 ) -> Side:
     if not isinstance(source, (str, os.PathLike)):
+        source = unwrap(role, source)
         if not hasattr(source, "state_dict") or not hasattr(source, "config"):
             raise IncompatiblePairError(
                 f"{role} must be a folder, a hub id or a loaded transformers model; got {type(source).__name__}"
@@ -90,10 +93,9 @@ def _check_in_memory(role: str, model: Any) -> None:
         raise IncompatiblePairError(
             f"{role} is a model with an adapter ({kind}); give model.merge_and_unload(), or the folder of the adapter"
         )
-    if hasattr(model, "original_model") or any("._original_component." in name for name in names):
+    if any("._original_component." in name for name in names):
         raise IncompatiblePairError(
-            f"{role} belongs to a TransformerLens bridge ({kind}), which renames tensors; give its folder, or the "
-            "transformers model before a bridge is booted from it (boot from a copy to keep both)"
+            f"{role} is inside a TransformerLens bridge ({kind}), which renames tensors; give the bridge, or its folder"
         )
     if any(name.startswith(("_orig_mod.", "module.")) for name in names):
         raise IncompatiblePairError(f"{role} is wrapped ({kind}); give the model inside: its _orig_mod or module")

@@ -76,7 +76,8 @@ class ModelPair:
         """Open two checkpoints and compare configs, tensor names, shapes and tokenizers; no weight is read yet.
 
         Args:
-            base: Pre-trained side: local folder, hub id (`"org/name"`), `"organism:base"`, or a loaded model.
+            base: Pre-trained side: local folder, hub id (`"org/name"`), `"organism:base"`, or a loaded model
+                (also in a TransformerLens bridge or a model of nnsight).
             tuned: Post-trained side: the same, or the folder of a LoRA adapter over `base`.
             dtype: Dtype to load both models in and to compute in, such as `"float32"`; default: as stored.
             device: Where the models run; default: CUDA where there is one, else CPU.
