@@ -37,6 +37,15 @@ def test_options_in_the_manual_exist(page):
         assert given <= options(verb), f"slr-probe {verb}: no {given - options(verb)}"
 
 
+def test_every_verb_is_in_the_reference():
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    said = CliRunner().invoke(program(), ["--help"], prog_name="slr-probe", terminal_width=200).output
+    verbs = set(re.findall(r"^  ([a-z-]+) {2,}\S", said.partition("Commands:")[2], re.MULTILINE))
+    assert len(verbs) > 15
+    assert verbs == set(re.findall(r"```\{verb\} (\S+)", page))
+    assert verbs <= set(re.findall(r"`slr-probe ([\w-]+)", page))
+
+
 def anchors(page):
     """Anchors of a page's headings, as GitHub and MyST make them."""
     for title in re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE):
