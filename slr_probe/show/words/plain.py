@@ -23,20 +23,33 @@ _FLOOR = {
 }
 
 
-def advice(ranking: RangeRanking, choice: Choice) -> str:
-    """What to restore, or why nothing; a better rival and a choice that is not stable are named at once."""
+def advice(ranking: RangeRanking, choice: Choice, *, steady: bool = True) -> str:
+    """What to restore, or why nothing; a better rival and a choice that is not stable are named at once.
+
+    Args:
+        ranking: What was measured.
+        choice: What was chosen.
+        steady: Add `doubt`, where there is any.
+    """
     if choice.layers is None:
         other = instead(ranking)
         return f"Restore nothing: {choice.why}.{f' {other[:1].upper()}{other[1:]}.' if other else ''}"
     row = ranking.index(choice.layers)
     blocks, change = f"{blocks_of(choice.layers)} of {ranking.depth}", _change(evidence(ranking, row), ranking.floor)
-    shaky = stability(float(ranking.p_best[row])) == "not stable"
-    steady = f" {steadiness(ranking, choice.layers)}" if shaky else ""
+    beside = doubt(ranking, choice) if steady else ""
+    after = f" {beside}" if beside else ""
     if not choice.confirmed:
-        return f"It is not confirmed that setting {blocks} back to base makes answers more diverse: {change}.{steady}"
+        return f"It is not confirmed that setting {blocks} back to base makes answers more diverse: {change}.{after}"
     rivals = [f"{OTHERS[gap.kind]} (keeping {gap.kept:.0%})" for gap in ahead(ranking, row)]
     better = f" But {listed(rivals)} would be more diverse still: consider that instead." if rivals else ""
-    return f"Set {blocks} back to base: {change}.{better}{steady}"
+    return f"Set {blocks} back to base: {change}.{better}{after}"
+
+
+def doubt(ranking: RangeRanking, choice: Choice) -> str:
+    """How stable the choice is and which ranges are nearly equal, where it is not stable; else empty."""
+    if choice.layers is None or stability(float(ranking.p_best[ranking.index(choice.layers)])) != "not stable":
+        return ""
+    return steadiness(ranking, choice.layers)
 
 
 def _change(found: Evidence, floor: float) -> str:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from slr_probe.files import write_text
 from slr_probe.rank.compare import Choice
 from slr_probe.show.words.format import model_name, typeset
-from slr_probe.show.words.plain import advice, brings_and_costs
+from slr_probe.show.words.plain import advice, brings_and_costs, doubt
 from slr_probe.show.words.sentences import sentences
 from slr_probe.show.words.validation import in_text
 from slr_probe.study.folder import Findings
@@ -79,12 +79,17 @@ def render(found: Findings, *, prompts: int = 2, samples: int = 4) -> str:
     return environment.get_template("report.html.j2").render(**values, table=table)
 
 
-def plain_verdict(found: Findings) -> list[str]:
-    """What to restore or why not, and what that brings and costs in generated text, for a newcomer."""
+def plain_verdict(found: Findings, *, steady: bool = True) -> list[str]:
+    """What to restore or why not, and what that brings and costs in generated text, for a newcomer.
+
+    Args:
+        found: The study.
+        steady: Say with the choice how stable it is, where it is not.
+    """
     if found.ranking is None:
         return [_NOT_RANKED]
     choice = found.choice()
-    said = [advice(found.ranking, choice)]
+    said = [advice(found.ranking, choice, steady=steady)]
     if choice.layers is not None and found.validation is not None:
         said.append(brings_and_costs(found.validation))
     return [line for line in said if line]
@@ -112,7 +117,8 @@ def _general(found: Findings) -> dict[str, Any]:
         "js": _asset("report.js"),
         "headline": pair.get("headline", ""),
         "date": max(dates)[:10] if dates else "",
-        "plain": plain_verdict(found),
+        "plain": plain_verdict(found, steady=False),
+        "doubt": doubt(found.ranking, found.choice()) if found.ranking is not None else "",
         "truth": truth(found),
         "verdict": " ".join(verdict(found)),
         "unmeasured": ", ".join(unmeasured(found)),

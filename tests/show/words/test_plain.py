@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from slr_probe.show.words.plain import advice, brings_and_costs
+from slr_probe.show.words import plain
+from slr_probe.show.words.plain import advice, brings_and_costs, doubt
 from tests.rank.planted import planted
 from tests.rank.test_compare import doubtful, with_a_rival
 from tests.validation.conftest import report_of
@@ -71,3 +72,15 @@ def test_text_is_said_to_gain_and_to_cost_what_is_confirmed(report_of, gain, los
 def test_without_a_hybrid_there_is_nothing_to_say(report_of):
     scores = {name: {"tuned": [0.5] * 4, "soup 0.3": [0.6] * 4} for name in ("ead", "follows")}
     assert brings_and_costs(report_of(scores, kinds=("tuned", "soup"))) == ""
+
+
+@pytest.mark.parametrize("word", ["not stable", "stable"])
+def test_doubt_can_be_said_apart(monkeypatch, word):
+    monkeypatch.setattr(plain, "stability", lambda share: word)
+    monkeypatch.setattr(plain, "steadiness", lambda ranking, layers: f"How {layers} fares.")
+    ranking = planted()
+    apart = doubt(ranking, ranking.choice)
+    assert apart == (f"How {ranking.choice.layers} fares." if word == "not stable" else "")
+    bare = advice(ranking, ranking.choice, steady=False)
+    assert advice(ranking, ranking.choice) == f"{bare} {apart}".strip()
+    assert "fares" not in bare
