@@ -12,8 +12,10 @@ from slr_probe.executor import Executor, executes
 from slr_probe.generation.backend import check_backend
 from slr_probe.generation.calls.asked import Asked
 from slr_probe.lineage.depth import Depth
+from slr_probe.lineage.points import points
 from slr_probe.lineage.result import Lineage
 from slr_probe.lineage.scores import assemble, check_metric, read_stages, same_prompts
+from slr_probe.log import Log, check_log, tell
 from slr_probe.pair import ModelPair
 from slr_probe.pair.prompts import PLAIN_BASE
 from slr_probe.pair.side import Side, state_of
@@ -65,6 +67,7 @@ def trace_lineage(
     backend: str = "hf",
     engine: Iterable[str] | Mapping[str, Any] | None = None,
     executor: Executor | str | None = None,
+    log: Log | None = None,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -102,6 +105,7 @@ def trace_lineage(
         engine: Settings of vLLM's engine, such as `tensor_parallel_size=2`.
         executor: Who writes: `"local"`, `"ray"`, `"ray://HOST:PORT"` or an `Executor`; default: this process, uncut.
             Layers are measured and texts are scored here. See `slr_probe.executor`.
+        log: Called for each stage with numbers by name and its place, to log them elsewhere; see `slr_probe.log`.
         level: Nominal coverage of the intervals.
         resamples: Bootstrap resamples over prompts.
         seed: Seed of prompts, sampling and bootstrap.
@@ -121,6 +125,7 @@ def trace_lineage(
     """
     from slr_probe.generation import Sampling
 
+    check_log(log)
     names, parents, checkpoints = read_stages(stages, branches)
     check_metric(metric)
     opened = {"dtype": dtype, "device": device, "download": download, "trust_remote_code": trust_remote_code}
@@ -158,6 +163,7 @@ def trace_lineage(
             **layers.fields(),
         )
         keep(lineage, folder)
+    tell(log, points(lineage))
     return lineage
 
 

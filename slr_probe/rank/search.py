@@ -11,6 +11,7 @@ import numpy as np
 
 from slr_probe.defaults import FLOOR, LEVEL, MEMORY, RESAMPLES, SOUPS
 from slr_probe.executor import Executor, executes
+from slr_probe.log import Log, check_log, tell
 from slr_probe.pair.prompts import Format
 from slr_probe.progress import course
 from slr_probe.rank.blocks.propose import propose
@@ -28,6 +29,7 @@ from slr_probe.rank.check import (
 )
 from slr_probe.rank.collect import Search
 from slr_probe.rank.cost import expected_steps
+from slr_probe.rank.findings.points import points
 from slr_probe.rank.guards.ask import AskedReplies, read_replies
 from slr_probe.rank.guards.bounds import Guards
 from slr_probe.rank.measure import Prompts, Scorer, read_prompts
@@ -69,6 +71,7 @@ def rank_layers(
     dtype: Any = None,
     out: str | os.PathLike[str] | None = None,
     executor: Executor | str | None = None,
+    log: Log | None = None,
     progress: bool | None = None,
 ) -> RangeRanking:
     """Rank every contiguous range by the diversity that restoring it brings, subject to a floor on validity.
@@ -118,6 +121,7 @@ def rank_layers(
             another seed or floor takes from there what does not depend on it.
         executor: Who does the sweeps: `"local"`, `"ray"`, `"ray://HOST:PORT"` or an `Executor`; default: this process,
             uncut. See `slr_probe.executor`.
+        log: Called once with numbers by name and a step, to log them elsewhere; see `slr_probe.log`.
         progress: Whether to show progress bars; None shows them on a terminal and in Jupyter.
 
     Raises:
@@ -134,6 +138,7 @@ def rank_layers(
         >>> ranking.choice.layers  # doctest: +SKIP
         LayerRange('14:18')
     """
+    check_log(log)
     check_method(method, METHODS)
     block_scorer = find_block_scorer(scorer if method in VERIFIED else method)
     check_aim(objective, floor)
@@ -173,7 +178,9 @@ def rank_layers(
         check_tuned(selection.validity_of_tuned(), min_p)
         search.rows += controls(first.ranges[int(first.order[0])], pair.depth, seed)
         asked = {"task": getattr(task, "name", None) or "CRC", "scorer": scorer if guided else None}
-        return search.ranking(first, held_out, asked, ended=ended)
+        ranking = search.ranking(first, held_out, asked, ended=ended)
+    tell(log, points(ranking, ranking.choice))
+    return ranking
 
 
 def _held_out(

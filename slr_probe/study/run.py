@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -14,8 +15,10 @@ from slr_probe.checkpoint import at_revision
 from slr_probe.errors import SlrProbeError, StudyError
 from slr_probe.executor import Executor, executes
 from slr_probe.files import digest, write_json, write_text
+from slr_probe.log import Log, check_log, tell
 from slr_probe.pair.side import state_of
 from slr_probe.progress import Cost, course, step
+from slr_probe.rank.findings.points import points as ranking_points
 from slr_probe.study.context import Context
 from slr_probe.study.cost import study_cost
 from slr_probe.study.folder import RUN, SETTINGS, Findings
@@ -25,6 +28,7 @@ from slr_probe.study.settings import Settings
 from slr_probe.study.stage import Skipped, Stage
 from slr_probe.study.stages import STAGES, check_settings
 from slr_probe.study.toml import write_toml
+from slr_probe.validation.points import points as validation_points
 from slr_probe.version import __version__
 
 Say = Callable[[str], None]
@@ -46,6 +50,7 @@ def run_study(
     base_revision: str | None = None,
     tuned_revision: str | None = None,
     executor: Executor | str | None = None,
+    log: Log | None = None,
     progress: bool | None = None,
     say: Say | None = None,
 ) -> Findings:
@@ -66,6 +71,8 @@ def run_study(
         tuned_revision: The same for tuned.
         executor: Who does sweeps: `"local"`, `"ray"`, `"ray://HOST:PORT"` or an `Executor`; default: this process,
             uncut. See `slr_probe.executor`.
+        log: Called with numbers by name and a step as each stage ends or is found done: the place of the stage. See
+            `slr_probe.log`.
         progress: Show progress bars; None shows them on a terminal and in Jupyter.
         say: Called with a line as each stage begins, and as it ends.
 
@@ -83,6 +90,7 @@ def run_study(
         >>> study.choice().layers  # doctest: +SKIP
         LayerRange('3:9')
     """
+    check_log(log)
     folder, settings = Path(out).expanduser(), settings or Settings()
     base, tuned = at_revision(base, base_revision), at_revision(tuned, tuned_revision)
     context = Context(base, tuned, folder, settings, device, download, trust_remote_code, executor, progress)
@@ -94,7 +102,7 @@ def run_study(
     records = Records(context.folder)
     with records.locked():
         states = [state_of(side) for side in (context.pair.base_side, context.pair.tuned_side)]
-        study = _Study(context, records, stages, pair, states, say or (lambda line: None))
+        study = _Study(context, records, stages, pair, states, say or (lambda line: None), log)
         study.run(only, start, force)
     return context.found
 
@@ -107,6 +115,7 @@ class _Study:
     pair: dict[str, dict[str, str]]
     states: list[str]
     say: Say
+    log: Log | None = None
 
     def run(self, only: str | None, start: str | None, force: bool) -> None:
         names = [stage.name for stage in self.stages]
@@ -124,6 +133,18 @@ class _Study:
                 with step(stage.name):
                     label = f"{names.index(stage.name) + 1:>2}/{len(names)}  {stage.name:<10}"
                     self._stage(stage, stage.name in again, label)
+                    self._log(stage.name, names.index(stage.name) + 1)
+
+    def _log(self, name: str, place: int) -> None:
+        """Hand over how long a stage took, and the numbers of a ranking and a validation."""
+        record = self._done(name) or {}
+        numbers = {f"run/{name}/seconds": float(record.get("seconds", math.nan))}
+        found = self.context.found if self.log is not None else None
+        if found is not None and name == "rank" and found.ranking is not None:
+            numbers |= ranking_points(found.ranking, found.choice())[0]
+        if found is not None and name == "validate" and found.validation is not None:
+            numbers |= validation_points(found.validation)[0]
+        tell(self.log, [numbers], place)
 
     def _cost(self, stages: Sequence[str]) -> Cost:
         """What is left to do, told before it begins; nothing where nobody is to be told."""

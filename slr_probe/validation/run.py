@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from slr_probe.defaults import FLOOR, LEVEL, MEMORY, RESAMPLES, WARMER
 from slr_probe.executor import Executor, executes
 from slr_probe.generation.backend import check_backend
+from slr_probe.log import Log, check_log, tell
 from slr_probe.pair.side import state_of
 from slr_probe.scoring.folder import HYBRIDS, SWEEPS, Folder
 from slr_probe.scoring.inputs import Tags
@@ -29,6 +30,7 @@ from slr_probe.validation.assemble import Inputs, Scored, assemble, settings_of
 from slr_probe.validation.crc import CRC
 from slr_probe.validation.methods import BASELINES, QUICK, check_baselines, read_recipes
 from slr_probe.validation.plan import plan_methods
+from slr_probe.validation.points import points
 from slr_probe.validation.result import ValidationReport
 from slr_probe.validation.rivals import check_rivals
 from slr_probe.validation.write import write_all
@@ -72,6 +74,7 @@ def validate(
     backend: str = "hf",
     engine: Iterable[str] | Mapping[str, Any] | None = None,
     executor: Executor | str | None = None,
+    log: Log | None = None,
     memory: str | int = MEMORY,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
@@ -123,6 +126,7 @@ def validate(
         executor: Who writes and sweeps: `"local"`, `"ray"`, `"ray://HOST:PORT"` or an `Executor`; default: this
             process, uncut. Texts are cut into one model on a few prompts; they are scored here. See
             `slr_probe.executor`.
+        log: Called once with numbers by name and a step, to log them elsewhere; see `slr_probe.log`.
         memory: What the CRC sweep may use.
         level: Nominal coverage of the intervals.
         resamples: Bootstrap resamples over prompts.
@@ -142,6 +146,7 @@ def validate(
         >>> report = validate(pair, "3:9", preset="quick", out="validation")  # doctest: +SKIP
         >>> print(report)  # doctest: +SKIP
     """
+    check_log(log)
     check_seed(seed)
     size = few_stories(read_size(preset, prompts, samples, max_tokens, stories))
     asked_in = read_format(pair, format)
@@ -182,6 +187,7 @@ def validate(
         scored = [_score(task, outputs, folder, scorers) for task, outputs in zip(sizes, written, strict=True)]
         report = assemble(inputs, scored, choice.held_out(inputs.weights), (*notes, *unread, *choice.notes))
         folder.keep(report, "report", "validation")
+    tell(log, points(report))
     return report
 
 

@@ -68,7 +68,10 @@ def test_the_folder_is_complete_and_goes_on(traced, stages, monkeypatch):
     before = (out / "lineage.npz").read_bytes()
     monkeypatch.setattr("slr_probe.generation.calls.call.Call.lines", lambda *_: pytest.fail("generated again"))
     monkeypatch.setattr("slr_probe.probes.lens.lens.logit_lens", lambda *_, **__: pytest.fail("measured again"))
-    trace_lineage(stages, WRITE, samples=3, out=out, resamples=200, device="cpu")
+    told = []
+    log = lambda numbers, step: told.append((step, numbers["lineage/write/ead"]))  # noqa: E731
+    trace_lineage(stages, WRITE, samples=3, out=out, resamples=200, device="cpu", log=log)
+    assert told == list(enumerate(lineage.diversity("write", "ead").estimate))
     assert (out / "lineage.npz").read_bytes() == before
     assert (out / "depth.csv").read_text().count("\n") == 1 + 2 * 4
     with pytest.raises(OutputError, match=r"holds another run: .*sampling\.temperature was 0.6 and is now 1.0"):

@@ -84,7 +84,14 @@ def test_the_hybrid_is_the_best_range(done):
 
 def test_a_finished_study_is_kept(own):
     before = {path: path.stat().st_mtime_ns for path in own.rglob("*.npz")}
-    assert ran(again(own)) == []
+    told = []
+    assert ran(again(own, log=lambda numbers, step: told.append((step, numbers)))) == []
+    stages = list(Findings(own).run["stages"])
+    assert [(step, sum(name == f"run/{stages[step - 1]}/seconds" for name in numbers)) for step, numbers in told] == [
+        (step, 1) for step in range(1, len(stages) + 1)
+    ]
+    every = {name for _, numbers in told for name in numbers}
+    assert {"rank/diversity", "validate/open questions (embedded pair)/tuned/ead"} <= every
     assert before == {path: path.stat().st_mtime_ns for path in own.rglob("*.npz")}
 
 
