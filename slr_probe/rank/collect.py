@@ -68,8 +68,15 @@ class Search:
             **_base_on_plain_prompts(self.selection, whole=any(row.kind == "base" for row in self.rows)),
             "hybrids_measured": self.selection.seen,
             **({} if self.selection.replies is None else {"end_tokens": self.selection.replies.replies.ends}),
+            **self._speed(),
         }
         return RangeRanking(**columns, settings=settings)
+
+    def _speed(self) -> dict[str, float]:
+        """The share of the device's matrix rate that all sweeps long enough to know theirs reached together."""
+        timed = [one.timed for one in (self.selection, self.held_out) if one is not None]
+        seconds, products = (sum(part) for part in zip(*timed, strict=True))
+        return {"matmul_share": round(products / seconds, 3)} if seconds else {}
 
     @property
     def _others(self) -> range:

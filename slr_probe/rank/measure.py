@@ -49,6 +49,7 @@ class Scorer:
             same recipes are found again. None keeps results in memory only.
         replies: Replies that are read in the same walk; None for none.
         evaluations: Block evaluations so far, times prompts and replies.
+        timed: Seconds of the sweeps that know their share of the device's matrix rate, and these times that share.
     """
 
     pair: ModelPair
@@ -58,6 +59,7 @@ class Scorer:
     out: Path | None = None
     replies: ReadReplies | None = None
     evaluations: int = 0
+    timed: tuple[float, float] = (0.0, 0.0)
     _known: dict[Recipe, Measured] = field(default_factory=dict)
 
     def __call__(self, recipes: Iterable[Recipe]) -> Scores:
@@ -179,6 +181,9 @@ class Scorer:
         name = digest(asked if len(asked) > 1 else asked["recipes"])[:12]
         out = None if self.out is None else self.out.with_name(f"{self.out.name}-{name}")
         found: SweepResult = sweep(pair, list(recipes), task, out=out, **{**self.engine, **options})
+        if "matmul_share" in found.settings:
+            seconds, share = found.settings["seconds"], found.settings["matmul_share"]
+            self.timed = self.timed[0] + seconds, self.timed[1] + seconds * share
         return found
 
 

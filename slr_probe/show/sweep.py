@@ -30,6 +30,8 @@ def text(result: SweepResult) -> str:
     if result.replies is not None:
         replies = result.replies.given.shape[1]
         told.append(f"{replies} replies read at {len(result.reply_reads)} positions")
+    if "matmul_share" in result.settings:
+        told.append(f"run at {result.settings['matmul_share']:.2f} of this device's matrix rate")
     return ", ".join(told)
 
 

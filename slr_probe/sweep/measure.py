@@ -6,12 +6,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from slr_probe.sweep.prepare import Prepared, weights_of
-from slr_probe.sweep.reads.rows import Arrays
+from slr_probe.sweep.reads.rows import Arrays, Row
 from slr_probe.sweep.settings import Request
 from slr_probe.sweep.walk.chunk import run_chunk, run_reference
 from slr_probe.sweep.walk.finite import explain, without_numbers
 from slr_probe.sweep.walk.plainly import reference_logits, run_plainly
+from slr_probe.sweep.walk.rate import count_flops, matmul_rate
+
+_WORTH = 20.0
+"""A shorter sweep, in seconds, measures no rate."""
 
 
 @dataclass(frozen=True)
@@ -87,3 +93,28 @@ def how(request: Request, ready: Prepared) -> dict[str, Any]:
         "naive_block_evaluations": len(request.recipes) * request.pair.depth,
         "notes": list(ready.notes),
     }
+
+
+def matmul_share(
+    ready: Prepared,
+    rows: Sequence[Row],
+    seconds: float,
+    rate_of: Callable[[torch.device, torch.dtype], float] | None = None,
+) -> float | None:
+    """Share of the rate of matrix products that a sweep reached; 1 where it took no time beside them.
+
+    Args:
+        ready: How it was run.
+        rows: All rows.
+        seconds: How long it took.
+        rate_of: Operations a second of a device and dtype; default: measured once a process.
+
+    Returns:
+        The share, from 0 to about 1; None for a sweep of less than 20 s, and where hybrids are run one by one.
+    """
+    if ready.runner is None or ready.schedule is None or seconds < _WORTH:
+        return None
+    weights, schedules = ready.runner.weights, (ready.schedule, ready.reference)
+    chunks = [chunk for schedule in schedules if schedule is not None for chunk in schedule.chunks]
+    done = count_flops(weights, chunks, rows, split=ready.runner.split)
+    return round(done / seconds / (rate_of or matmul_rate)(weights.device, ready.dtype), 3)

@@ -33,7 +33,8 @@ class SweepResult(Result):
         invalid_tokens: Ids of the likeliest tokens that are no answer, most likely first.
         invalid_logprobs: Their log-probabilities in nats.
         recipe_data: The recipes as plain data; read `recipes`.
-        settings: How it was measured: dtype, temperature, min-p, versions, fingerprints of the checkpoints.
+        settings: How it was measured: dtype, temperature, min-p, versions, fingerprints of the checkpoints; of a sweep
+            of 20 s or more in this process `matmul_share`, the share of the device's rate of matrix products reached.
         grid_logprobs: `answer_logprobs` at the other temperatures and min-p of `settings["grid"]`; see `at`.
         ended_logprobs: Log-probability that the reply is nothing but the answer: given and ended, first at the sweep's
             own temperature and min-p, then over the grid; empty where the queries did not ask.

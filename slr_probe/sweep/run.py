@@ -19,7 +19,7 @@ from slr_probe.forward.device import many_shapes
 from slr_probe.progress import progress_bar
 from slr_probe.recipe import Recipe
 from slr_probe.sweep.estimate import SweepPlan, make_plan
-from slr_probe.sweep.measure import Piece, how, measured, steps_of
+from slr_probe.sweep.measure import Piece, how, matmul_share, measured, steps_of
 from slr_probe.sweep.prepare import prepare
 from slr_probe.sweep.reads.rows import Arrays
 from slr_probe.sweep.result import SweepResult
@@ -177,7 +177,9 @@ def _measure(
     with progress_bar(steps_of(request, ready, *todo), "sweep", unit="block", show=progress) as bar:
         for piece in measured(request, ready, *todo, bar.update):
             _keep(piece, table, store)
+    share = matmul_share(ready, request.asked.rows, time.perf_counter() - started)
     made = {**how(request, ready), "chunks": len(ready.schedule.chunks) if ready.schedule else len(todo[0])}
+    made |= {} if share is None else {"matmul_share": share}
     return _result(request, table, _settings(request, made, store, started))
 
 

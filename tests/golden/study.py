@@ -29,7 +29,7 @@ ARRAYS = (
 DOCUMENTS = ("hybrid/recipe.json", "rank/ranking.json", "restore/choice.json", "run.json", "validate/report.json")
 TABLES = ("delta/weight_delta.csv", "lens/lens.csv", "patching/patching.csv", "rank/ranking.csv", "validate/table.csv")
 _CHANGING = frozenset(
-    "created digest files host identity key machine platform python requests seconds started".split()
+    "created digest files host identity key machine matmul_share platform python requests seconds started".split()
     + "time version versions when".split()
 )
 

@@ -84,3 +84,15 @@ def test_given_and_ended_is_what_a_sweep_of_such_questions_says(pair, task):
     best = f"{ranking.ended_validity[ranking.order[0]].mean():.3f}"
     assert cells[0][header.index("given and ended")] == best
     assert f"{ranking.best} {best}" in repr(ranking)
+
+
+def test_sweeps_that_know_their_share_of_the_matrix_rate_are_weighed_by_their_time(own_pair, monkeypatch):
+    pair = ModelPair.load(*own_pair().folders, device="cpu")
+    shares = iter([0.5, 0.9])
+    monkeypatch.setattr("slr_probe.sweep.run.matmul_share", lambda *_: next(shares))
+    scorer = Scorer(pair, TASK.render(pair), frozenset(range(pair.depth)))
+    times = []
+    for layers in ("0:1", "1:2"):
+        found = scorer.sweep([pair.recipe(layers)])
+        times.append(found.settings["seconds"])
+    assert scorer.timed == pytest.approx((sum(times), 0.5 * times[0] + 0.9 * times[1]))

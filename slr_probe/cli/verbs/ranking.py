@@ -76,6 +76,8 @@ def rank(
         found = rank_layers(pair, asked, out=sweeps, progress=False if quiet else None, **options)
     print(found)
     print_table(*shown.lines(found, top))
+    if "matmul_share" in found.settings:
+        print(f"the sweeps ran at {found.settings['matmul_share']:.2f} of this device's rate of matrix products")
     _print_advice(found, base, tuned)
     write_data(found.to_dict(), json_file)
     write_result(found, out, "ranking")
