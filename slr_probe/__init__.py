@@ -21,6 +21,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from slr_probe.moved import watch_imports
+
 if TYPE_CHECKING:
     from slr_probe.comparison import compare
     from slr_probe.errors import SlrProbeError
@@ -87,6 +89,8 @@ __all__ = [
     "verify_hybrid",
     "weight_delta",
 ]
+
+watch_imports()
 
 
 def __getattr__(name: str) -> Any:

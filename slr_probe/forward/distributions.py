@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
 import torch
 from jaxtyping import Float
+from numpy import ndarray
 from torch import Tensor
+
+from slr_probe.stats import conditional_entropy, validity
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from slr_probe.tasks.crc import RenderedTask
 
 
 def distribution(
@@ -52,3 +64,50 @@ def jensen_shannon(
 def _dot(one: Float[Tensor, "*row vocab"], other: Float[Tensor, "*row vocab"]) -> Float[Tensor, "*row"]:
     dot: Tensor = torch.linalg.vecdot(one, other)  # no product array, unlike (one * other).sum(-1)
     return dot
+
+
+@dataclass(frozen=True)
+class AnswerDistribution:
+    """What one model answers to each prompt; deprecated, `slr_probe.sweep.sweep` gives the same.
+
+    Attributes:
+        sizes: How many answers each prompt has.
+        logprobs: Log-probability of each answer in nats, padded with -inf.
+    """
+
+    sizes: Float[ndarray, " prompt"]
+    logprobs: Float[ndarray, "prompt answer"]
+
+    @property
+    def validity(self) -> Float[ndarray, " prompt"]:
+        """Probability mass on the valid set."""
+        return validity(self.logprobs)
+
+    @property
+    def entropy(self) -> Float[ndarray, " prompt"]:
+        """Entropy in nats of the distribution renormalised over the valid set."""
+        return conditional_entropy(self.logprobs)
+
+    @property
+    def diversity(self) -> Float[ndarray, " prompt"]:
+        """Entropy as a fraction of the log of the number of answers."""
+        return np.asarray(self.entropy / np.log(self.sizes))
+
+
+def answer_distribution(model: PreTrainedModel, task: RenderedTask) -> AnswerDistribution:
+    """Score one model by plain forwards, a prompt at a time, in float64; deprecated as is `AnswerDistribution`.
+
+    Args:
+        model: Any causal language model.
+        task: A task whose prompts are rendered: `task.render(pair)`.
+    """
+    queries = task.rendered
+    sizes = np.array([len(query.answers) for query in queries], dtype=np.float64)
+    logprobs = np.full((len(queries), int(sizes.max())), -np.inf)
+    with torch.no_grad():
+        for row, query in enumerate(queries):
+            ids = torch.tensor([query.token_ids], device=model.device)
+            logs = model(input_ids=ids, use_cache=False).logits[0, -1].double().cpu().log_softmax(-1)
+            for column, tokens in enumerate(query.answers):
+                logprobs[row, column] = logs[list(tokens)].logsumexp(0).item()
+    return AnswerDistribution(sizes, logprobs)

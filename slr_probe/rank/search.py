@@ -143,6 +143,7 @@ def rank_layers(
     block_scorer = find_block_scorer(scorer if method in VERIFIED else method)
     check_aim(objective, floor)
     families = check_candidates(candidates, method)
+    soups = {True: SOUPS, False: 0}[soups] if isinstance(soups, bool) else soups  # was a yes or no; for one release
     check_numbers({"proposals": proposals, "held_out": held_out, "resamples": resamples}, level, seed, soups)
     engine = {"memory": memory, "stream": stream, "dtype": dtype, "temperature": temperature, "min_p": min_p}
     check_engine(engine)
