@@ -122,7 +122,7 @@ ARGUMENTS: dict[str, tuple[list[str], str]] = {
     "unknown component": (["patch", "PAIR", "--prompts", "ONE", "--component", "qkv"], "unknown component 'qkv'"),
     "unknown block": (["patch", "PAIR", "--prompts", "ONE", "--blocks", "7"], "block 7"),
     "task that is not there": (["rank", "PAIR", "--task", "absent.json"], "absent.json"),
-    "task without prompts": (["rank", "PAIR", "--task", "NO_ITEMS"], "has no prompts"),
+    "task without prompts": (["rank", "PAIR", "--task", "NO_ITEMS"], "holds no prompts"),
     "one answer": (["rank", "PAIR", "--task", "ONE_ANSWER"], "answer"),
     "the same answer twice": (["rank", "PAIR", "--task", "TWICE"], "duplicate answers"),
     "floor of zero": (["rank", "PAIR", "--task", "TASK", "--floor", "0"], "floor must lie above 0"),

@@ -29,7 +29,12 @@ def chat(
     tuned: Tuned,
     layers: Annotated[
         list[str],
-        typer.Option("--layers", "-l", help="Hybrid to talk to: START:STOP; repeatable.", show_default=False),
+        typer.Option(
+            "--layers",
+            "-l",
+            help="Hybrid to talk to: START:STOP, soup:SHARE, a recipe file or the folder of a hybrid; repeatable.",
+            show_default=False,
+        ),
     ],
     message: Annotated[
         str | None, typer.Option("--message", "-m", help="One message; else they are read from standard input.")
@@ -51,11 +56,13 @@ def chat(
     Example: slr-probe chat organism:base organism:dpo --layers 0:8 --message "Name something in a kitchen."
     """
     from slr_probe.generation import Sampling
+    from slr_probe.restoration.named import named_recipe
 
     sampling = Sampling(temperature=temperature, min_p=min_p, top_p=top_p, max_tokens=max_tokens, seed=seed)
     silence()
     pair = loading.pair(base, tuned)
-    models: dict[str, Any] = {"tuned": "tuned", **{f"hybrid {one}": pair.recipe(one) for one in layers}}
+    sides = pair.base_side, pair.tuned_side
+    models: dict[str, Any] = {"tuned": "tuned", **{f"hybrid {one}": named_recipe(one, *sides) for one in layers}}
     for turn, text in enumerate(messages(message)):
         if message is not None or not sys.stdin.isatty():
             print(f"{_PROMPT}{text}")

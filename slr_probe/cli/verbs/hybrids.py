@@ -63,7 +63,12 @@ def inspect(
 
 
 Layers = Annotated[
-    str | None, typer.Option("--layers", "-l", help="Blocks to set back to base: START:STOP, stop exclusive.")
+    str | None,
+    typer.Option(
+        "--layers",
+        "-l",
+        help="Blocks to set back to base: START:STOP, stop exclusive; or soup:SHARE, a recipe file, a hybrid.",
+    ),
 ]
 Only = Annotated[
     list[str] | None, typer.Option("--only", help="Only this part of those blocks: attention, mlp, q, down, ...")
@@ -85,8 +90,8 @@ class Described:
     only: Only = None
     recipe: RecipeFile = None
 
-    def chosen(self, base: str, tuned: str, opened: Mapping[str, Any]) -> Recipe | str:
-        """The recipe that a user described by a range, parts of it, or a file.
+    def chosen(self, base: str, tuned: str, opened: Mapping[str, Any]) -> Recipe:
+        """The recipe that a user described by a name, parts of a range, or a file.
 
         Raises:
             RecipeError: Neither a range nor a file, or both.
@@ -94,6 +99,7 @@ class Described:
         from slr_probe.files import read_text
         from slr_probe.pair.open import open_sides
         from slr_probe.recipe import Recipe
+        from slr_probe.restoration.named import named_recipe
 
         if (self.layers is None) == (self.recipe is None):
             raise RecipeError("give either --layers START:STOP or --recipe FILE")
@@ -101,9 +107,10 @@ class Described:
             raise RecipeError("--only narrows --layers; a recipe file says itself which parts it restores")
         if self.recipe is not None:
             return Recipe.from_json(read_text(self.recipe, RecipeError))
+        sides = open_sides(base, tuned, **opened)[:2]
         if not self.only:
-            return self.layers or ""
-        return Recipe.restore(self.layers or "", open_sides(base, tuned, **opened)[1].depth, only=self.only)
+            return named_recipe(self.layers or "", *sides)
+        return Recipe.restore(self.layers or "", sides[1].depth, only=self.only)
 
 
 @app.command()

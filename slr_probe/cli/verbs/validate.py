@@ -43,7 +43,12 @@ def validate(
     tuned: Tuned,
     layers: Annotated[
         list[str],
-        typer.Option("--layers", "-l", help="Hybrid to validate: START:STOP; repeatable.", show_default=False),
+        typer.Option(
+            "--layers",
+            "-l",
+            help="Hybrid to validate: START:STOP, soup:SHARE, a recipe file or the folder of a hybrid; repeatable.",
+            show_default=False,
+        ),
     ],
     tasks: Tasks = None,
     quick: Quick = False,
@@ -67,11 +72,13 @@ def validate(
     Example: slr-probe validate organism:base organism:dpo --layers 3:9 --quick --out validation
     """
     from slr_probe.generation import Sampling
+    from slr_probe.restoration.named import named_recipe
     from slr_probe.validation import validate as compare
     from slr_probe.validation.cost import validation_cost
 
     check_places(out, json_file)
     pair = loading.pair(base, tuned)
+    recipes = [named_recipe(one, pair.base_side, pair.tuned_side) for one in layers]
     asked = {
         "preset": "quick" if quick else "full",
         "sampling": Sampling(temperature=temperature, min_p=min_p, top_p=top_p, seed=options["seed"]),
@@ -80,8 +87,8 @@ def validate(
         **scoring.options(base, download=loading.download),
     }
     wanted, quicker = task_list(tasks), "" if quick else "--quick"
-    with foretold(lambda: validation_cost(pair, layers, wanted, **asked), "validate", quiet=quiet, quicker=quicker):
-        found = compare(pair, layers, wanted, out=out, progress=False if quiet else None, **asked)
+    with foretold(lambda: validation_cost(pair, recipes, wanted, **asked), "validate", quiet=quiet, quicker=quicker):
+        found = compare(pair, recipes, wanted, out=out, progress=False if quiet else None, **asked)
     print(found)
     for note in found.notes:
         print(f"note: {note}")
