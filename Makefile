@@ -55,6 +55,7 @@ docs:
 
 # The comparisons that need no checkpoints of your own, a few minutes; each script's --help says what it compares.
 bench:
+	$(PYTHON) benchmarks/startup.py
 	$(PYTHON) benchmarks/sweep.py --parts speed
 	$(PYTHON) benchmarks/planning.py
 	$(PYTHON) benchmarks/lens.py
