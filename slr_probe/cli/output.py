@@ -55,11 +55,12 @@ def write_data(data: Any, json_file: Path | None) -> None:
 
 
 def write_result(found: Any, out: Path | None, name: str) -> None:
-    """Write a result and its figure into the folder that the user named, if any."""
-    from slr_probe.files import save_figure
+    """Write a result, its table and its figure into the folder that the user named, if any."""
+    from slr_probe.files import save_figure, write_text
 
     if out is not None:
         files = [found.save(out / f"{name}.npz"), *save_figure(found.plot(), out / name)]
+        files.append(write_text(out / f"{name}.csv", found.to_dataframe().to_csv(index=False)))
         print("wrote " + ", ".join(map(str, files)))
 
 

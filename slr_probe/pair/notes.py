@@ -38,7 +38,9 @@ def template_notes(tokenizer: PreTrainedTokenizerBase, base: Any, tuned: Any) ->
     try:
         template = Template.of(tokenizer)
         if template is None:
-            return ("no chat template; prompts are rendered plain",)
+            swapped = tuned is not None and getattr(base, "chat_template", None)
+            asked = ("base has a chat template and tuned has none: are the two swapped?",) if swapped else ()
+            return ("no chat template; prompts are rendered plain", *asked)
         notes = opening(template).notes
     except PromptError as error:
         return (f"the chat template cannot be used: {error}",)

@@ -3,10 +3,13 @@
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from slr_probe.cli.output import check_places
+from slr_probe.cli.output import check_places, write_result
 from slr_probe.errors import OutputError
+from tests.rank.planted import planted
 
 STAGES = ["--stage", "base=nobody/base", "--stage", "sft=nobody/sft"]
 VERBS = {
@@ -65,3 +68,11 @@ def test_names_that_no_file_can_have(tmp_path):
         check_places(tmp_path / ("x" * 300), None)
     with pytest.raises(OutputError, match="cannot write"):
         check_places(None, tmp_path / ("x" * 300))
+
+
+def test_a_result_is_written_with_its_table(tmp_path, capsys):
+    ranking = planted()
+    write_result(ranking, tmp_path, "ranking")
+    read = pd.read_csv(tmp_path / "ranking.csv")
+    np.testing.assert_allclose(read["diversity"], ranking.to_dataframe()["diversity"])
+    assert "ranking.csv" in capsys.readouterr().out

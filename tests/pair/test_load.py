@@ -10,6 +10,7 @@ import torch
 
 from slr_probe import ModelPair
 from slr_probe.errors import CheckpointError, IncompatiblePairError, PromptError
+from slr_probe.pair.notes import template_notes
 from tests.checkpoint.test_adapter import train_adapter
 from tests.tiny import VOCAB, Pair, edit_json, read_all, write_checkpoint
 from tests.tiny_tokenizer import make_tokenizer
@@ -113,3 +114,12 @@ def test_a_dtype_that_nothing_is_computed_in_is_refused(pair_of: Callable[[str],
         return
     with pytest.raises(IncompatiblePairError, match="expected float32, bfloat16 or float16"):
         ModelPair.load(*pair_of("llama").folders, device="cpu", dtype=dtype)
+
+
+def test_a_template_on_base_alone_asks_whether_the_two_are_swapped(tmp_path):
+    with_template, without = make_tokenizer(), make_tokenizer()
+    with_template.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    question = "base has a chat template and tuned has none: are the two swapped?"
+    assert template_notes(without, with_template, without)[1:] == (question,)
+    assert question not in template_notes(with_template, without, with_template)
+    assert question not in template_notes(without, without, without)

@@ -58,6 +58,7 @@ def inspect(
         rows.append([f"{value:,}" if isinstance(value, int) else value for value in block])
     print(pair)
     print_table(blocks.columns.tolist(), rows)
+    print("\nThey fit: the two are of one architecture, so any range of their blocks can be restored.")
     data = {"base": base, "tuned": tuned, "depth": pair.depth, "notes": list(pair.notes)}
     write_data({**data, "blocks": blocks.to_dict(orient="records")}, json_file)
 
