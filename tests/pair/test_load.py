@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -116,9 +117,9 @@ def test_a_dtype_that_nothing_is_computed_in_is_refused(pair_of: Callable[[str],
         ModelPair.load(*pair_of("llama").folders, device="cpu", dtype=dtype)
 
 
-def test_a_template_on_base_alone_asks_whether_the_two_are_swapped(tmp_path):
-    with_template, without = make_tokenizer(), make_tokenizer()
-    with_template.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
+def test_a_template_on_base_alone_asks_whether_the_two_are_swapped():
+    with_template, without = copy.deepcopy(make_tokenizer()), copy.deepcopy(make_tokenizer())
+    without.chat_template = None
     question = "base has a chat template and tuned has none: are the two swapped?"
     assert template_notes(without, with_template, without)[1:] == (question,)
     assert question not in template_notes(with_template, without, with_template)
