@@ -1,10 +1,5 @@
 """Streaming: a pair four times larger than the limit, under the limit, each file read once a chunk."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -13,26 +8,36 @@ from slr_probe import ModelPair
 from slr_probe.checkpoint import Checkpoint
 from slr_probe.pair.load import is_finite
 from slr_probe.sweep import sweep
+from tests.forks import forks
 from tests.sweep.naive import make_queries
 
-_CHILD = """
-import gc, re, sys
+_IMPORTS = """
+import gc, re, sys, tempfile
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from slr_probe import ModelPair, Recipe
 from slr_probe.sweep import sweep
 from tests.sweep.naive import make_queries, make_replies
+from tests.sweep.test_memory import write
 
+def warm():
+    with tempfile.TemporaryDirectory() as folder:
+        small = write(folder, hidden_size=32, intermediate_size=48, num_hidden_layers=2)
+        sweep(ModelPair.load(small, small), None, make_queries(), stream=True)
+
+warm()  # imports everything
+"""
+_BODY = """
 def read(name):
     return 1024 * int(re.search(name + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 
-small, big, limit, recipe, dtype = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], sys.argv[5]
-sweep(ModelPair.load(small, small), None, make_queries(), stream=True)  # imports and warms everything
+big, limit, recipe, dtype = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
+warm()  # a fork maps code anew
 gc.collect()
 Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
 before = read("VmRSS")
-replies = make_replies() if sys.argv[6] == "replies" else None
+replies = make_replies() if sys.argv[5] == "replies" else None
 asked = {"memory": limit, "dtype": dtype, "stream": True, "replies": replies}
 result = sweep(ModelPair.load(big, big), eval(recipe), make_queries(), **asked)
 assert result.settings["streamed"] and result.settings["chunks"] == 1, result.settings
@@ -46,20 +51,25 @@ def write(folder, dtype=torch.float32, **fields):
     return folder
 
 
-def peak(tmp_path, big, limit, recipe, dtype, beside="none"):
-    """Bytes that a sweep of `big` against itself adds to a fresh process."""
-    small = write(tmp_path / "small", hidden_size=32, intermediate_size=48, num_hidden_layers=2)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "MALLOC_ARENA_MAX": "1"}
-    arguments = [sys.executable, "-c", _CHILD, str(small), str(big), str(limit), recipe, dtype, beside]
-    run = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=120)
-    assert run.returncode == 0, run.stderr
-    return int(run.stdout)
+@pytest.fixture(scope="module")
+def peak():
+    """`peak(big, limit, recipe, dtype)`: bytes that a sweep of `big` against itself adds to a fresh process."""
+    with forks(_IMPORTS, _BODY, MALLOC_ARENA_MAX="1") as program:
+        yield lambda *asked, beside="none": int(program.run(*asked, beside))
 
 
-def test_a_pair_four_times_the_limit_is_streamed_under_the_limit(tmp_path):
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    """A checkpoint that is a table of 150,000 tokens with two small blocks, and the table's bytes."""
+    shape = {"vocab_size": 150_000, "hidden_size": 256, "intermediate_size": 256, "num_hidden_layers": 2}
+    folder = write(tmp_path_factory.mktemp("wide"), torch.bfloat16, tie_word_embeddings=True, **shape)
+    return folder, 2 * 150_000 * 256
+
+
+def test_a_pair_four_times_the_limit_is_streamed_under_the_limit(tmp_path, peak):
     big = write(tmp_path / "big", hidden_size=384, intermediate_size=768, num_hidden_layers=10)
     limit = 2 * Checkpoint.open(big).nbytes // 4
-    assert peak(tmp_path, big, limit, "'1:9'", "float32") < limit
+    assert peak(big, limit, "'1:9'", "float32") < limit
 
 
 @pytest.mark.parametrize(
@@ -71,23 +81,19 @@ def test_a_pair_four_times_the_limit_is_streamed_under_the_limit(tmp_path):
         ("'1:2'", "float32", 5),
     ],
 )
-def test_a_large_vocabulary_keeps_the_limit(tmp_path, recipe, dtype, tables):
+def test_a_large_vocabulary_keeps_the_limit(wide, peak, recipe, dtype, tables):
     """The table is most of the model: it is held once, and nothing of its size is made to check it."""
-    table = 2 * 150_000 * 256
-    shape = {"vocab_size": 150_000, "hidden_size": 256, "intermediate_size": 256, "num_hidden_layers": 2}
-    big = write(tmp_path / "big", torch.bfloat16, tie_word_embeddings=True, **shape)
+    big, table = wide
     limit = int(tables * table) + 5 * 10**7
-    found = peak(tmp_path, big, limit, recipe, dtype)
+    found = peak(big, limit, recipe, dtype)
     assert found < limit, (found / table, limit / table)
 
 
 @pytest.mark.parametrize(("recipe", "tables"), [("'1:2'", 3), ("[Recipe.base(2, blocks_only=False), '1:2']", 4)])
-def test_replies_beside_a_reference_keep_the_limit(tmp_path, recipe, tables):
-    table = 2 * 150_000 * 256
-    shape = {"vocab_size": 150_000, "hidden_size": 256, "intermediate_size": 256, "num_hidden_layers": 2}
-    big = write(tmp_path / "big", torch.bfloat16, tie_word_embeddings=True, **shape)
+def test_replies_beside_a_reference_keep_the_limit(wide, peak, recipe, tables):
+    big, table = wide
     limit = int(tables * table) + 5 * 10**7
-    found = peak(tmp_path, big, limit, recipe, "bfloat16", "replies")
+    found = peak(big, limit, recipe, "bfloat16", beside="replies")
     assert found < limit, (found / table, limit / table)
 
 
