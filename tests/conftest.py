@@ -25,6 +25,23 @@ torch.set_num_threads(1)  # tiny matrices: a second thread only waits
 logging.disable_progress_bar()
 logging.set_verbosity_error()
 
+# A file runs in one worker; the longest begin first, so that the workers end together.
+_LONGEST = (
+    "rank/test_organism.py",
+    "study/test_reliability.py",
+    "docs/test_snippets.py",
+    "analyses/test_notebooks.py",
+    "study/test_run.py",
+    "executor/test_cluster.py",
+    "analyses/test_scripts.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files of `_LONGEST` in front, in that order."""
+    places = {name: place for place, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: places.get("/".join(item.path.parts[-2:]), len(places)))
+
 
 @pytest.fixture(scope="session")
 def pair_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pair]:

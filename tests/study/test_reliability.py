@@ -139,7 +139,7 @@ codes = {
     "lens": run("lens", *pair, "--prompts", prompts, "--quiet", "--out", out / "lens"),
     "patch": run("patch", *pair, "--prompts", prompts, "--quiet", "--out", out / "patch"),
     "mask": run("mask", *pair, "--steps", 2, "--quiet", "--out", out / "mask"),
-    "rank": run("rank", *pair, "--soups", "0", "--quiet", "--out", out / "rank"),
+    "rank": run("rank", *pair, "--quick", "--soups", "0", "--no-guards", "--quiet", "--out", out / "rank"),
     "restore": run("restore", *pair, "--layers", "4:8", "--quiet", "--out", out / "hybrid"),
     "verify": run("verify", out / "hybrid", "--quiet"),
     "validate": run("validate", *pair, "--layers", "4:8", *few, "--baselines", "early", "--out", out / "validate"),

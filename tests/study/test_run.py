@@ -96,7 +96,7 @@ def test_a_finished_study_is_kept(own):
 
 
 def test_only_what_follows_from_a_setting_is_done_again(own):
-    changed = {**NO_TEXT, "rank": {**SMALL["rank"], "floor": 0.5}}
+    changed = {**NO_TEXT, "rank": {**SMALL["rank"], "floor": 0.5, "guards": False}}
     assert ran(again(own, changed)) == ["rank", "restore", "verify", "report"]
     assert Findings(own).ranking.floor == 0.5
     assert Findings(own).validation is None  # it is of other settings
@@ -145,7 +145,8 @@ def test_a_failed_stage_says_what_is_kept_and_goes_on(tmp_path, monkeypatch, don
 
 def test_a_killed_run_goes_on_to_the_same_result(tmp_path, done):
     settings = tmp_path / "study.toml"
-    settings.write_text(write_toml(Settings.from_dict(NO_TEXT).to_dict()))
+    asked = {**NO_TEXT, "rank": {**SMALL["rank"], "guards": False}}
+    settings.write_text(write_toml(Settings.from_dict(asked).to_dict()))
     program = [sys.executable, "-c", "from slr_probe.cli import main; main()"]
     command = [
         *program,
@@ -165,10 +166,13 @@ def test_a_killed_run_goes_on_to_the_same_result(tmp_path, done):
                 os.kill(process.pid, signal.SIGKILL)
                 break
     assert process.wait() == -signal.SIGKILL
-    lines = again(tmp_path / "study", NO_TEXT)
+    lines = again(tmp_path / "study", asked)
     assert ran(lines)[-1] == "report"
     assert "delta" not in ran(lines)
-    same_results(tmp_path / "study", done, RESULTS[:-1])
+    same_results(tmp_path / "study", done, RESULTS[:3])  # the ranking is without guards, in less time
+    found, whole = Findings(tmp_path / "study").ranking, Findings(done).ranking
+    np.testing.assert_allclose(found.validity, whole.validity, atol=1e-5)  # other batches, float32
+    np.testing.assert_allclose(found.diversity, whole.diversity, atol=1e-5)
     assert not [path for path in (tmp_path / "study").rglob("*") if "partial" in path.name]
 
 

@@ -44,10 +44,14 @@ def test_single_settings_overrule_the_file(run, tmp_path):
         "validate.enabled=false",
         "--set",
         "rank.floor=0.8",
+        "--set",
+        "rank.guards=false",
     )
     assert code == 0
     assert "8/8" in out
-    assert "floor = 0.8" in (folder / "settings.toml").read_text()
+    settings = (folder / "settings.toml").read_text()
+    assert "floor = 0.8" in settings
+    assert "guards = false" in settings
 
 
 @pytest.mark.parametrize("verb", ["run", "demo"])
