@@ -170,7 +170,10 @@ def find_device(device: torch.device | str | None, base: Side, tuned: Side) -> t
     if loaded:
         return default
     if requested.type == "cuda" and not torch.cuda.is_available():
-        raise IncompatiblePairError(f"device={str(requested)!r} was asked for, but torch sees no CUDA device")
+        raise IncompatiblePairError(
+            f"device={str(requested)!r} was asked for, but torch sees no CUDA device; give device='cpu', or run this "
+            "on a machine with a GPU, also where an executor spreads the work: the caller runs models, too"
+        )
     with foreign(IncompatiblePairError, f"device={str(requested)!r} was asked for, which this machine does not have"):
         torch.zeros(1, device=requested).add(1).item()
     return requested

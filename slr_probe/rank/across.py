@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
 
 from slr_probe.rank.blocks.scorers import BlockScores
 from slr_probe.rank.compare import evidence
@@ -57,12 +55,12 @@ class PairTable(Result):
         return pd.DataFrame([{name: row.get(name) for name in columns} for row in self.rows], columns=columns)
 
 
-def row_of(ranking: RangeRanking, cheap: Mapping[str, Float[ndarray, " block"]]) -> dict[str, Any]:
+def row_of(ranking: RangeRanking, cheap: Mapping[str, BlockScores]) -> dict[str, Any]:
     """What a ranking says, as a row of a `PairTable`.
 
     Args:
         ranking: Exact scores of all ranges.
-        cheap: By method, a number for each block: how much it changed.
+        cheap: By method, its opinion of every block.
     """
     choice, depth = ranking.choice, ranking.depth
     row: dict[str, Any] = {"depth": depth, "excluded_by": ", ".join(choice.excluded_by)}
@@ -73,9 +71,9 @@ def row_of(ranking: RangeRanking, cheap: Mapping[str, Float[ndarray, " block"]])
     row |= {"layers": str(choice.layers), "start": choice.layers.start / depth, "stop": choice.layers.stop / depth}
     row |= {"gain": gain.difference.value, "gain_low": gain.difference.low, "gain_high": gain.difference.high}
     row |= {"state": gain.state, "kept": evidence(ranking, best).kept.value}
-    found = []
-    for name, change in cheap.items():
-        first = int(BlockScores(change).of_ranges(ranking.ranges, 0.0).argmax())
+    found, slack = [], float(ranking.mean_validity[ranking.tuned]) - ranking.required_validity
+    for name, scores in cheap.items():
+        first = int(scores.of_ranges(ranking.ranges, slack).argmax())
         share = _share(ranking, first, best)
         row |= {f"{name}_first": str(ranking.ranges[first]), f"{name}_share": share}
         if ranking.feasible[first] and share >= _FOUND:

@@ -175,8 +175,9 @@ class _Study:
             self._write({stage.name: {"status": "interrupted", "started": began}})
             raise
         except Exception as error:
-            self._write({stage.name: {"status": "failed", "started": began, "error": f"{error}"}})
-            message = f"stage '{stage.name}' failed: {error or type(error).__name__}; {self._kept(stage)}"
+            said = str(error) or type(error).__name__
+            self._write({stage.name: {"status": "failed", "started": began, "error": said}})
+            message = f"stage '{stage.name}' failed: {said}; {self._kept(stage)}"
             if isinstance(error, (SlrProbeError, OSError, MemoryError)):
                 raise StudyError(message) from error
             self.say(message)  # a fault of ours: the traceback follows

@@ -100,7 +100,19 @@ class ChunkStore:
             yield
 
     def _claim(self) -> None:
+        self._check_cut()
         self._store.claim(self.identity, key=self.key)
+
+    def _check_cut(self) -> None:
+        """Name the way out where the same sweep was begun in another cut, whose numbers would be rounded otherwise."""
+        known, cut = self._store.request() or self.identity, "block" in self.identity
+        if ("block" in known) != cut:
+            how = "all at once, without an executor" if cut else "in blocks, by an executor"
+            again = "give none" if cut else "give executor='local' or another"
+            raise SweepError(
+                f"the sweep in {self.folder} was begun {how}, and is not gone on with otherwise, as numbers would be "
+                f"rounded in two ways: {again}, or delete that folder, and this sweep alone is done again"
+            )
 
     def _check_sides(self) -> None:
         known = self._store.request() or self.identity

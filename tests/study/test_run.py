@@ -130,11 +130,14 @@ def test_a_failed_stage_says_what_is_kept_and_goes_on(tmp_path, monkeypatch, don
     import slr_probe.probes.lens.lens
 
     def broken(*args, **kwargs):
-        raise SlrProbeError("block 3 has NaN")
+        raise faults.pop(0)
 
+    faults = [SlrProbeError("block 3 has NaN"), MemoryError()]
     with monkeypatch.context() as patch:
         patch.setattr(slr_probe.probes.lens.lens, "logit_lens", broken)
         with pytest.raises(StudyError, match=r"stage 'lens' failed: block 3 has NaN; kept in .*: inspect, delta; the"):
+            again(tmp_path / "study", NO_TEXT)
+        with pytest.raises(StudyError, match="stage 'lens' failed: MemoryError; kept"):  # which has no message
             again(tmp_path / "study", NO_TEXT)
     run = json.loads((tmp_path / "study" / "run.json").read_text())
     assert run["stages"]["lens"]["status"] == "failed"

@@ -83,11 +83,16 @@ def interrupt(*_):
     raise KeyboardInterrupt
 
 
-def test_a_sweep_that_was_begun_uncut_is_not_gone_on_with_in_blocks(pair_of, tmp_path):
+@pytest.mark.parametrize(
+    ("first", "then", "way"), [(None, "local", "give none"), ("local", None, "give executor='local'")]
+)
+def test_a_sweep_in_another_cut_is_refused_with_the_way_out(pair_of, tmp_path, first, then, way):
     pair = ModelPair.load(*pair_of("llama").folders, device="cpu")
-    sweep(pair, ["1:2"], PROMPTS[:3], out=tmp_path)
-    with pytest.raises(SweepError, match="block was absent and is now 16"):
-        sweep(pair, ["1:2"], PROMPTS[:3], out=tmp_path, executor="local")
+    sweep(pair, ["1:2"], PROMPTS[:3], out=tmp_path, executor=first)
+    with pytest.raises(SweepError, match=f"{way}.*or delete that folder"):
+        sweep(pair, ["1:2"], PROMPTS[:3], out=tmp_path, executor=then)
+    with pytest.raises(SweepError, match="holds another sweep"):
+        sweep(pair, ["1:2"], PROMPTS[:2], out=tmp_path, executor=first)
 
 
 def test_models_that_are_loaded_already_change_no_byte(pair_of):

@@ -97,6 +97,27 @@ class PatchingResult(Result):
         recipient = self.model(metric, direction.split("->")[1])
         return self._interval(self.values(metric, direction, component, kind) - recipient)
 
+    def credits(self) -> tuple[Float[ndarray, " block"], Float[ndarray, " block"]] | None:
+        """What restoring each block alone adds to mean diversity (fraction of log |V|) and mean validity.
+
+        The residual stream of base put into tuned after block l is the hybrid `[0, l + 1)` at the patched positions,
+        and the other way round `[l + 1, L)`, but for what differs outside the blocks: a block is credited with the mean
+        of what it adds to either. None without the answer set, one of the directions, or the residual stream after
+        every single block.
+        """
+        single = self.windows == tuple(f"{block}:{block + 1}" for block in range(len(self.windows)))
+        known = {"diversity", "validity"} <= {*self.metrics} and "resid" in self.components
+        if not (single and known and set(DIRECTIONS) <= {*self.directions}):
+            return None
+        diversity, validity = (
+            sum(
+                sign * np.diff(self.effect(metric, direction, "resid").estimate, prepend=0.0)
+                for sign, direction in zip((0.5, -0.5), DIRECTIONS, strict=True)
+            )
+            for metric in ("diversity", "validity")
+        )
+        return np.asarray(diversity), np.asarray(validity)
+
     def undefined(self, metric: str, direction: str) -> str:
         """Why recovered fractions mean nothing here; empty where they do.
 

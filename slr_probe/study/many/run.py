@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
 
 from slr_probe.errors import SlrProbeError, StudyError
 from slr_probe.executor import Executor, executes
 from slr_probe.rank.across import PairTable, row_of
+from slr_probe.rank.blocks.scorers import BlockScores
 from slr_probe.study.folder import Findings
 from slr_probe.study.many.pairs import NamedPair
 from slr_probe.study.run import run_study
@@ -91,12 +90,17 @@ def _row(found: Findings) -> dict[str, Any]:
     return row_of(found.ranking, _cheap(found))
 
 
-def _cheap(found: Findings) -> dict[str, Float[ndarray, " block"]]:
-    """What the probes of a study say of each block, without any range being run: how far it changed."""
-    profiles = {}
+def _cheap(found: Findings) -> dict[str, BlockScores]:
+    """What the probes of a study say of each block, without any range being run; of those that the study has."""
+    cheap = {}
     if found.delta is not None:
-        profiles["delta"] = found.delta.to_dataframe("block").sort_values("block")["relative"].to_numpy()
+        change = found.delta.to_dataframe("block").sort_values("block")["relative"]
+        cheap["delta"] = BlockScores(change.to_numpy())
     if found.lens is not None:
         collapse = found.lens.collapse().estimate
-        profiles["lens"] = np.abs(np.diff(collapse, prepend=0.0))  # what the block adds to it, of whichever sign
-    return profiles
+        cheap["lens"] = BlockScores(np.abs(np.diff(collapse, prepend=0.0)))  # what the block adds, of whichever sign
+    if found.patching is not None and (credits := found.patching.credits()) is not None:
+        cheap["patching"] = BlockScores(*credits)
+    if found.mask is not None:
+        cheap["mask"] = BlockScores(found.mask.blocks())
+    return cheap

@@ -16,6 +16,8 @@ from slr_probe.pair import ModelPair
 from slr_probe.probes.patching import walk as patching_walk
 from slr_probe.probes.patching.patch import patch_activations
 from slr_probe.probes.patching.result import PatchingResult
+from slr_probe.rank.blocks.scorers import patching
+from slr_probe.rank.measure import Scorer
 from slr_probe.recipe import BASE, TUNED, Recipe
 from slr_probe.restoration import restored
 from slr_probe.tasks.crc import CRCTask
@@ -45,14 +47,15 @@ def pair(pair_of: Any) -> ModelPair:
     return open_pair(pair_of("llama"))
 
 
-def edited_pair(part: str, block: int = 2) -> ModelPair:
-    """A pair whose tuned side differs in one part of one block only."""
+def edited_pair(part: str, *blocks: int) -> ModelPair:
+    """A pair whose tuned side differs in one part of some blocks only; of the third where none is given."""
     base = make_model("llama", 1)
     tuned = copy.deepcopy(base)
     with torch.no_grad():
-        for name, parameter in tuned.model.layers[block].named_parameters():
-            if name.startswith(part):
-                parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3)))
+        for block in blocks or (2,):
+            for name, parameter in tuned.model.layers[block].named_parameters():
+                if name.startswith(part):
+                    parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3)))
     return ModelPair.load(base, tuned, tokenizer=make_tokenizer())
 
 
@@ -72,6 +75,16 @@ class TestEqualsOthers:
                         logits = patched_logits(family, donor, recipient, ids, component, blocks, positions)
                         found = result.patched[1:, d, c, w, i]
                         np.testing.assert_allclose(found, logits[list(TOKENS)].numpy(), atol=2e-5)
+
+    def test_credits_at_all_positions_are_those_of_the_hybrids(self) -> None:
+        pair = edited_pair("", *range(DEPTH))
+        task = CRCTask.of([("pick a or b", ["a", "b"]), ("say e, f or g", ["e", "f", "g"])]).render(pair)
+        hybrids = patching(Scorer(pair, task, frozenset(range(DEPTH)), {"progress": False}))
+        found = patch_activations(pair, task, components="resid", positions="all", controls=False)
+        for credits, expected in zip(found.credits() or (), (hybrids.gain, hybrids.validity), strict=True):
+            np.testing.assert_allclose(credits, expected, atol=1e-5)
+        assert np.abs(hybrids.gain).max() > 1e-3
+        assert patch_activations(pair, task, components="attn", controls=False).credits() is None
 
     @pytest.mark.parametrize(
         "family", ["llama", "qwen2", "olmo2", "gpt_neox"]
@@ -104,7 +117,7 @@ class TestCauses:
     @pytest.mark.parametrize("positions", ["answer", "all"])
     def test_the_changed_part_recovers_everything(self, part: str, component: str, other: str, positions: Any) -> None:
         # In the last block, so that the answer position alone is enough: later blocks read the others as well.
-        result = patch_activations(edited_pair(part, block=3), PROMPTS, positions=positions, controls=False)
+        result = patch_activations(edited_pair(part, 3), PROMPTS, positions=positions, controls=False)
         for direction in result.directions:
             donor, recipient = (result.model("entropy", name) for name in direction.split("->"))
             assert np.abs(donor - recipient).max() > 1e-2

@@ -5,6 +5,7 @@ import pytest
 
 from slr_probe.errors import CheckpointError, StudyError
 from slr_probe.rank.across import PairTable, row_of
+from slr_probe.rank.blocks.scorers import BlockScores
 from slr_probe.study.folder import Findings
 from slr_probe.study.many import NamedPair, run_table
 from slr_probe.study.many import run as module
@@ -42,7 +43,7 @@ def test_a_row_is_what_the_ranking_says():
     ranking = Findings(GOLDEN).ranking
     best, gain = ranking.choice.layers, ranking.choice.gain.difference
     hit = np.array([float(best.start <= block < best.stop) for block in range(ranking.depth)])
-    row = row_of(ranking, {"hit": hit, "miss": 1 - hit})
+    row = row_of(ranking, {"hit": BlockScores(hit), "miss": BlockScores(1 - hit)})
     assert row["layers"] == row["hit_first"] == str(best)
     assert (row["start"], row["stop"]) == (best.start / ranking.depth, best.stop / ranking.depth)
     assert (row["gain"], row["gain_low"], row["gain_high"]) == (gain.value, gain.low, gain.high)
@@ -55,7 +56,7 @@ def test_a_row_is_what_the_ranking_says():
 
 def test_the_shares_are_gains_of_the_first_ranges(table):
     ranking, row = Findings(GOLDEN).ranking, table.rows[0]
-    assert table.methods == ("delta", "lens")
+    assert table.methods == ("delta", "lens", "patching")
     for name in table.methods:
         first = ranking.index(row[f"{name}_first"])
         gains = ranking.value[[first, ranking.index(row["layers"])]] - ranking.value[ranking.tuned]
