@@ -25,6 +25,9 @@ class Worker(HybridWorker):
             self.state[name].copy_(tensor)
             self.taken.append(name)
 
+    def get_model(self) -> Any:
+        return self.model
+
 
 class FakeLLM:
     """An engine with a prefix cache: until it is reset, a prompt is answered as it was the first time."""

@@ -19,7 +19,10 @@ from tests.tiny_tokenizer import make_tokenizer
 pytest.importorskip("vllm")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-FAMILIES = {"llama": {}, "qwen2": {}, "gemma3_text": {"head_dim": 64, "query_pre_attn_scalar": 64}}
+GEMMA = {"head_dim": 64, "query_pre_attn_scalar": 64, "final_logit_softcapping": 4.0, "sliding_window": 512}
+"""Its head is tied to its embedding: uncapped, a random one repeats the token before, whatever its blocks do. In a
+window of a few tokens no key that is kept would be looked at."""
+FAMILIES = {"llama": {}, "qwen2": {}, "gemma3_text": GEMMA}
 HEADS = {"hidden_size": 128, "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 512}
 ENGINE = {"enforce_eager": True}
 PROMPTS = [("short", "Pick a letter."), ("long", "Tell me of the cat and the ball. " * 12)]

@@ -1,6 +1,7 @@
 """What is loaded for a swap: whole units, no more than differs, with the bytes that `restore` writes."""
 
 import itertools
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from safetensors import safe_open
 
 from slr_probe import ModelPair, Recipe, restore
 from slr_probe.generation.vllm.weights import changed, in_short_steps, read_hybrid
+from slr_probe.generation.vllm.worker import pack_tied_heads
 from slr_probe.restoration.plan import plan_hybrid
 
 DEPTH = 4
@@ -75,3 +77,25 @@ def test_the_order_loads_little(pair_of):
     block = loaded([0])  # the range of one block
     assert loaded(order) <= 1.2 * len(recipes) * block  # at best, each hybrid is one block away from the one before
     assert loaded(order) < 0.8 * loaded(range(len(plans)))
+
+
+def test_a_head_tied_to_the_embedding_is_packed_anew():
+    """Where a layout of its own is multiplied with, as on a CPU, it would be that of the old embedding."""
+    packed = []
+
+    class Head(torch.nn.Module):
+        quant_method = SimpleNamespace(process_weights_after_loading=packed.append)
+
+        def __init__(self, weight):
+            super().__init__()
+            self.weight = weight
+
+        def tie_weights(self, embedding):
+            return self
+
+    for tied in (True, False):
+        model = torch.nn.ModuleDict({"embed": torch.nn.Embedding(4, 2)})
+        model["head"] = Head(model["embed"].weight if tied else torch.nn.Parameter(torch.zeros(4, 2)))
+        pack_tied_heads(model)
+        assert packed == ([model["head"]] if tied else [])
+        packed.clear()
