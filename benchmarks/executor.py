@@ -1,0 +1,61 @@
+"""What cutting a sweep for an executor costs, against the same sweep uncut in this process.
+
+    python benchmarks/executor.py [BASE TUNED] [--prompts 32] [--rounds 5] [--executors local ray]
+
+All sides sweep every range over the same prompts, one after the other in each round, with models that are loaded
+already; given are medians, and the largest difference of any log-probability from the uncut sweep. Ray gets one worker
+with as many threads as this process: its start, which includes loading the models there, is timed apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from contextlib import ExitStack
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from slr_probe import CRCTask, ModelPair
+from slr_probe.executor import LocalExecutor, RayExecutor
+from slr_probe.sweep import SweepResult, sweep
+
+
+def main() -> None:
+    """Print one line a side."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("base", nargs="?", default="organism:base")
+    parser.add_argument("tuned", nargs="?", default="organism:dpo")
+    parser.add_argument("--prompts", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--executors", nargs="+", default=["local"], choices=["local", "ray"])
+    args = parser.parse_args()
+    pair = ModelPair.load(args.base, args.tuned, dtype=args.dtype)
+    queries = CRCTask.default().selection.render(pair).queries(pair)[: args.prompts]
+    sides: dict[str, Any] = {"uncut": None}
+    sides |= {name: LocalExecutor() if name == "local" else RayExecutor(workers=1) for name in args.executors}
+
+    def timed(executor: Any) -> tuple[float, SweepResult]:
+        start = time.perf_counter()
+        found = sweep(pair, None, queries, executor=executor, progress=False)
+        return time.perf_counter() - start, found
+
+    with ExitStack() as stack:
+        for executor in sides.values():
+            stack.callback(getattr(executor, "close", lambda: None))
+        first = {name: timed(executor) for name, executor in sides.items()}
+        rounds = [{name: timed(executor)[0] for name, executor in sides.items()} for _ in range(args.rounds)]
+    uncut = first["uncut"][1].answer_logprobs
+    finite = np.isfinite(uncut)
+    for name in sides:
+        seconds = median(one[name] for one in rounds)
+        share = median(one[name] / one["uncut"] for one in rounds) - 1
+        apart = float(np.abs(first[name][1].answer_logprobs[finite] - uncut[finite]).max())
+        print(f"{name:6} {seconds:7.2f} s, {share:+.1%} (medians of {args.rounds} rounds),", end=" ")
+        print(f"first {first[name][0]:.2f} s, log-probabilities within {apart:.1g} of uncut")
+
+
+if __name__ == "__main__":
+    main()
