@@ -43,7 +43,7 @@ class ScoringInputs:
         """Match outputs with the items of a task.
 
         Raises:
-            ValidationError: A prompt is not in the task, or has no output at all.
+            ValidationError: A prompt is not in the task, has the text of another there, or has no output at all.
         """
         _check(task, outputs)
         known = {} if task is None else {item.id: item for item in task.items}
@@ -99,11 +99,20 @@ class ScoringInputs:
 
 
 def _check(task: TextTask | None, outputs: Outputs) -> None:
-    known = set() if task is None else {item.id for item in task.items}
+    known = {} if task is None else {item.id: item.prompt for item in task.items}
     strange = [name for name in outputs.ids if name not in known]
     if task is not None and strange:
         raise ValidationError(
             f"outputs of '{outputs.model}' answer prompt {strange[0]!r}, which is not in the task '{task.name}'"
+        )
+    others = set(known.values())  # a method may put words around a prompt; the prompt of another item is a mistake
+    pairs = zip(outputs.ids, outputs.prompts, strict=True)
+    moved = [(name, prompt) for name, prompt in pairs if prompt in others and prompt != known[name]]
+    if task is not None and moved:
+        name, prompt = moved[0]
+        raise ValidationError(
+            f"outputs of '{outputs.model}' have {prompt[:60]!r} as prompt {name!r}, which in the task '{task.name}' is "
+            f"{known[name][:60]!r}: numbered in another order? Give each output the id that the task gives its prompt"
         )
     empty = [name for name, texts in zip(outputs.ids, outputs.texts, strict=True) if not texts]
     if empty or not outputs.ids:

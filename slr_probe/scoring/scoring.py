@@ -112,12 +112,12 @@ def score_outputs(
         tags: Opening and closing tags of reasoning that is taken out first; `()` for none.
 
     Returns:
-        For each metric one number a prompt, NaN where it is undefined. Empty outputs are left out of diversity and
-        counted in `empty`. Diversity is undefined for a prompt with fewer than two other outputs, and so is diversity
-        among correct outputs where there are fewer than two.
+        For each metric one number a prompt, in the order of the outputs' prompts, NaN where it is undefined. Empty
+        outputs are left out of diversity and counted in `empty`. Diversity is undefined for a prompt with fewer than
+        two other outputs, and so is diversity among correct outputs where there are fewer than two.
 
     Raises:
-        ValidationError: A prompt without outputs, or one that is not in the task.
+        ValidationError: A prompt without outputs, one that is not in the task, or one with the text of another.
     """
     scorers = Scorers(vocabulary, embedder, entailment, fluency, judge, tags)
     inputs = ScoringInputs.of(task, outputs, tags)

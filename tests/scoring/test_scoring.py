@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -188,6 +189,17 @@ def test_bad_input(qa):
         score_outputs(qa, outputs_of([["a"]]), vocabulary=9)
     with pytest.raises(ValidationError, match="no outputs for prompt 'colour'"):
         score_outputs(qa, outputs_of([["a"], []], task=qa), vocabulary=9)
+
+
+def test_prompts_in_another_order_are_matched_or_refused(qa):
+    right = outputs_of(TEXTS, task=qa)
+    turned = right.select(right.ids[::-1])
+    for name, values in score_outputs(qa, right, vocabulary=9).items():
+        np.testing.assert_array_equal(score_outputs(qa, turned, vocabulary=9)[name], values[::-1])
+    mixed = replace(right, texts=turned.texts, prompts=turned.prompts)  # numbered in another order
+    with pytest.raises(ValidationError, match="another order"):
+        score_outputs(qa, mixed, vocabulary=9)
+    assert score_outputs(qa, replace(right, prompts=("", "")), vocabulary=9)  # files of others may leave them out
 
 
 def test_key_follows_texts_settings_and_task(qa):
