@@ -2,9 +2,9 @@
 
     python benchmarks/executor.py [BASE TUNED] [--prompts 32] [--rounds 5] [--executors local ray]
 
-All sides sweep every range over the same prompts, one after the other in each round, with models that are loaded
-already; given are medians, and the largest difference of any log-probability from the uncut sweep. Ray gets one worker
-with as many threads as this process: its start, which includes loading the models there, is timed apart.
+All sides sweep every range over the same prompts, one after the other in each round; given are medians, and the largest
+difference of any log-probability from the uncut sweep. Ray gets one worker with as many threads as this process.
+Before, each side sweeps one range alone, so that models are loaded; this start is timed apart.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ def main() -> None:
     sides: dict[str, Any] = {"uncut": None}
     sides |= {name: LocalExecutor() if name == "local" else RayExecutor(workers=1) for name in args.executors}
 
-    def timed(executor: Any) -> tuple[float, SweepResult]:
+    def timed(executor: Any, recipes: list[str] | None = None) -> tuple[float, SweepResult]:
         start = time.perf_counter()
-        found = sweep(pair, None, queries, executor=executor, progress=False)
+        found = sweep(pair, recipes, queries, executor=executor, progress=False)
         return time.perf_counter() - start, found
 
     with ExitStack() as stack:
         for executor in sides.values():
             stack.callback(getattr(executor, "close", lambda: None))
-        first = {name: timed(executor) for name, executor in sides.items()}
-        rounds = [{name: timed(executor)[0] for name, executor in sides.items()} for _ in range(args.rounds)]
-    uncut = first["uncut"][1].answer_logprobs
+        start = {name: timed(executor, ["0:1"])[0] for name, executor in sides.items()}
+        rounds = [{name: timed(executor) for name, executor in sides.items()} for _ in range(args.rounds)]
+    uncut = rounds[0]["uncut"][1].answer_logprobs
     finite = np.isfinite(uncut)
     for name in sides:
-        seconds = median(one[name] for one in rounds)
-        share = median(one[name] / one["uncut"] for one in rounds) - 1
-        apart = float(np.abs(first[name][1].answer_logprobs[finite] - uncut[finite]).max())
+        seconds = median(one[name][0] for one in rounds)
+        share = median(one[name][0] / one["uncut"][0] for one in rounds) - 1
+        apart = float(np.abs(rounds[0][name][1].answer_logprobs[finite] - uncut[finite]).max())
         print(f"{name:6} {seconds:7.2f} s, {share:+.1%} (medians of {args.rounds} rounds),", end=" ")
-        print(f"first {first[name][0]:.2f} s, log-probabilities within {apart:.1g} of uncut")
+        print(f"start {start[name]:.2f} s, log-probabilities within {apart:.1g} of uncut")
 
 
 if __name__ == "__main__":
