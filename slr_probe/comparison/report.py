@@ -15,7 +15,7 @@ from slr_probe.comparison.paired import Comparisons, compare_scores
 from slr_probe.defaults import LEVEL, RESAMPLES
 from slr_probe.errors import ValidationError
 from slr_probe.result import Result, limits, plain_value, records
-from slr_probe.scoring.metrics import metric
+from slr_probe.scoring.metrics import Metric, metric
 from slr_probe.stats.calibration import calibration_interval
 from slr_probe.stats.compare import State, difference_state, is_confirmed, smallest_p
 
@@ -100,6 +100,13 @@ class ScoreReport(Result):
         at = self.at(task, model, name)
         return np.asarray(self.values[at][: len(self.prompt_ids[at[0]])])
 
+    def about(self, name: str) -> Metric:
+        """What a metric of this report is: one of the package, or one of the user's, as the settings say."""
+        for own in self.settings.get("scorers", {}).get("metrics", ()):
+            if own["name"] == name:
+                return Metric(name, name, "own", -1 if own["better"] == "lower" else 1, printed=True)
+        return metric(name)
+
     def silent(self, task: str, model: str) -> float:
         """Share of a model's outputs on a task that are empty; diversity is that of the others. NaN if not counted."""
         return float(np.mean(self.scores(task, model, "empty"))) if "empty" in self.metrics else float("nan")
@@ -128,7 +135,7 @@ class ScoreReport(Result):
         """
         found, at = self.comparisons, self.at(task, model, name)
         low, high = float(found.difference.low[at]), float(found.difference.high[at])
-        if metric(name).sign < 0:
+        if self.about(name).sign < 0:
             low, high = -high, -low
         return difference_state(low, high, float(found.adjusted[at]), self.level)
 
@@ -169,7 +176,7 @@ class ScoreReport(Result):
             "task": self.tasks[t],
             "model": self.models[m],
             "metric": name,
-            "role": metric(name).role,
+            "role": self.about(name).role,
             "mean": found.mean.estimate[at],
             "low": found.mean.low[at],
             "high": found.mean.high[at],

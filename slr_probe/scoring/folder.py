@@ -101,7 +101,7 @@ class Folder:
         """File of the scores of one group; None where they cannot be kept."""
         if self.path is None or key is None:
             return None
-        return self.path / "scores" / f"{safe_name(place)}-{group}-{key[:16]}.npz"
+        return self.path / "scores" / f"{safe_name(place)}-{safe_name(group)}-{key[:16]}.npz"
 
     def keep(self, found: Any, stem: str, figure: str) -> None:
         """Write a result as `stem.npz` and `stem.json`, its table, its text and its figure."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 from slr_probe.tasks.text import TextTask
 
-Role = Literal["diversity", "quality", "correct only", "record"]
+Role = Literal["diversity", "quality", "correct only", "own", "record"]
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Metric:
     Attributes:
         name: Key in score tables.
         label: What figures and tables call it, with its unit.
-        role: `"diversity"`, `"quality"`, `"correct only"` (diversity of the correct outputs alone), or `"record"`
-            (how the numbers came about; never compared).
+        role: `"diversity"`, `"quality"`, `"correct only"` (diversity of the correct outputs alone), `"own"` (of the
+            user's), or `"record"` (how the numbers came about; never compared).
         sign: 1 where more is better, -1 where less is.
         printed: Whether printed tables show it beside the primary metrics.
     """

@@ -44,7 +44,8 @@ def generated_from(settings: Mapping[str, Any]) -> dict[str, Any]:
 def record_scorers(scorers: Scorers) -> dict[str, Any]:
     """What the metrics depend on, by name."""
     tags = [list(pair) for pair in scorers.tags]
-    return {"vocabulary": scorers.vocabulary, "tags": tags, **scorers.records}
+    own = {"metrics": [one.record() for one in scorers.own]} if scorers.own else {}
+    return {"vocabulary": scorers.vocabulary, "tags": tags, **scorers.records, **own}
 
 
 def versions() -> dict[str, str]:

@@ -14,6 +14,7 @@ from slr_probe.files import digest
 from slr_probe.scoring import measures
 from slr_probe.scoring.inputs import ScoringInputs, Tags
 from slr_probe.scoring.measures import Scores
+from slr_probe.scoring.own import TextMetric
 from slr_probe.tasks.text import TextTask
 from slr_probe.tasks.thinking import REASONING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from slr_probe.generation import Outputs
 
 _MODELS = {"embedding": "embedder", "nli": "entailment", "fluency": "fluency", "judge": "judge"}
+_OWN = "own "  # before the name of the group of a metric of the user's
 VERSION = 4
 """Goes up whenever a metric changes, so that cached scores of an older version are not used."""
 
@@ -36,6 +38,7 @@ class Scorers:
         fluency: `(prompts, texts)` to negative log-likelihoods a token; adds NLL.
         judge: `(prompt, text)` to a score, or None where it failed; adds the judge's mean.
         tags: Tags whose content is taken out of every text first.
+        own: Metrics of the user's.
     """
 
     vocabulary: int | None = None
@@ -44,6 +47,7 @@ class Scorers:
     fluency: Any = None
     judge: Any = None
     tags: Tags = REASONING
+    own: tuple[TextMetric, ...] = ()
 
     @property
     def groups(self) -> dict[str, Callable[[ScoringInputs], Scores]]:
@@ -59,7 +63,7 @@ class Scorers:
             found["fluency"] = lambda inputs: measures.measure_fluency(inputs, self.fluency)
         if self.judge is not None:
             found["judge"] = lambda inputs: measures.measure_judge(inputs, self.judge)
-        return found
+        return found | {f"{_OWN}{one.name}": one.measure for one in self.own}
 
     @cached_property
     def records(self) -> dict[str, Any]:
@@ -71,14 +75,15 @@ class Scorers:
 
         None where the scoring model does not say what it is: two functions may be called the same.
         """
-        model = getattr(self, _MODELS[group]) if group in _MODELS else None
+        own = {f"{_OWN}{one.name}": one.function for one in self.own}
+        model = getattr(self, _MODELS[group]) if group in _MODELS else own.get(group)
         if model is not None and not _known(model):
             return None
         data = {
             "version": VERSION,
             "group": group,
             "vocabulary": self.vocabulary if group == "text" else None,
-            "model": self.records.get(_MODELS.get(group, "")),
+            "model": _record(model) if group in own else self.records.get(_MODELS.get(group, "")),
             "tags": [list(pair) for pair in self.tags],
             "items": None if task is None else [asdict(item) for item in task.items],
             "ids": outputs.ids,

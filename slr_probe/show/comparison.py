@@ -83,7 +83,7 @@ def lines(report: ScoreReport, task: str) -> tuple[list[str], list[list[str]]]:
     """
     counts, t = report.comparisons.count, report.task(task)
     primary = report.primary[t]
-    more = [name for name in report.metrics if metric(name).printed and name not in primary]
+    more = [name for name in report.metrics if report.about(name).printed and name not in primary]
     shown = [name for name in (*primary, *more) if counts[t, :, report.metrics.index(name)].any()]
     columns = ["", "model"]
     for name in shown:

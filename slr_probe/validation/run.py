@@ -13,6 +13,7 @@ from slr_probe.log import Log, check_log, tell
 from slr_probe.pair.side import state_of
 from slr_probe.scoring.folder import HYBRIDS, SWEEPS, Folder
 from slr_probe.scoring.inputs import Tags
+from slr_probe.scoring.own import TextMetric, read_metrics
 from slr_probe.scoring.scoring import Scorers, distinct_curve
 from slr_probe.scoring.tasks import (
     check_apart,
@@ -65,6 +66,7 @@ def validate(
     entailment: Any = None,
     fluency: Any = None,
     judge: Any = None,
+    metrics: Iterable[TextMetric] | TextMetric = (),
     crc: CRCTask | bool | None = None,
     crc_temperature: float = 1.0,
     crc_min_p: float = 0.0,
@@ -113,6 +115,9 @@ def validate(
         fluency: Adds the negative log-likelihood of the outputs.
         judge: Adds a judge's mean score. Scores of a model of yours are kept in `out` for a later call where it has
             `describe()` (a mapping that tells it apart) or a `name`.
+        metrics: Metrics of yours beside those of the package: `TextMetric(name, function, better="lower")`, with a
+            function of the texts of one prompt. They are never what verdicts are about, and are adjusted for like
+            the others that are not.
         crc: The task that the soup is chosen on and whose gain is looked for on the tasks; None for the built-in
             one, False for none.
         crc_temperature: Temperature of the distributions that CRC scores; that of the ranking, for a soup chosen alike.
@@ -134,8 +139,8 @@ def validate(
         progress: Whether to show progress bars; None shows them on a terminal and in Jupyter.
 
     Raises:
-        ValidationError: Nothing to validate, too few prompts or samples, unknown names, a negative seed, or prompts
-            that ranges are chosen by.
+        ValidationError: Nothing to validate, too few prompts or samples, unknown names, a negative seed, prompts that
+            ranges are chosen by, or a metric that raises or returns no number.
         LayerRangeError: A range is malformed or out of bounds.
         TaskError: A task cannot be read.
         OutputError: `out` holds another run.
@@ -147,6 +152,7 @@ def validate(
         >>> print(report)  # doctest: +SKIP
     """
     check_log(log)
+    own = read_metrics(metrics)
     check_seed(seed)
     size = few_stories(read_size(preset, prompts, samples, max_tokens, stories))
     asked_in = read_format(pair, format)
@@ -173,11 +179,12 @@ def validate(
         random_ranges=random_ranges,
         seed=seed,
     )
-    scorers = Scorers(len(pair.tokenizer), embedder, entailment, fluency, judge, tags)
+    scorers = Scorers(len(pair.tokenizer), embedder, entailment, fluency, judge, tags, own)
     settings = {**settings_of(pair, sizes, methods, scorers, preset), "format": asked_in, "crc": choice.sampling}
     inputs = Inputs(sizes, methods, settings, level, resamples, seed)
     unusual = ["format"] if asked_in != pair.prompts.default_format else []
     follows = {key: settings[key] for key in ("base", "tuned", "dtype", "tasks", "methods", *unusual)}
+    follows |= {"metrics": settings["scorers"]["metrics"]} if own else {}
     follows["files"] = [state_of(side) for side in (pair.base_side, pair.tuned_side)]
     home = None if folder.path is None else folder.path / HYBRIDS
     with folder.at_work(follows):
