@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Float
 from numpy import ndarray
 
+from slr_probe.errors import ValidationError
 from slr_probe.files import digest
 from slr_probe.scoring import measures
 from slr_probe.scoring.inputs import ScoringInputs, Tags
@@ -39,6 +40,9 @@ class Scorers:
         judge: `(prompt, text)` to a score, or None where it failed; adds the judge's mean.
         tags: Tags whose content is taken out of every text first.
         own: Metrics of the user's.
+
+    Raises:
+        ValidationError: The vocabulary has no tokens.
     """
 
     vocabulary: int | None = None
@@ -48,6 +52,10 @@ class Scorers:
     judge: Any = None
     tags: Tags = REASONING
     own: tuple[TextMetric, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.vocabulary is not None and self.vocabulary < 1:
+            raise ValidationError(f"vocabulary is a number of tokens, at least 1; got {self.vocabulary}")
 
     @property
     def groups(self) -> dict[str, Callable[[ScoringInputs], Scores]]:

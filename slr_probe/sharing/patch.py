@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from slr_probe.checkpoint import AnyCheckpoint
 from slr_probe.checkpoint.shard import Shard, TensorInfo, header
-from slr_probe.errors import CheckpointError, RecipeError
+from slr_probe.errors import CheckpointError, OutputError, RecipeError
 from slr_probe.files import write_whole
 from slr_probe.pair.open import open_sides
 from slr_probe.pair.side import Side, require_checkpoint
@@ -48,7 +48,7 @@ def save_patch(
         base: Base checkpoint: folder, hub id or `"organism:base"`.
         tuned: Tuned checkpoint: the same, or the folder of a LoRA adapter over base.
         recipe: A recipe, or the range of blocks to restore (`"8:14"`).
-        out: File to create.
+        out: File to create; only a patch that is there already is replaced.
         base_id: What base is called in the patch; default: its hub id, or the last name of its folder.
         tuned_id: The same for tuned.
         download: Let hub ids be fetched over the network.
@@ -60,8 +60,10 @@ def save_patch(
         LayerRangeError: The range is malformed, empty or out of bounds.
         RecipeError: The recipe does not fit the pair, or changes nothing.
         CheckpointError: A side is missing or corrupt.
-        OutputError: The file cannot be written.
+        OutputError: The file cannot be written, is another file, or would lie among a checkpoint's.
     """
+    out = Path(out).expanduser()
+    _check_free(out)
     base_side, tuned_side, notes = open_sides(
         base,
         tuned,
@@ -91,7 +93,7 @@ def save_patch(
             for piece in hybrid_pieces(plan[info.name], info, base_side, tuned_side):
                 file.write(piece.data)
 
-    return write_whole(Path(out).expanduser(), write)
+    return write_whole(out, write)
 
 
 def apply_patch(
@@ -147,6 +149,21 @@ class _Tensors:
     """As much of a checkpoint as the writer of a hybrid asks of base."""
 
     tensors: Mapping[str, TensorInfo]
+
+
+def _check_free(out: Path) -> None:
+    """Check that no file of the user's is replaced, and that no loader would take the patch for a checkpoint's weights.
+
+    Raises:
+        OutputError: It would be.
+    """
+    if (out.resolve().parent / "config.json").is_file():
+        raise OutputError(f"{out} would lie in the folder of a checkpoint, whose loaders read it; give another folder")
+    if out.is_file():
+        try:
+            _read(Shard.open(out))
+        except CheckpointError as error:
+            raise OutputError(f"{out} exists and is no patch; give a new file, or remove it first") from error
 
 
 def _public(source: dict[str, str]) -> dict[str, str]:

@@ -191,6 +191,11 @@ def test_bad_input(qa):
         score_outputs(qa, outputs_of([["a"], []], task=qa), vocabulary=9)
 
 
+def test_a_vocabulary_has_tokens():
+    with pytest.raises(ValidationError, match="got -3"):
+        score_outputs(None, outputs_of([["a", "b"]]), vocabulary=-3)
+
+
 def test_prompts_in_another_order_are_matched_or_refused(qa):
     right = outputs_of(TEXTS, task=qa)
     turned = right.select(right.ids[::-1])

@@ -8,8 +8,9 @@ from safetensors.torch import load_file, save_file
 
 from slr_probe import Recipe, restore, verify_hybrid
 from slr_probe.checkpoint import Checkpoint
-from slr_probe.errors import CheckpointError, RecipeError
+from slr_probe.errors import CheckpointError, OutputError, RecipeError
 from slr_probe.sharing import apply_patch, save_patch
+from tests.tiny import snapshot
 
 RECIPES = {
     "range": Recipe.restore("1:3", 4),
@@ -77,6 +78,20 @@ def test_bad_patches(pair_of, tmp_path):
     save_file({**tensors, name: tensors[name][:1].clone()}, tmp_path / "cut.safetensors", metadata)
     with pytest.raises(CheckpointError, match="has no place in tuned"):
         apply_patch(tmp_path / "cut.safetensors", pair.tuned, tmp_path / "made")
+
+
+def test_no_file_of_a_checkpoint_or_of_the_user_is_replaced(pair_of, tmp_path):
+    pair, mine = pair_of("llama"), tmp_path / "mine.txt"
+    mine.write_text("mine")
+    (tmp_path / "link").symlink_to(pair.tuned / "config.json")
+    before = snapshot(pair.tuned)
+    for out in (next(pair.tuned.glob("*.safetensors")), pair.base / "new.safetensors", tmp_path / "link", mine):
+        with pytest.raises(OutputError, match=r"give (another folder|a new file)"):
+            save_patch(*pair.folders, "1:3", out)
+    assert snapshot(pair.tuned) == before
+    assert mine.read_text() == "mine"
+    file = save_patch(*pair.folders, "1:3", tmp_path / "patch.safetensors")
+    assert save_patch(*pair.folders, "0:2", file) == file  # a patch is replaced
 
 
 def test_on_the_command_line(run, pair_of, tmp_path):

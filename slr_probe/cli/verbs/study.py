@@ -11,7 +11,7 @@ import typer
 
 from slr_probe.cli.app import app
 from slr_probe.cli.options import STUDY, TABLE, Base, Device, Download, Quiet, Trust, Tuned, revisions, takes
-from slr_probe.cli.output import silence
+from slr_probe.cli.output import check_places, silence
 from slr_probe.errors import StudyError
 
 Folder = Annotated[Path, typer.Option("--out", "-o", help="Folder of the study.")]
@@ -82,6 +82,7 @@ def table(
     """See the help above."""
     from slr_probe.study.many import read_pairs, run_table
 
+    check_places(out, None)
     silence()
     asked = read_pairs(pairs), out, _settings(_preset(quick, full), settings, change or [])
     options |= {"device": device, "download": download, "trust_remote_code": trust}

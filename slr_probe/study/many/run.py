@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from slr_probe.errors import SlrProbeError, StudyError
+from slr_probe.errors import OutputError, SlrProbeError, StudyError
 from slr_probe.executor import Executor, executes
 from slr_probe.rank.across import PairTable, row_of
 from slr_probe.rank.blocks.scorers import BlockScores
@@ -55,7 +55,7 @@ def run_table(
 
     Raises:
         StudyError: There are no pairs.
-        OutputError: The table cannot be written.
+        OutputError: The table cannot be written, or its folder holds other files.
 
     Examples:
         >>> table = run_table(read_pairs("pairs.toml"), "table")  # doctest: +SKIP
@@ -64,6 +64,7 @@ def run_table(
     if not pairs:
         raise StudyError("a table needs at least one pair")
     home, say = Path(out).expanduser(), say or (lambda line: None)
+    _check_home(home)
     opened: dict[str, Any] = {"device": device, "download": download, "trust_remote_code": trust_remote_code}
     rows = []
     for i, pair in enumerate(pairs, 1):
@@ -82,6 +83,23 @@ def run_table(
     table = PairTable(tuple(rows))
     save(table, home, TABLE)
     return table
+
+
+def _check_home(home: Path) -> None:
+    """Check, before any study, that the folder is new or of an earlier call.
+
+    Raises:
+        OutputError: It is a file, or holds something and no studies.
+    """
+    if home.exists() and not home.is_dir():
+        raise OutputError(f"{home} is a file; give a folder")
+    if (
+        home.is_dir()
+        and any(home.iterdir())
+        and not (home / STUDIES).is_dir()
+        and not (home / f"{TABLE}.npz").is_file()
+    ):
+        raise OutputError(f"{home} is not empty and holds no table of pairs; give a new folder")
 
 
 def _row(found: Findings) -> dict[str, Any]:

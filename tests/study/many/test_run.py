@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from slr_probe.errors import CheckpointError, StudyError
+from slr_probe.errors import CheckpointError, OutputError, StudyError
 from slr_probe.rank.across import PairTable, row_of
 from slr_probe.rank.blocks.scorers import BlockScores
 from slr_probe.study.folder import Findings
@@ -66,3 +66,11 @@ def test_the_shares_are_gains_of_the_first_ranges(table):
 def test_no_pairs(tmp_path):
     with pytest.raises(StudyError, match="at least one"):
         run_table([], tmp_path)
+
+
+def test_a_folder_of_other_things_is_refused_before_any_study(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    for out in (tmp_path, tmp_path / "mine.txt"):
+        with pytest.raises(OutputError, match=r"give a (new )?folder"):
+            run_table([NamedPair("a", "nobody/base", "nobody/tuned")], out)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
