@@ -159,7 +159,7 @@ def _check_free(out: Path) -> None:
     """
     if (out.resolve().parent / "config.json").is_file():
         raise OutputError(f"{out} would lie in the folder of a checkpoint, whose loaders read it; give another folder")
-    if out.is_file():
+    if os.path.isfile(out):  # False for a name that no file can have, which writing refuses
         try:
             _read(Shard.open(out))
         except CheckpointError as error:

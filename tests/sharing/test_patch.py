@@ -88,6 +88,8 @@ def test_no_file_of_a_checkpoint_or_of_the_user_is_replaced(pair_of, tmp_path):
     for out in (next(pair.tuned.glob("*.safetensors")), pair.base / "new.safetensors", tmp_path / "link", mine):
         with pytest.raises(OutputError, match=r"give (another folder|a new file)"):
             save_patch(*pair.folders, "1:3", out)
+    with pytest.raises(OutputError, match="cannot write"):
+        save_patch(*pair.folders, "1:3", tmp_path / ("x" * 300))
     assert snapshot(pair.tuned) == before
     assert mine.read_text() == "mine"
     file = save_patch(*pair.folders, "1:3", tmp_path / "patch.safetensors")
