@@ -53,15 +53,11 @@ types:
 docs:
 	sphinx-build -q -W --keep-going -b html docs build/docs
 
-# The comparisons that need no checkpoints of your own, a few minutes; each script's --help says what it compares.
+# The comparisons that need no checkpoints of your own, some ten minutes, into one table: benchmarks/results. Each script's
+# --help says what it compares.
 bench:
-	$(PYTHON) benchmarks/startup.py
-	$(PYTHON) benchmarks/sweep.py --parts speed
+	$(PYTHON) benchmarks/table.py
 	$(PYTHON) benchmarks/planning.py
-	$(PYTHON) benchmarks/lens.py
-	$(PYTHON) benchmarks/generation.py
-	$(PYTHON) benchmarks/mask.py
-	$(PYTHON) benchmarks/diversity.py
 
 # Every script of a folder that exits with 1 where it finds a fault: make cases CASES=folder
 cases:
