@@ -16,6 +16,9 @@ from slr_probe.pair.side import Side
 from slr_probe.pair.wrapped import unwrap
 
 _COUNTS = re.compile(r"(^|_)(n|num)_\w*(layer|block|expert)|layers$|^depth$")  # modules are made one by one of these
+_POSITIVE = re.compile(
+    r"rope_theta$|rotary_emb_base$|^partial_rotary_factor$"
+)  # others give angles that are no numbers
 _MOST_PARTS, _MOST = 4096, 1 << 40  # ours: the deepest models have a few hundred blocks, the longest 10 million tokens
 
 
@@ -81,7 +84,7 @@ def _open_side(
             f"{checkpoint.config_path} names other weights (transformers_weights: {other!r}), which only transformers "
             "would read; take that entry out, or save the model again with model.save_pretrained(folder)"
         )
-    _check_counts(checkpoint.config(), len(checkpoint.tensors), checkpoint.config_path)
+    _check_numbers(checkpoint.config(), len(checkpoint.tensors), checkpoint.config_path)
     return Side(role, source, path, checkpoint, trust_remote_code=trust_remote_code)
 
 
@@ -116,11 +119,13 @@ def _adapter_notes(base: Side, tuned: Side) -> tuple[str, ...]:
     return (f"the adapter was made over {checkpoint.made_over!r}, and is merged over {base.label}",)
 
 
-def _check_counts(config: Mapping[str, Any], tensors: int, path: Path) -> None:
-    """A number of blocks or experts is believed by transformers, which makes lists and modules of that length."""
+def _check_numbers(config: Mapping[str, Any], tensors: int, path: Path) -> None:
+    """What transformers believes: lists and modules of the length of a count, rotations by any base."""
     for key, value in config.items():
         if isinstance(value, Mapping):
-            _check_counts(value, tensors, path)
+            _check_numbers(value, tensors, path)
+        elif isinstance(value, int | float) and _POSITIVE.search(key) and not value > 0:
+            raise CheckpointError(f"{path}: {key} is {value}, and must be above 0; the file is damaged")
         elif isinstance(value, int) and abs(value) > (max(tensors, _MOST_PARTS) if _COUNTS.search(key) else _MOST):
             raise CheckpointError(f"{path}: {key} is {value}, which no model has; the file is damaged")
 

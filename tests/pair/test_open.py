@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,25 @@ def test_numbers_that_no_model_has_are_refused_before_transformers_sees_them(
     edit_json(pair.tuned / "config.json", **change)
     monkeypatch.setattr("slr_probe.pair.side._config", lambda *_: pytest.fail("transformers was asked"))
     with pytest.raises(CheckpointError, match="which no model has"):
+        ModelPair.load(*pair.folders)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"rope_theta": 0},
+        {"rope_theta": -1.0},
+        {"rope_theta": math.nan},
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 0}},
+        {"rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": -1e4}}},
+        {"partial_rotary_factor": 0.0},
+    ],
+    ids=str,
+)
+def test_a_rotation_that_gives_no_numbers_is_refused(own_pair: Callable[..., Pair], entry: dict[str, Any]) -> None:
+    pair = own_pair()
+    edit_json(pair.tuned / "config.json", **entry)
+    with pytest.raises(CheckpointError, match="must be above 0"):
         ModelPair.load(*pair.folders)
 
 

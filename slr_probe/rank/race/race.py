@@ -133,7 +133,9 @@ class Race:
             rows = np.flatnonzero(self._racing)
             if len(rows) <= LEADERS:
                 break
-            self._heat(rows, self._questions.next(share), self._replies.next(share if number else 0.0))
+            questions, replies = self._questions.next(share), self._replies.next(share if number else 0.0)
+            if questions or replies:  # of few prompts, a share may hold no more than the one before
+                self._heat(rows, questions, replies)
         return self
 
     def _heat(self, rows: Int[ndarray, " row"], questions: list[int], replies: list[int]) -> None:

@@ -10,6 +10,7 @@ from slr_probe.rank import Guards, RangeRanking
 from slr_probe.rank.guards.replies import ReadReplies, Written
 from slr_probe.rank.measure import Scorer
 from slr_probe.rank.race.contest import SweptContest
+from slr_probe.rank.race.race import MARGIN
 from slr_probe.rank.race.ranges import evaluations
 from slr_probe.sweep import sweep
 from tests.rank.conftest import DEPTH, PLANTED
@@ -49,6 +50,20 @@ def test_the_record_goes_through_a_file_and_adds_up(both, tmp_path):
     assert race.to_dict()["race"] == race.race
     assert both[1].raced is None
     assert "race" not in both[1].to_dict()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_a_few_prompts_are_raced_as_well(pair, task, count):
+    """The first shares of so few are the same prompts: nothing new is to be seen then."""
+    some = [(item.prompt, item.answers) for item in task.selection.items[:count]]
+    race, everything = (rank_layers(pair, some, method=method, **ASKED) for method in ("race", "sweep"))
+    assert race.raced.heats[0].prompts == 1
+    assert [heat.prompts for heat in race.raced.heats] == sorted({heat.prompts for heat in race.raced.heats})
+    best = []
+    for found in (race, everything):
+        rows = [row for row in found.rows("range") if found.feasible[row]]
+        best.append(np.nanmax(found.mean_diversity[[*rows, *found.rows("tuned")]]))  # tuned is the first to beat
+    assert best[0] >= best[1] - MARGIN
 
 
 def test_ranges_that_are_one_hybrid_share_their_fate(planted_pair, task):
