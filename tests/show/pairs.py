@@ -4,6 +4,7 @@ import numpy as np
 
 from slr_probe.rank import RangeRanking
 from slr_probe.rank.across import PairTable, row_of
+from slr_probe.rank.blocks.scorers import BlockScores
 from tests.golden.study import GOLDEN
 
 
@@ -12,7 +13,7 @@ def some_pairs() -> PairTable:
     first, last = np.eye(ranking.depth)[0], np.eye(ranking.depth)[-1]
     names = [{"pair": name, "base": "B", "tuned": "T"} for name in ("ranked", "equal", "gone")]
     found = [
-        row_of(ranking, {"delta": first, "lens": last}),
+        row_of(ranking, {"delta": BlockScores(first), "lens": BlockScores(last)}),
         {"depth": 4, "reason": "no gain"},
         {"reason": "failed: no"},
     ]

@@ -448,7 +448,7 @@ def test_command_line(pair_of: Callable[[str], Pair], tmp_path: Path) -> None:
     assert len(data) == len(reference.name)
     assert {"block", "component", "delta_norm", "base_norm", "relative"} <= data[0].keys()
     assert [row["block"] for row in data if row["component"] == "down"] == [0, 1, 2, 3]
-    assert sorted(p.name for p in out.iterdir()) == ["weight_delta.npz", "weight_delta.pdf", "weight_delta.png"]
+    assert sorted(p.name for p in out.iterdir()) == [f"weight_delta.{kind}" for kind in ("csv", "npz", "pdf", "png")]
     assert WeightDelta.load(out / "weight_delta.npz").rows() == reference.rows()
     plain = CliRunner().invoke(program(), ["delta", str(pair.base), str(pair.tuned), "--no-spectral"])
     assert plain.exit_code == 0
