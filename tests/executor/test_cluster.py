@@ -3,7 +3,8 @@
 import os
 import signal
 import subprocess
-import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,9 @@ import pytest
 from slr_probe import ModelPair
 from slr_probe.errors import ExecutorError, TaskError
 from slr_probe.executor import LocalExecutor, RayExecutor
-from slr_probe.sweep import sweep
-from slr_probe.sweep.spread import BLOCK
-from slr_probe.tasks.answers import Query
+from tests.executor import caller
+from tests.executor.caller import Telling, sweeps, writes
 from tests.executor.work import Squares
-
-PROMPTS = [Query((11, 12, 20 + i, *range(30, 31 + i % 4)), ((20, 21), (22,))) for i in range(3 * BLOCK - 5)]
 
 
 @pytest.fixture
@@ -74,50 +72,73 @@ def test_a_machine_that_goes(cluster, workers, tmp_path):
     assert found == {i: i * i for i in range(40)}
 
 
-def test_a_sweep_gives_the_same_bytes_for_any_number_of_workers(pair_of, workers):
-    pair = ModelPair.load(*pair_of("gemma3_text").folders, device="cpu")
-    here = sweep(pair, ["1:2", "0:3"], PROMPTS, executor=LocalExecutor())
-    assert here.settings["chunks"] == 3
+@pytest.fixture(scope="module")
+def pair(pair_of):
+    return ModelPair.load(*pair_of("gemma3_text").folders, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def swept(pair):
+    return sweeps(pair, LocalExecutor())
+
+
+@pytest.fixture(scope="module")
+def written(pair):
+    return writes(pair, LocalExecutor())
+
+
+def test_a_sweep_and_text_are_the_same_bytes_for_any_number_of_workers(pair, swept, written, workers):
     executor = workers()
-    for count in (1, 2, 3):
-        executor.workers = count
-        assert_same(sweep(pair, ["1:2", "0:3"], PROMPTS, executor=executor), here)
+    assert swept.settings["chunks"] == 6
+    for executor.workers in (1, 2, 3):
+        assert_same(sweeps(pair, executor), swept)
+        assert writes(pair, executor) == written
 
 
-_CHILD = """
-import sys, time
-import torch
-torch.set_num_threads(1)
-from slr_probe import ModelPair
-from slr_probe.sweep import sweep
-from slr_probe.sweep.store import ChunkStore
-from tests.executor.test_cluster import PROMPTS
+def test_a_caller_that_is_killed_at_ten_random_moments(cluster, python, pair, swept, written, workers, tmp_path):
+    notes, chance = tmp_path / "notes", np.random.default_rng(0)
+    folders = (pair.base_side.path, pair.tuned_side.path)
+    for _ in range(10):
+        arguments = [python, str(Path(caller.__file__)), *map(str, folders), str(tmp_path), cluster.address]
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as child:
+            number = int(child.stdout.readline())
+            time.sleep(chance.uniform(0, 0.5))
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+    assert 5 <= notes.read_text().count("kept") <= 18
+    here = Telling(workers(2), notes)
+    assert_same(sweeps(pair, here, tmp_path), swept)
+    assert writes(pair, here, tmp_path) == written
+    kept = []
+    for line in notes.read_text().splitlines():
+        what, part = line.split(" ", 1)
+        assert part not in kept or part == "()", f"done twice: {part}"
+        if what == "kept":
+            kept.append(part)
 
-append = ChunkStore.append
-def slowly(self, *args):
-    append(self, *args)
-    print("saved", flush=True)
-    time.sleep(60)
-ChunkStore.append = slowly
-pair = ModelPair.load(sys.argv[1], sys.argv[2], device="cpu")
-sweep(pair, ["1:2", "0:3"], PROMPTS, out=sys.argv[3], executor="ray://" + sys.argv[4])
-"""
+
+def test_an_engine_on_several_gpus_has_them_on_one_machine(cluster, workers, tmp_path):
+    from ray.util import placement_group_table
+
+    nodes = [cluster.add_node(num_cpus=1, num_gpus=1, object_store_memory=80 << 20) for _ in range(2)]
+    cluster.wait_for_nodes()
+    with pytest.raises(ExecutorError, match=r"needs 2 GPU\(s\) on one machine"):
+        list(workers().run(Squares(tmp_path, gpus=2), [1]))
+    nodes.append(cluster.add_node(num_cpus=1, num_gpus=2, object_store_memory=80 << 20))
+    cluster.wait_for_nodes()
+    executor = workers()
+    assert dict(executor.run(Squares(tmp_path, gpus=2, deadly={1: 1}), [1, 2])) == {0: 1, 1: 4}
+    seen = {path.read_text() for path in tmp_path.glob("opened-*")}
+    assert seen == {"0,1"}, "a worker, and the one in its place, see both GPUs of their machine"
+    assert [one["strategy"] for one in _places(placement_group_table())] == ["STRICT_PACK"]
+    executor.close()
+    assert not _places(placement_group_table())
+    for node in nodes:
+        cluster.remove_node(node)
 
 
-def test_a_caller_that_is_killed(cluster, pair_of, workers, tmp_path, monkeypatch):
-    folders = pair_of("gemma3_text").folders
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    arguments = [sys.executable, "-c", _CHILD, *map(str, folders), str(tmp_path), cluster.address]
-    with subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout.readline() == "saved\n"
-        child.send_signal(signal.SIGKILL)
-    pair = ModelPair.load(*folders, device="cpu")
-    executor, done = workers(1), []
-    run = executor.run
-    monkeypatch.setattr(executor, "run", lambda work, parts: done.extend(parts) or run(work, parts))
-    resumed = sweep(pair, ["1:2", "0:3"], PROMPTS, out=tmp_path, executor=executor)
-    assert len(done) == 2, "a finished part was done again"
-    assert_same(resumed, sweep(pair, ["1:2", "0:3"], PROMPTS, executor=LocalExecutor()))
+def _places(table):
+    return [one for one in table.values() if one["state"] != "REMOVED"]
 
 
 def assert_same(one, other):
