@@ -45,8 +45,10 @@ def forking_python(folder: Path) -> Iterator[str]:
     with subprocess.Popen([sys.executable, "-m", "tests.executor.forking", address], stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
         server.stdout.readline()
-        yield str(program)
-        server.terminate()
+        try:
+            yield str(program)
+        finally:
+            server.terminate()
 
 
 def _serve(address: str) -> None:

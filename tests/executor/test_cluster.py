@@ -105,7 +105,7 @@ def test_a_caller_that_is_killed_at_ten_random_moments(cluster, python, pair, sw
             time.sleep(chance.uniform(0, 0.5))
             with suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
-    assert 5 <= notes.read_text().count("kept") <= 18
+    assert 5 <= notes.read_text().count("kept") < 18
     here = Telling(workers(2), notes)
     assert_same(sweeps(pair, here, tmp_path), swept)
     assert writes(pair, here, tmp_path) == written
