@@ -69,6 +69,7 @@ def _text(context: Context) -> Cost:
         prompts=settings.prompts or None,
         samples=settings.samples or None,
         max_tokens=settings.max_tokens or None,
+        stories=settings.stories or None,
         sampling=Sampling(temperature=settings.temperature, min_p=settings.min_p, seed=common.seed),
         format=chosen_format(context),
         baselines=settings.baselines,

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from slr_probe.defaults import MEMORY
+from slr_probe.defaults import MEMORY, WARMER
 from slr_probe.progress import Cost
 from slr_probe.recipe import Recipe
 from slr_probe.scoring.scoring import Scorers
-from slr_probe.scoring.tasks import read_sampling, read_size, read_tasks, resize
+from slr_probe.scoring.tasks import few_stories, read_sampling, read_size, read_tasks, resize
 from slr_probe.validation.crc import CRC
 from slr_probe.validation.methods import BASELINES, QUICK, Method, check_baselines, read_recipes
 from slr_probe.validation.plan import plan_methods
@@ -40,10 +40,11 @@ def validation_cost(
     prompts: int | None = None,
     samples: int | None = None,
     max_tokens: int | None = None,
+    stories: int | None = None,
     sampling: Sampling | None = None,
     format: Format | None = None,
     baselines: Any = None,
-    temperatures: Sequence[float] = (1.2, 1.5, 2.0),
+    temperatures: Sequence[float] = WARMER,
     min_ps: Sequence[float] = (0.0, 0.05, 0.2),
     random_ranges: int = 3,
     crc: Any = None,
@@ -56,7 +57,7 @@ def validation_cost(
     Other options of `validate` are taken as well; of the models that score texts only the names are told.
     """
     chosen = read_recipes(pair, recipes)
-    size = read_size(preset, prompts, samples, max_tokens)
+    size = few_stories(read_size(preset, prompts, samples, max_tokens, stories))
     wanted = check_baselines(baselines, QUICK if preset == "quick" else BASELINES)
     drawn = read_sampling(sampling, seed)
     curves: dict[str, Any] = {"temperatures": temperatures, "min_ps": min_ps, "random_ranges": random_ranges}
