@@ -125,8 +125,8 @@ def markdown(machine: dict[str, Any], found: dict[str, Any], before: dict[str, A
     """The table, as Markdown."""
     lines = ["# Ratios of one run each", "", ", ".join(f"{name} {value}" for name, value in machine.items()), ""]
     lines += [
-        "`x ours` is the time of a way over that of slr_probe in the same run: above 1 is slower than slr_probe. On a tiny",
-        "pair fixed costs weigh most; docs/speed.md has a real one.",
+        "`x ours` is the time of a way over that of slr_probe in the same run: above 1 is slower than slr_probe. On a",
+        "tiny pair fixed costs weigh most; docs/speed.md has a real one.",
         "",
     ]
     head = ["benchmark", "way", "median s", "x ours", *(["x ours before"] if before else [])]
