@@ -13,7 +13,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
+from slr_probe import ModelPair
 from slr_probe.checkpoint import Checkpoint
+from tests.tiny_tokenizer import make_tokenizer
 
 VOCAB = 128
 DEPTH = 4
@@ -132,6 +134,12 @@ def make_model(family: str, seed: int, **changes: Any) -> Any:
     auto = AutoModelForImageTextToText if FAMILIES[family].nested else AutoModelForCausalLM
     model = auto.from_config(config_of(family, **changes), dtype=torch.float32).eval()
     return randomise(model, seed)
+
+
+def make_pair() -> ModelPair:
+    """Two random Llamas in memory with a tokenizer, with room for text that they write."""
+    base, tuned = (make_model("llama", seed, max_position_embeddings=256) for seed in (1, 2))
+    return ModelPair.load(base, tuned, tokenizer=make_tokenizer(), device="cpu")
 
 
 def randomise(model: Any, seed: int) -> Any:

@@ -4,15 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from slr_probe import ModelPair, generate
+from slr_probe import generate
 from slr_probe.errors import GenerationError
 from slr_probe.generation import Sampling
 from slr_probe.generation.decode import Request, write
 from slr_probe.generation.draw import draw, uniforms
 from slr_probe.generation.sources import Route, read_sources
 from slr_probe.generation.state import Routed
-from tests.tiny import VOCAB, make_model
-from tests.tiny_tokenizer import make_tokenizer
+from tests.tiny import VOCAB, make_model, make_pair
 
 SAMPLING = Sampling(temperature=1.2, min_p=0.05, max_tokens=10)
 PROMPTS = [tuple(np.random.default_rng(i).integers(10, VOCAB - 5, size=3 + i).tolist()) for i in range(4)]
@@ -66,8 +65,7 @@ def test_tokens_are_those_of_a_loop_over_whole_texts(family):
 
 @pytest.fixture(scope="module")
 def pair():
-    base, tuned = (make_model("llama", seed, max_position_embeddings=256) for seed in (1, 2))
-    return ModelPair.load(base, tuned, tokenizer=make_tokenizer(), device="cpu")
+    return make_pair()
 
 
 def test_at_the_ends_of_the_threshold_one_model_writes_all(pair, tmp_path):

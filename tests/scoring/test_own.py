@@ -5,14 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from slr_probe import ModelPair
 from slr_probe.errors import OutputError, ValidationError
 from slr_probe.generation import read_outputs
 from slr_probe.stats.compare import holm, paired_test
 from slr_probe.tasks.text import Item, TextTask
 from slr_probe.validation import TextMetric, ValidationReport, validate
-from tests.tiny import make_model
-from tests.tiny_tokenizer import make_tokenizer
+from tests.tiny import make_pair
 from tests.validation.conftest import report_of
 
 __all__ = ["report_of"]
@@ -43,8 +41,7 @@ class Tracker(list):
 
 @pytest.fixture(scope="module")
 def pair():
-    base, tuned = (make_model("llama", seed, max_position_embeddings=256) for seed in (1, 2))
-    return ModelPair.load(base, tuned, tokenizer=make_tokenizer(), device="cpu")
+    return make_pair()
 
 
 @pytest.fixture(scope="module")

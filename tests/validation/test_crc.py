@@ -6,14 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from slr_probe import ModelPair, Recipe
+from slr_probe import Recipe
 from slr_probe.study.settings import Settings
 from slr_probe.study.stages.validation import VALIDATE
 from slr_probe.tasks import CRCItem, CRCTask
 from slr_probe.validation.crc import CRC
 from tests.rank.paper import rank_layers
-from tests.tiny import make_model
-from tests.tiny_tokenizer import make_tokenizer
+from tests.tiny import make_pair
 
 CHOICES = CRCTask.of(
     CRCItem(f"Pick {' '.join(s)}", tuple(s), split="held_out" if i % 2 else "selection")
@@ -24,8 +23,7 @@ SETTINGS = [{}, {"format": "plain"}, {"temperature": 0.4}, {"format": "plain", "
 
 @pytest.fixture(scope="module")
 def pair():
-    base, tuned = (make_model("llama", seed, max_position_embeddings=256) for seed in (1, 2))
-    return ModelPair.load(base, tuned, tokenizer=make_tokenizer(), device="cpu")
+    return make_pair()
 
 
 @pytest.mark.parametrize("settings", SETTINGS)

@@ -13,8 +13,7 @@ from slr_probe.scoring import answering, scoring
 from slr_probe.tasks import CRCItem, CRCTask, choice_task
 from slr_probe.tasks.text import Item, TextTask
 from slr_probe.validation import ValidationReport, validate
-from tests.tiny import edit_middle, make_model
-from tests.tiny_tokenizer import make_tokenizer
+from tests.tiny import edit_middle, make_pair
 
 QA = TextTask(
     "letters",
@@ -42,8 +41,7 @@ CHOICES = CRCTask.of(
 
 @pytest.fixture(scope="module")
 def pair():
-    base, tuned = (make_model("llama", seed, max_position_embeddings=256) for seed in (1, 2))
-    return ModelPair.load(base, tuned, tokenizer=make_tokenizer(), device="cpu")
+    return make_pair()
 
 
 @pytest.fixture(scope="module")

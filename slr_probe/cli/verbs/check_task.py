@@ -52,18 +52,18 @@ def check_task(
     refused = 0
     for what, task in found.items():
         fits = fit_of(task, pair, format)
+        unfit = [fit.refused for fit in fits if fit.refused]
         print(f"\n{what}, with the tokenizer of {model}:")
         for fit in fits[:show]:
             print(f"  {fit.tokens:4} tokens  {fit.rendered!r}")
-        for fit in fits:
-            if fit.refused:
-                print(f"  refused: {fit.refused}")
+        for fault in unfit:
+            print(f"  refused: {fault}")
         later = sum(not fit.next_token and not fit.refused for fit in fits)
         print(
-            f"  {len(fits)} prompts, {sum(bool(fit.refused) for fit in fits)} refused; {later} left out by lens and "
+            f"  {len(fits)} prompts, {len(unfit)} refused; {later} left out by lens and "
             "patch, which read the next token only"
         )
-        refused += sum(bool(fit.refused) for fit in fits)
+        refused += len(unfit)
     if refused:
         raise typer.Exit(1)
 
