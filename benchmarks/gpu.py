@@ -11,7 +11,8 @@ replies  The same sweep with 24 replies of 48 tokens beside the questions, each 
 write    Text written by slr_probe against `generate` of transformers.
 lens     Logit lens and activation patching of the same pair.
 
-Rates are shares of the best rate that one large matrix product reaches here, measured in the same run.
+The last lines are one table. Rates are shares of the best rate that one large matrix product reaches here, measured in
+the same run: for sweeps by the products that they need, for the rest by the products that they ran.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from typing import Any
 
 import torch
 import transformers
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from slr_probe import LayerRange, ModelPair, restored
@@ -56,6 +58,7 @@ SHAPES = {  # of Llama 3.1 8B, Llama 3.2 1B, and one for a processor
     "tiny": ("llama", 1000, 128, 256, 6, 4, 2, 32),
 }
 END = 3
+Timed = dict[str, Any]
 CPU = torch.device("cpu")
 
 
@@ -85,6 +88,24 @@ def main() -> None:
             found[part] = traceback.format_exc()
         if args.json:
             args.json.write_text(json.dumps(found, indent=1))
+    print(table(found))
+
+
+def table(found: dict[str, Any]) -> str:
+    """What was timed, a line each."""
+    lines = [
+        f"\n| {found['device']}, {found['shape']} | median s | share of the matrix rate |",
+        "| --- | ---: | ---: |",
+    ]
+    for part in ("sweep", "replies", "write", "lens"):
+        rows = found.get(part, {})
+        named = {part: rows} if "share_of_matrix_rate" in rows else rows
+        if isinstance(named, dict):  # else what went wrong
+            lines += [
+                f"| {name} | {statistics.median(one['seconds']):.3f} | {one['share_of_matrix_rate']:.3f} |"
+                for name, one in named.items()
+            ]
+    return "\n".join(lines)
 
 
 # -- is it right --------------------------------------------------------------------------------------------------
@@ -185,6 +206,16 @@ def timed(work: Callable[[], Any], device: torch.device) -> tuple[float, Any]:
     return time.perf_counter() - start, out
 
 
+def shared(what: str, work: Callable[[], Any], args: argparse.Namespace, device: torch.device, rate: float) -> Timed:
+    """Seconds of some work, and the share of the rate at which its matrix products ran."""
+    with FlopCounterMode(display=False) as counter:  # which is also the round that warms up
+        work()
+    seconds = [timed(work, device)[0] for _ in range(args.rounds)]
+    share = counter.get_total_flops() / statistics.median(seconds) / rate
+    print(f"{what}: {statistics.median(seconds):.3f} s, {share:.3f} of the matrix rate", flush=True)
+    return {"seconds": seconds, "share_of_matrix_rate": share}
+
+
 def wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -271,7 +302,7 @@ def measured(
 
 
 @torch.no_grad()
-def written(pair: ModelPair, args: argparse.Namespace, rate: float) -> dict[str, Any]:
+def written(pair: ModelPair, args: argparse.Namespace, rate: float) -> dict[str, Timed]:
     """Tokens a second, of slr_probe and of transformers."""
     ids, samples, length = [query.token_ids for query in questions(8, 900)], 16, 64
     requests = [Request(str(i), row, tuple(range(samples))) for i, row in enumerate(ids)]
@@ -291,17 +322,16 @@ def written(pair: ModelPair, args: argparse.Namespace, rate: float) -> dict[str,
         )
         return (out.shape[1] - longest) * len(out)
 
-    rows = {}
-    for name, work in (("slr_probe", ours), ("transformers", theirs)):
-        work()
-        seconds, tokens = timed(work, device)
-        rows[name] = tokens / seconds
-        print(f"text by {name}: {rows[name]:.0f} tokens/s", flush=True)
+    works = {"text by slr_probe": ours, "text by transformers": theirs}
+    rows = {name: shared(name, work, args, device, rate) for name, work in works.items()}
+    for name, work in works.items():
+        rows[name]["tokens_per_second"] = work() / statistics.median(rows[name]["seconds"])
+        print(f"{name}: {rows[name]['tokens_per_second']:.0f} tokens/s", flush=True)
     return rows
 
 
-def lens(pair: ModelPair, args: argparse.Namespace, rate: float) -> dict[str, float]:
-    """Seconds of a logit lens and of patching every block's output."""
+def lens(pair: ModelPair, args: argparse.Namespace, rate: float) -> dict[str, Timed]:
+    """A logit lens and patching of some blocks' outputs."""
     from slr_probe import logit_lens, patch_activations
 
     queries, device = questions(8, 900), pair.tuned.device
@@ -313,9 +343,7 @@ def lens(pair: ModelPair, args: argparse.Namespace, rate: float) -> dict[str, fl
     rows = {}
     for name, work in works.items():
         try:
-            work()
-            rows[name] = timed(work, device)[0]
-            print(f"{name}: {rows[name]:.2f} s on {len(queries)} prompts", flush=True)
+            rows[name] = shared(f"{name} of {len(queries)} prompts", work, args, device, rate)
         except ImportError as error:
             print(f"{name}: not measured ({error})")
     return rows
