@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from slr_probe.errors import PromptError, foreign, one_line
@@ -35,30 +37,53 @@ def encode(tokenizer: Any, text: str, *, special: bool = False) -> list[int]:
 
 
 def _in_time(call: Callable[[], list[int]]) -> list[int]:
-    """Wait for a call in a thread of its own: a pattern in a `tokenizer.json` may look for ever, and cannot be stopped.
+    """Wait for a call in another thread: a pattern in a `tokenizer.json` may look for ever, and cannot be stopped.
 
-    Python's lock is not held while the tokenizers library splits a text. The thread ends with the process.
+    Python's lock is not held while the tokenizers library splits a text. A thread that is not done ends with
+    the process.
 
     Raises:
         TimeoutError: It takes too long.
     """
-    found: list[list[int]] = []
-    faults: list[BaseException] = []
+    try:
+        worker = _idle.pop()
+    except IndexError:  # the first, or all are at work
+        worker = _Worker()
+    worker.asked.put(call)
+    try:
+        found = worker.answers.get(timeout=SECONDS)
+    except Empty:
+        raise TimeoutError(f"it takes more than {SECONDS:g} s; a pattern in its tokenizer.json may never end") from None
+    _idle.append(worker)
+    if isinstance(found, BaseException):
+        raise found
+    return found
 
-    def run() -> None:
-        try:
-            found.append(call())
-        except BaseException as fault:  # a panic of the library is no `Exception`
-            faults.append(fault)
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(SECONDS)
-    if faults:
-        raise faults[0]
-    if not found:
-        raise TimeoutError(f"it takes more than {SECONDS:g} s; a pattern in its tokenizer.json may never end")
-    return found[0]
+class _Worker:
+    """A thread that makes one call after the other: a new thread for each would take longer than most texts do.
+
+    Attributes:
+        asked: Calls.
+        answers: What each gave, or what it raised.
+    """
+
+    def __init__(self) -> None:
+        self.asked: SimpleQueue[Callable[[], list[int]]] = SimpleQueue()
+        self.answers: SimpleQueue[list[int] | BaseException] = SimpleQueue()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self.answers.put(self.asked.get()())
+            except BaseException as fault:  # a panic of the library is no `Exception`
+                self.answers.put(fault)
+
+
+_idle: list[_Worker] = []
+if hasattr(os, "register_at_fork"):  # a fork has none of the threads
+    os.register_at_fork(after_in_child=_idle.clear)
 
 
 def prefix(tokenizer: Any) -> tuple[int, ...]:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import threading
+
 import pytest
 from tokenizers import Regex, normalizers, pre_tokenizers
 
@@ -63,3 +66,15 @@ def test_a_pattern_that_never_ends_is_an_error_after_a_while(monkeypatch: pytest
     monkeypatch.setattr(tokens, "SECONDS", 0.02)
     with pytest.raises(PromptError, match=r"cannot encode 'aaa.*more than 0\.02 s"):
         encode(tokenizer, "a" * 30)
+
+
+def test_one_thread_encodes_many_texts_and_a_fork_has_one_of_its_own() -> None:
+    tokenizer = make_tokenizer()
+    expected = encode(tokenizer, "a cat")
+    before = threading.active_count()
+    assert [encode(tokenizer, "a cat") for _ in range(20)] == [expected] * 20
+    assert threading.active_count() == before
+    child = os.fork()
+    if not child:
+        os._exit(0 if encode(tokenizer, "a cat") == expected else 1)
+    assert os.waitpid(child, 0)[1] == 0
