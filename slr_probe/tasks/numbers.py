@@ -25,29 +25,50 @@ _NUMBER = re.compile(
     rf"|(?P<first>{_PLAIN})(?P<exponent>[eE][+-]?\d+(?!\w))?(?P<below>(?:/\d+(?:\.\d+)?)*))"
 )
 _INTEGER = r"\{?\s{0,3}([+-]?\d+)(?!\d|[./]\d)\s{0,3}\}?"
-_SCIENTIFIC = re.compile(rf"(?<![\d.])({_PLAIN}){_GAP}(?:\\times|\\cdot|[×·⋅*x]){_GAP}10{_GAP}\^{_GAP}{_INTEGER}")
+_SCIENTIFIC = re.compile(rf"(?<![\d.])({_PLAIN}){_GAP}(?:\\times|\\cdot|[×·⋅*xX]){_GAP}10{_GAP}\^{_GAP}{_INTEGER}")
 _POWER = re.compile(rf"(?<![\d.])(?:\(\s?(-?\d+(?:\.\d+)?)\s?\)|(\d+(?:\.\d+)?)){_GAP}\^{_GAP}{_INTEGER}")
+_NAMED = {"hundred": 2, "thousand": 3, "lakh": 5, "million": 6, "crore": 7, "billion": 9, "trillion": 12}
+_SCALES = _NAMED | {"k": 3, "m": 6, "b": 9, "t": 12}
+_SCALED = re.compile(rf"(?<![\d.,])({_PLAIN})(?:{_GAP}|-)({'|'.join(_NAMED)})s?\b", re.IGNORECASE)
+_MONEY = re.compile(rf"(?<=[$€£])({_PLAIN})([kKMBT])\b")
 _UNIT_POWER = re.compile(rf"(?<=[A-Za-zµΩ°%)}}]){_GAP}\^{_GAP}{_INTEGER}")
 _UNIT_DIGIT = re.compile(r"(?<![A-Za-z])((?:[kcdmn]?m|ft|in|yd|mi))[23]\b")
 _UNREAD_POWER = re.compile(rf"[\w.)}}]{{1,200}}{_GAP}\^{_GAP}(?:\{{[^{{}}]{{0,200}}\}}|[^\s]{{1,200}})")
+_UNREAD = re.compile(
+    r"\d{0,20}(?:\\?\bsqrt|\\sqrt|[√∛∜])(?:\[\d{1,3}\])?\s?(?:\{[^{}]{0,200}\}|\([^()]{0,200}\)|[\d.]{0,20})"
+    r"|(?<![\d.,])[\d.,]{1,20}\s?(?:\\?pi\b|[π∞])|(?<![\d.:])\d{1,20}(?:\.\d{1,20}){2,9}|(?<![\d:])\d{1,20}(?::\d{1,20})+"
+    r"|\d{1,3}h\d{1,2}\b"
+)
+"""Roots, multiples of π, versions and times: no number, and neither is a part of them."""
 _OPERAND = r"(?:\{\s{0,3}(-?)\s{0,3}(\d[\d,]*(?:\.\d+)?)\s{0,3}\}|(\d))"
 _FRACTION = re.compile(rf"(\d?)\s{{0,3}}\\[dtc]?frac\s{{0,3}}{_OPERAND}\s{{0,3}}{_OPERAND}")
 _VULGAR = re.compile("(\\d?) ?([¼-¾⅐-⅞])")
 _SUPERSCRIPT = re.compile("[⁻⁺]?[⁰¹²³⁴-⁹]+")
-_WORDS = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|operatorname)\s{0,3}\{([^{}]*)\}")
-_SPACE = re.compile(r"\^\s?\{?\s?\\circ\s?\}?|\\(?:left|right|displaystyle|degree|q?quad)\b|\\[ ,;:>]")
-_MINUS = str.maketrans(dict.fromkeys("‐‑‒–−﹣－˗➖", "-"))
-_SYMBOL = re.compile(r"(?<=\d)[abcijknpqrtuvwxyz](?![A-Za-z])|[A-Za-z]\^")  # 3x and 3k, but 3m, 3g, 3h
-_GOES_ON = re.compile(r"\s?(?:[-+*/÷×:^x]|\\times|\\cdot|\\div)\s?[$€£(]?\d|,\d")
-"""After a number: a sum, product, ratio, time or decimal comma, which is no number, and neither is a part of it."""
+_WORDS = re.compile(r"\\(?:text(?:bf|it|rm|sf|tt)?|math(?:rm|bf|it|sf)|mbox|operatorname)\s{0,3}\{([^{}]*)\}")
+_SPACE = re.compile(
+    r"\^\s?\{?\s?\\circ\s?\}?|\\(?:left|right|displaystyle|degree|q?quad)\b|\\[ ,;:>()]"
+    r"|(?<=[A-Za-z])\\cdot(?=\s?[A-Za-z])"
+)
+_MARKS = str.maketrans(dict.fromkeys("‐‑‒–−﹣－˗➖", "-") | {"٫": ".", "．": ".", "٬": ",", "⁄": "/"})
+_SYMBOL = re.compile(r"(?<=\d)(?:[abcijknpqrtuvwxyz](?![A-Za-z])|e(?![\w+-]))|[A-Za-z]\^|-\(|\d!")  # not 3m, 3g, 3h
+_MEASURE = r"(?:hours?|hrs?|min(?:ute)?s?|days?|weeks?|months?|years?|feet|foot|ft|pounds?|lbs?)"
+_GOES_ON = re.compile(
+    r"\s?(?:[-+*/÷×·±:^xX]|\+/-|\\times|\\cdot|\\div|\\pm)\s?[$€£(]?\d|,\d|/\d"
+    r"|(?: [a-z]{1,12})?,? (?:and|(?P<either>or)|to(?! \d{1,3} (?:dec|sig))|remainder|&) (?:about )?[$€£]?(?=\d)"
+    rf"|\s?(?:\.{{3}}|…)\s?\d|,? [$€£]?[\d.]{{1,20}}(?= ?(?:[.,;!]?$|and\b|or\b))|,? {_MEASURE},? \d+ ?[a-z]"
+)
+"""After a number: a sum, product, ratio, range, list or decimal comma, which is no number, and neither is its part."""
+_BOUND = re.compile(r"(?:[<>≤≥]|\b(?:less|more|fewer|greater) than)\s?$")
+_SEVERAL = re.compile(r"\b[a-z]\s?=[^=]{1,60}(?:[,;]|\bor\b|\band\b)\s{0,3}[a-z]\s?=")
 _UNREADABLE = "?"
-_TOO_LARGE = " \\large "
+_TOO_LARGE = " \\unread "
 """Put in the place of an expression that is not worked out, so that no part of it is read as a number."""
-
 _HASHES = re.compile(r"####[ \t]*([^\n]*)")
-_STATED = re.compile(r"\banswer\b\s{0,3}(?:is|are|was|=|:|of\b)(?:\s{0,3}(?:=|:))?\s{0,9}", re.IGNORECASE)
+_VERB = r"(?:is|are|was)(?!n['’]t|\s{1,3}not\b)"
+_STATED = re.compile(rf"\banswer\b\s{{0,3}}(?:{_VERB}|=|:|of\b)(?:\s{{0,3}}(?:=|:))?\s{{0,9}}", re.IGNORECASE)
 _SENTENCE = re.compile(r"[.!?;](?=\s|$)")
 _LONGEST_STATEMENT, _LAST_STATEMENTS = 400, 50  # in characters; a model that repeats itself says "answer" for ever
+_LEAD = re.compile(r"^\s*(?:-\s+|(?:minus|negative)\s)(?=[\d.$€£])", re.IGNORECASE)
 _UNIT = re.compile(r"(?:[ ]?[a-z%°/$€£][^ ]{0,30})?(?: [a-z(][^ ]{0,30}){0,3}[.!]?")
 
 
@@ -63,11 +84,11 @@ def read_number(text: str) -> str | None:
        are no such statement: worked steps have them on the way;
     4. the last number of the output.
 
-    Read are digits with thousands commas, decimals, exponents (`1e5`, `3 \times 10^5`, `2^{10}`), fractions and mixed
-    numbers (`3/4`, `\frac{3}{4}`, `3 1/2`, `½`), a sign, a currency symbol before and any unit after, with its own
-    exponent (`12 cm^2`). A minus after a digit or a bracket is an operator. Numbers in words are not read. A box is
-    read whole or not at all: roots, products and pairs are no number, nor is anything of more than 100 digits. These
-    rules are ours.
+    Read are digits with marks between thousands, decimals, exponents (`1e5`, `3 \times 10^5`, `2^{10}`, `2 million`),
+    fractions and mixed numbers (`3/4`, `\frac{3}{4}`, `3 1/2`, `½`), a sign, a currency symbol before and any unit
+    after, with its own exponent (`12 cm^2`). A minus after a digit or a bracket is an operator. A box, a line after
+    `####` and a statement are read whole or not at all: words, roots, products, ranges, times, bounds and pairs are no
+    number, nor is anything of more than 100 digits. These rules are ours.
 
     Args:
         text: Output of a model, without marked reasoning.
@@ -87,14 +108,15 @@ def read_number(text: str) -> str | None:
     plain = _simplify(own)
     for line in reversed(_HASHES.findall(plain)):
         number = _marked(line)
-        if number is not None:
+        if number not in (None, _UNREADABLE):
             return number
     for match in reversed(list(_STATED.finditer(plain))[-_LAST_STATEMENTS:]):
         number = _stated(plain[match.end() : match.end() + _LONGEST_STATEMENT].partition("\n")[0])
         if number is not None:
             return number if number != _UNREADABLE else None
-    numbers = _numbers(plain)
-    return numbers[-1] if numbers else None
+    ending = _HASHES.findall(plain.rstrip().rpartition("\n")[2])
+    numbers = _numbers(plain.rpartition(_TOO_LARGE)[2])
+    return None if not numbers or any(_marked(line) == _UNREADABLE for line in ending) else numbers[-1]
 
 
 def canonical_number(text: str) -> str | None:
@@ -105,8 +127,7 @@ def canonical_number(text: str) -> str | None:
         ('1000', '-2.5', None)
     """
     plain = _simplify(text).strip().rstrip("%°. ")
-    match = _NUMBER.fullmatch(plain)
-    return _spell(match, plain) if match else None
+    return _spell(match, plain) if (match := _NUMBER.fullmatch(plain)) else None
 
 
 def last_box(text: str) -> str | None:
@@ -146,9 +167,9 @@ def spell_number(value: Fraction) -> str:
 
 def _simplify(text: str) -> str:
     """The text without markup, its fractions as `a/b` and its powers worked out."""
-    text = text.translate(_MINUS).replace("⁄", "/")
-    text = re.sub(r"(?<=\d)\*\*(?=\d)", "^", text).replace("**", "").replace("__", "")
-    text = re.sub("(?<=\\d)(?:\\\\,|[\u00a0\u202f\u2009])(?=\\d{3}(?!\\d))", ",", text)
+    text = re.sub(r"(?<=\d)\*\*(?=\d)", "^", text.translate(_MARKS)).replace("**", "").replace("__", "")
+    text = re.sub("(?<=\\d)(?:\\\\,|[\u00a0\u202f\u2009，'’_])(?=\\d{3}(?!\\d))", ",", text)
+    text = re.sub("(?<=\\d)~(?=\\d)", "-", text)
     for mark, plain in (("{,}", ","), ("\\$", "$"), ("\\%", "%"), ("\\!", ""), ("~", " ")):
         text = text.replace(mark, plain)
     text = _SPACE.sub(" ", _WORDS.sub(r"\1", text))
@@ -156,6 +177,9 @@ def _simplify(text: str) -> str:
     text = _SUPERSCRIPT.sub(lambda match: "^" + unicodedata.normalize("NFKC", match[0]).replace("−", "-"), text)
     text = _SCIENTIFIC.sub(lambda match: _scaled(match[1], match[2]), text)
     text = _POWER.sub(lambda match: _power(match[1] or match[2], match[3]), text)
+    for names in (_MONEY, _SCALED):
+        text = names.sub(lambda match: _scaled(match[1], str(_SCALES[match[2].lower()])), text)
+    text = _UNREAD.sub(lambda _: _TOO_LARGE, text)
     return _UNREAD_POWER.sub(lambda _: _TOO_LARGE, _UNIT_DIGIT.sub(r"\1", _UNIT_POWER.sub("", text)))
 
 
@@ -185,38 +209,53 @@ def _power(base: str, exponent: str) -> str:
 
 def _whole(text: str) -> str | None:
     """The number of a text that holds one number, perhaps as the value of an equation, and no other mathematics."""
-    text = re.sub(r"^\s*-\s+(?=[\d.$€£])", "-", text)
+    text = _LEAD.sub("-", text)
     if "=" in text:
-        return _equation(text)
+        return None if _SEVERAL.search(text) else _equation(text)
     numbers = _numbers(text)
-    symbolic = "\\" in text or _SYMBOL.search(text) is not None
+    symbolic = any(mark in text for mark in "\\<>≤≥|") or _SYMBOL.search(text) or text.count("/") > 1
     return numbers[0] if len(numbers) == 1 and not symbolic else None
 
 
 def _marked(line: str) -> str | None:
     """The number of a line after `####`, if that is a number with a unit at most."""
-    line = re.sub(r"^(?:final )?answer:?\s|^the answer is\s", "", line.strip(), flags=re.IGNORECASE)
+    line = _LEAD.sub("-", re.sub(r"^(?:final )?answer:?\s|^the answer is\s", "", line.strip(), flags=re.IGNORECASE))
     match = _NUMBER.match(line)
-    return _spell(match, line) if match and _UNIT.fullmatch(line, match.end()) else None
+    if match is None:
+        return _UNREADABLE if line.startswith(_TOO_LARGE.strip()) else None
+    if re.match(r"\s?=", line[match.end() :]):
+        return _equation(line)
+    whole = _UNIT.fullmatch(line, match.end()) and not _SYMBOL.match(line, match.end())
+    return _spell(match, line) if whole else _UNREADABLE if _goes_on(match, line) else None
 
 
 def _stated(rest: str) -> str | None:
-    sentence = _SENTENCE.split(re.sub(r"^-\s+(?=[\d.$€£])", "-", rest), maxsplit=1)[0]
+    sentence = _SENTENCE.split(_LEAD.sub("-", rest), maxsplit=1)[0]
     if "=" in sentence:
-        return _equation(sentence)
+        return _UNREADABLE if _SEVERAL.search(sentence) else _equation(sentence)
     first = _NUMBER.search(sentence)
+    before = sentence[: first.start()] if first else sentence
+    if _TOO_LARGE.strip() in before or _BOUND.search(before[-20:]):
+        return _UNREADABLE
     if first is None:
         return None
-    goes_on = _GOES_ON.match(sentence, first.end()) or _SYMBOL.match(sentence, first.end())
-    return _UNREADABLE if goes_on else _spell(first, sentence)
+    return _UNREADABLE if _goes_on(first, sentence) else _spell(first, sentence)
+
+
+def _goes_on(match: re.Match[str], text: str) -> bool:
+    """Whether the number is a part of a longer expression."""
+    rest = _GOES_ON.match(text, match.end())
+    other = _NUMBER.match(text, rest.end()) if rest and rest["either"] else None
+    if other:  # "0.5 or 1/2" is one number
+        return _spell(other, text) != _spell(match, text)
+    return bool(rest or match[0].count("/") > 1 or _SYMBOL.match(text, match.end()))
 
 
 def _equation(text: str) -> str | None:
     """The value of an equation: its single number before "=", if a sum or product follows; else what follows."""
     before, after = _numbers(text.partition("=")[0]), _numbers(text.rpartition("=")[2])
-    if not after or (len(before) == 1 and len(after) > 1):
-        return before[0] if before else None
-    return after[0]
+    first = before if not after or (len(before) == 1 and len(after) > 1) else after
+    return first[0] if first else None
 
 
 def _numbers(text: str) -> list[str | None]:
