@@ -30,7 +30,7 @@ def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("USE_HUB_KERNELS", "NO")  # code that transformers would fetch while a model runs
     os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))  # more threads than cores wait for each other
-    if "--download" not in sys.argv or {"-q", "--quiet"} & {*sys.argv}:  # no bars of others between our lines
+    if "--download" not in sys.argv:  # no bars of others between our lines
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     with _harmless_streams():
         try:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
+from slr_probe.cli.quiet import Verbs
 from slr_probe.version import __version__
 
 VERBS = (
@@ -43,7 +44,7 @@ class InOrder(TyperGroup):
         return list(VERBS)
 
 
-app = typer.Typer(
+app = Verbs(
     name="slr-probe",
     cls=InOrder,
     help="Find where in depth post-training destroyed output diversity, and repair it without training.\n\n"

@@ -15,18 +15,17 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def foretold(cost: Callable[[], Cost], what: str, *, quiet: bool, quicker: str) -> Iterator[None]:
+def foretold(cost: Callable[[], Cost], what: str, *, quicker: str) -> Iterator[None]:
     """Run something as one course, and say on standard error what it costs once it begins; nothing where all is quiet.
 
     Args:
         cost: Estimates it.
         what: Name of the verb.
-        quiet: Whether the user wants no progress.
         quicker: What to give for less, named where it is long.
     """
-    from slr_probe.progress import Cost, course, step
+    from slr_probe.progress import Cost, course, silenced, step
 
-    found = None if quiet else Cost.of(cost)
+    found = None if silenced() else Cost.of(cost)
     if found is None:
         yield
         return

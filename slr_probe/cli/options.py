@@ -169,7 +169,6 @@ Download = Annotated[bool, like(PAIR, "download", "--download")]
 Trust = Annotated[bool, like(PAIR, "trust_remote_code", "--trust-remote-code")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the result and its figure.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the result to this JSON file.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, on a terminal or in a log.")]
 
 
 @dataclass(frozen=True)

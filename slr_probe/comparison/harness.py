@@ -17,7 +17,7 @@ from slr_probe.comparison.outputs import OutputComparison, compare
 from slr_probe.defaults import LEVEL, RESAMPLES
 from slr_probe.errors import OutputError, ValidationError, one_line
 from slr_probe.files import digest, write_json
-from slr_probe.progress import progress_bar
+from slr_probe.progress import progress_bar, silenced
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def evaluate(
     logs: dict[str, str | os.PathLike[str]] = {}
     with progress_bar(len(models), "lm-eval", unit="model", show=progress) as bar:
         for name, place in places.items():
-            logs[name] = _logs(name, place, asked, Path(out), quiet=progress is False)
+            logs[name] = _logs(name, place, asked, Path(out), quiet=silenced(progress))
             bar.update()
     return compare(logs, reference=reference, out=Path(out) / "comparison", level=level, resamples=resamples, seed=seed)
 

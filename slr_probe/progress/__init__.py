@@ -6,5 +6,6 @@ from slr_probe.progress.bar import progress_bar
 from slr_probe.progress.cost import Cost
 from slr_probe.progress.course import course, step
 from slr_probe.progress.duration import spell
+from slr_probe.progress.line import silenced
 
-__all__ = ["Cost", "course", "progress_bar", "spell", "step"]
+__all__ = ["Cost", "course", "progress_bar", "silenced", "spell", "step"]

@@ -84,7 +84,7 @@ def visible(show: bool | None) -> bool:
     return show
 
 
-def silenced(show: bool | None) -> bool:
+def silenced(show: bool | None = None) -> bool:
     """Whether nothing is told at all."""
     return show is False or (show is None and bool(os.environ.get("TQDM_DISABLE")))
 

@@ -17,7 +17,7 @@ from slr_probe.executor import Executor, executes
 from slr_probe.files import digest, write_json, write_text
 from slr_probe.log import Log, check_log, tell
 from slr_probe.pair.side import state_of
-from slr_probe.progress import Cost, course, step
+from slr_probe.progress import Cost, course, silenced, step
 from slr_probe.rank.findings.points import points as ranking_points
 from slr_probe.study.context import Context
 from slr_probe.study.cost import study_cost
@@ -148,7 +148,7 @@ class _Study:
 
     def _cost(self, stages: Sequence[str]) -> Cost:
         """What is left to do, told before it begins; nothing where nobody is to be told."""
-        told = self.context.progress is not False and {"rank", "validate"} & {*stages}
+        told = not silenced(self.context.progress) and {"rank", "validate"} & {*stages}
         cost = Cost.of(lambda: study_cost(self.context, stages)) if told else None
         if cost is None:
             return Cost(dict.fromkeys(stages, 1.0))

@@ -14,7 +14,7 @@ from slr_probe.progress.course import running
 
 @pytest.mark.parametrize(("seconds", "named"), [(60.0, False), (1300.0, True)])
 def test_a_quicker_way_is_named_where_it_takes_long(capsys, seconds: float, named: bool) -> None:
-    with foretold(lambda: Cost({"text": seconds}), "validate", quiet=False, quicker="--quick"):
+    with foretold(lambda: Cost({"text": seconds}), "validate", quicker="--quick"):
         assert running().seconds == seconds
         assert capsys.readouterr().err == ""  # what is refused is refused without it
         running().advance(0.0)
@@ -25,8 +25,9 @@ def test_a_quicker_way_is_named_where_it_takes_long(capsys, seconds: float, name
     assert ("--quick" in told) is named
 
 
-def test_quiet_estimates_nothing(capsys) -> None:
-    with foretold(lambda: pytest.fail("it was estimated"), "rank", quiet=True, quicker=""):
+def test_quiet_estimates_nothing(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    with foretold(lambda: pytest.fail("it was estimated"), "rank", quicker=""):
         assert running() is None
     assert capsys.readouterr().err == ""
 

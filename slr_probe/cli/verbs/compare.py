@@ -14,7 +14,6 @@ from slr_probe.cli.options import (
     SAMPLING,
     JsonFile,
     Loading,
-    Quiet,
     grouped,
     like,
     takes,
@@ -61,7 +60,6 @@ def compare(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for outputs, scores, table, figure.")] = None,
     json_file: JsonFile = None,
     loading: Loading,
-    quiet: Quiet = False,
     **options: Any,
 ) -> None:
     """Compare what two models or more write for the same prompts: every metric with interval and adjusted p.
@@ -94,7 +92,6 @@ def compare(
             preset="quick" if quick else "full",
             sampling=Sampling(temperature=temperature, min_p=min_p, top_p=top_p, seed=options["seed"]),
             **loading.options,
-            progress=False if quiet else None,
             **options,
             **shared,
         )

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from slr_probe.cli.app import app
-from slr_probe.cli.options import EVALUATE, JsonFile, Loading, Quiet, grouped, like, takes
+from slr_probe.cli.options import EVALUATE, JsonFile, Loading, grouped, like, takes
 from slr_probe.cli.output import check_places, write_data
 from slr_probe.cli.verbs.compare import read_sources
 from slr_probe.errors import ValidationError
@@ -37,7 +37,6 @@ def evaluate(
     *,
     loading: Loading,
     json_file: JsonFile = None,
-    quiet: Quiet = False,
     **options: Any,
 ) -> None:
     """Run the installed lm-eval on models and compare its scores with those of another, paired by document.
@@ -53,7 +52,6 @@ def evaluate(
         _named([against, *models]),
         [task.strip() for task in tasks.split(",") if task.strip()],
         out,
-        progress=False if quiet else None,
         **loading.options,
         **options,
     )

@@ -19,7 +19,6 @@ from slr_probe.cli.options import (
     Base,
     Download,
     JsonFile,
-    Quiet,
     Trust,
     Tuned,
     grouped,
@@ -132,7 +131,6 @@ def restore(
     private: Private = False,
     download: Download = False,
     trust: Trust = False,
-    quiet: Quiet = False,
     **options: Any,
 ) -> None:
     """Write the hybrid: the tuned model with a range of blocks set back to base weights. No training, no GPU.
@@ -149,7 +147,7 @@ def restore(
     chosen = described.chosen(base, tuned, opened)
     if end_bias is not None:
         options["end_bias"] = dict.fromkeys(_end_tokens(base, tuned, download, trust), end_bias)
-    folder = restore_on_disk(base, tuned, chosen, out, progress=False if quiet else None, **opened, **options)
+    folder = restore_on_disk(base, tuned, chosen, out, **opened, **options)
     print(f"{folder}: {json.loads((folder / 'recipe.json').read_text())['recipe']['name']}")
     print(f"check it:  slr-probe verify {folder}")
     if push is not None:
@@ -198,7 +196,6 @@ def apply(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to create.", show_default=False)],
     download: Download = False,
     trust: Trust = False,
-    quiet: Quiet = False,
     **options: Any,
 ) -> None:
     """Write the hybrid that a patch makes of TUNED: the folder that slr-probe restore would write, without base.
@@ -207,7 +204,7 @@ def apply(
     """
     from slr_probe.sharing import apply_patch
 
-    options |= {"download": download, "trust_remote_code": trust, "progress": False if quiet else None}
+    options |= {"download": download, "trust_remote_code": trust}
     folder = apply_patch(patch, tuned, out, **options)
     print(f"{folder}: {json.loads((folder / 'recipe.json').read_text())['recipe']['name']}")
 
@@ -221,7 +218,6 @@ def verify(
     tuned_revision: Annotated[str | None, like(VERIFY, "tuned_revision")] = None,
     download: Download = False,
     trust: Trust = False,
-    quiet: Quiet = False,
 ) -> None:
     """Compare every tensor of a hybrid, bit for bit, with the source that its recipe names. Exit 1 if any differs.
 
@@ -229,7 +225,6 @@ def verify(
     """
     from slr_probe.restoration import verify_hybrid
 
-    progress = False if quiet else None
     report = verify_hybrid(
         folder,
         base=base,
@@ -238,7 +233,6 @@ def verify(
         trust_remote_code=trust,
         base_revision=base_revision,
         tuned_revision=tuned_revision,
-        progress=progress,
     )
     print(report)
     raise typer.Exit(0 if report.ok else 1)

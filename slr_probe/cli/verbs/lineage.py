@@ -14,7 +14,6 @@ from slr_probe.cli.options import (
     SAMPLING,
     JsonFile,
     Loading,
-    Quiet,
     grouped,
     like,
     takes,
@@ -71,7 +70,6 @@ def lineage(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for outputs, scores, result, figure.")] = None,
     json_file: JsonFile = None,
     loading: Loading,
-    quiet: Quiet = False,
     **options: Any,
 ) -> None:
     """Measure diversity at every stage of post-training: what each stage lost, in percent of base, and in which blocks.
@@ -100,7 +98,6 @@ def lineage(
             sampling=Sampling(temperature=temperature, top_p=top_p, min_p=min_p, seed=options["seed"]),
             out=out,
             **loading.options,
-            progress=False if quiet else None,
             **options,
             **shared,
         )

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from slr_probe.cli.app import app
-from slr_probe.cli.options import MASK, Base, Loading, Quiet, Tuned, grouped, revisions, takes
+from slr_probe.cli.options import MASK, Base, Loading, Tuned, grouped, revisions, takes
 from slr_probe.cli.output import check_places, print_table, write_data, write_result
 from slr_probe.errors import MaskError
 
@@ -41,7 +41,6 @@ def mask(
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write one row a unit to this file.")] = None,
     *,
     loading: Loading,
-    quiet: Quiet = False,
     **options: Any,
 ) -> None:
     """Learn which layers' changes the assistant's words need (ILA): gamma near 1 needed, near 0 not.
@@ -55,12 +54,9 @@ def mask(
     check_places(out, json_file)
     _check_shares(keep, freeze)
     pair = loading.pair(base, tuned)
-    progress = False if quiet else None
-    talks: Any = (
-        read_conversations(data) if data else sample_conversations(pair, seed=options["seed"], progress=progress)
-    )
+    talks: Any = read_conversations(data) if data else sample_conversations(pair, seed=options["seed"])
     learn, rest = hold_back(talks) if rates else (talks, [])
-    found = learn_layer_mask(pair, learn, progress=progress, **options)
+    found = learn_layer_mask(pair, learn, **options)
     found = replace(found, settings={**found.settings, "data": str(data) if data else "sampled"})
     recipe, frozen = found.recipe(keep), found.freeze_list(freeze)
     print(found)
@@ -69,7 +65,7 @@ def mask(
     write_result(found, out, "mask")
     print(f"layers_to_transform for PEFT: {list(frozen.layers_to_transform)}")
     if rates:
-        _score_rates(pair, found, rest, out, options["batch_size"], options["seed"], progress)
+        _score_rates(pair, found, rest, out, options["batch_size"], options["seed"])
     if out is not None:
         _write_lists(out, recipe, frozen, talks if data is None else None)
         print(f"restore it:  slr-probe restore {base} {tuned} --recipe {out / 'recipe.json'} --out hybrid")
@@ -83,13 +79,11 @@ def _check_shares(keep: float, freeze: float) -> None:
         raise MaskError(f"--freeze is a share of the layers, at least 0 and below 1; got {freeze}")
 
 
-def _score_rates(
-    pair: Any, found: Any, data: Any, out: Path | None, batch_size: int, seed: int, progress: bool | None
-) -> None:
+def _score_rates(pair: Any, found: Any, data: Any, out: Path | None, batch_size: int, seed: int) -> None:
     """Print and write what masks of other sizes score on conversations that were held back."""
     from slr_probe.probes.mask.rates import score_mask_rates
 
-    scores = score_mask_rates(pair, found, data, batch_size=batch_size, seed=seed, progress=progress)
+    scores = score_mask_rates(pair, found, data, batch_size=batch_size, seed=seed)
     print(scores)
     if out is not None:
         scores.save(out / "mask_rates.npz")

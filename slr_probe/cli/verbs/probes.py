@@ -17,7 +17,6 @@ from slr_probe.cli.options import (
     Loading,
     Out,
     PromptFile,
-    Quiet,
     TaskFile,
     Trust,
     Tuned,
@@ -39,7 +38,6 @@ def delta(
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write one row a matrix to this file.")] = None,
     download: Download = False,
     trust: Trust = False,
-    quiet: Quiet = False,
 ) -> None:
     """Measure what post-training changed in every weight matrix. Streams both checkpoints; loads no model.
 
@@ -55,7 +53,6 @@ def delta(
         spectral="auto" if spectral else "none",
         download=download,
         trust_remote_code=trust,
-        progress=False if quiet else None,
     )
     print(found)
     print_table(*lines(found))
@@ -80,7 +77,6 @@ def lens(
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write a row a model and block here.")] = None,
     *,
     loading: Loading,
-    quiet: Quiet = False,
     **options: Any,
 ) -> None:
     """Read what every block already believes (logit lens): entropy over depth, and where it collapses.
@@ -93,8 +89,7 @@ def lens(
     check_places(out, json_file)
     pair = loading.pair(base, tuned)
     questions = read_questions(prompts, task)
-    progress = False if quiet else None
-    found = logit_lens(pair, questions, answers=answer, recipes=hybrid or (), progress=progress, **options)
+    found = logit_lens(pair, questions, answers=answer, recipes=hybrid or (), **options)
     print(found)
     print_table(*lines(found))
     write_data(found.rows(), json_file)
@@ -115,7 +110,6 @@ def patch(
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write a row a patch and metric here.")] = None,
     *,
     loading: Loading,
-    quiet: Quiet = False,
     **options: Any,
 ) -> None:
     """Patch activations of one model into the other: which blocks restore diversity, and which collapse it.
@@ -128,7 +122,7 @@ def patch(
     check_places(out, json_file)
     pair = loading.pair(base, tuned)
     questions = read_questions(prompts, task)
-    found = patch_activations(pair, questions, answers=answer, progress=False if quiet else None, **options)
+    found = patch_activations(pair, questions, answers=answer, **options)
     print(found)
     print_table(*lines(found))
     write_data(found.rows(), json_file)

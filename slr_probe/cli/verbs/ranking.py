@@ -15,7 +15,6 @@ from slr_probe.cli.options import (
     Base,
     JsonFile,
     Loading,
-    Quiet,
     Tuned,
     grouped,
     like,
@@ -49,7 +48,6 @@ def rank(
     json_file: JsonFile = None,
     *,
     loading: Loading,
-    quiet: Quiet = False,
     guards: Annotated[bool, like(RANK, "guards", "--guards/--no-guards")] = True,
     ending: Annotated[tuple[float, float], like(GUARDS, "ending")] = ENDING,
     surprise: Annotated[float, like(GUARDS, "surprise")] = SURPRISE,
@@ -72,8 +70,8 @@ def rank(
     if quick:
         asked, options["soups"] = asked.thinned(QUICK_PROMPTS), min(options["soups"], QUICK_SOUPS)
     cost = {name: value for name, value in options.items() if name in parameters("rank.cost:ranking_cost")}
-    with foretold(lambda: ranking_cost(pair, asked, **cost), "rank", quiet=quiet, quicker="" if quick else "--quick"):
-        found = rank_layers(pair, asked, out=sweeps, progress=False if quiet else None, **options)
+    with foretold(lambda: ranking_cost(pair, asked, **cost), "rank", quicker="" if quick else "--quick"):
+        found = rank_layers(pair, asked, out=sweeps, **options)
     print(found)
     print_table(*shown.lines(found, top))
     if "matmul_share" in found.settings:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from slr_probe.cli.app import app
-from slr_probe.cli.options import PUBLISH, REPRODUCE, Download, Quiet, Trust, like, takes
+from slr_probe.cli.options import PUBLISH, REPRODUCE, Download, Trust, like, takes
 
 if TYPE_CHECKING:
     from slr_probe.validation import ValidationReport
@@ -26,7 +26,6 @@ def reproduce(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to create.", show_default=False)],
     download: Download = False,
     trust: Trust = False,
-    quiet: Quiet = False,
     **options: Any,
 ) -> None:
     """Build a hybrid again from its recipe.json and compare every tensor and file. Exit 1 if any differs.
@@ -37,7 +36,7 @@ def reproduce(
     """
     from slr_probe.sharing import reproduce as build_again
 
-    options |= {"download": download, "trust_remote_code": trust, "progress": False if quiet else None}
+    options |= {"download": download, "trust_remote_code": trust}
     found = build_again(file, out, **options)
     print(found)
     raise typer.Exit(0 if found.ok else 1)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from slr_probe.cli.app import app
-from slr_probe.cli.options import STUDY, TABLE, Base, Device, Download, Quiet, Trust, Tuned, revisions, takes
+from slr_probe.cli.options import STUDY, TABLE, Base, Device, Download, Trust, Tuned, revisions, takes
 from slr_probe.cli.output import check_places, silence
 from slr_probe.errors import StudyError
 
@@ -47,12 +47,11 @@ def run(
     device: Device = None,
     download: Download = False,
     trust: Trust = False,
-    quiet: Quiet = False,
     **options: Any,
 ) -> None:
     """See the help above."""
     opened = {"device": device, "download": download, "trust_remote_code": trust}
-    _study(base, tuned, out, _settings(_preset(quick, full), settings, change or []), quiet, **opened, **options)
+    _study(base, tuned, out, _settings(_preset(quick, full), settings, change or []), **opened, **options)
 
 
 @app.command(
@@ -76,7 +75,6 @@ def table(
     device: Device = None,
     download: Download = False,
     trust: Trust = False,
-    quiet: Quiet = False,
     **options: Any,
 ) -> None:
     """See the help above."""
@@ -86,7 +84,7 @@ def table(
     silence()
     asked = read_pairs(pairs), out, _settings(_preset(quick, full), settings, change or [])
     options |= {"device": device, "download": download, "trust_remote_code": trust}
-    found = run_table(*asked, say=partial(print, flush=True), progress=False if quiet else None, **options)
+    found = run_table(*asked, say=partial(print, flush=True), **options)
     print(f"\n{found}\n\ntable    {out / 'table.csv'}\nfigure   {out / 'table.pdf'}")
     if not any(row.get("depth") for row in found.rows):
         raise StudyError(f"no pair of {pairs} could be studied; the table says why")
@@ -112,15 +110,14 @@ def demo(
     ] = "organism:local",
     settings: SettingsFile = None,
     change: Change = None,
-    quiet: Quiet = False,
     **options: Any,
 ) -> None:
     """See the help above."""
     preset = "local" if tuned == "organism:local" else "demo"
-    _study("organism:base", tuned, out, _settings(preset, settings, change or []), quiet, **options)
+    _study("organism:base", tuned, out, _settings(preset, settings, change or []), **options)
 
 
-def _study(base: str, tuned: str, out: Path, settings: Any, quiet: bool, **options: Any) -> None:
+def _study(base: str, tuned: str, out: Path, settings: Any, **options: Any) -> None:
     import time
 
     from tqdm import tqdm
@@ -137,7 +134,7 @@ def _study(base: str, tuned: str, out: Path, settings: Any, quiet: bool, **optio
         tqdm.write(line)  # above the line of progress
         sys.stdout.flush()
 
-    found = run_study(base, tuned, out, settings, say=say, progress=False if quiet else None, **options)
+    found = run_study(base, tuned, out, settings, say=say, **options)
     _summary(found, time.perf_counter() - began)
 
 

@@ -15,7 +15,6 @@ from slr_probe.cli.options import (
     Base,
     JsonFile,
     Loading,
-    Quiet,
     Tuned,
     grouped,
     like,
@@ -61,7 +60,6 @@ def validate(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for outputs, scores, report, figure.")] = None,
     json_file: JsonFile = None,
     loading: Loading,
-    quiet: Quiet = False,
     **options: Any,
 ) -> None:
     """Generate with tuned, the hybrid and fair baselines; compare diversity and quality with intervals.
@@ -87,8 +85,8 @@ def validate(
         **scoring.options(base, download=loading.download),
     }
     wanted, quicker = task_list(tasks), "" if quick else "--quick"
-    with foretold(lambda: validation_cost(pair, recipes, wanted, **asked), "validate", quiet=quiet, quicker=quicker):
-        found = compare(pair, recipes, wanted, out=out, progress=False if quiet else None, **asked)
+    with foretold(lambda: validation_cost(pair, recipes, wanted, **asked), "validate", quicker=quicker):
+        found = compare(pair, recipes, wanted, out=out, **asked)
     print(found)
     for note in found.notes:
         print(f"note: {note}")
