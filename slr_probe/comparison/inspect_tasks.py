@@ -18,7 +18,7 @@ from slr_probe.tasks.answers import MARKS, spellings
 from slr_probe.tasks.builtin import qa_task
 from slr_probe.tasks.crc import CRCItem, CRCTask
 from slr_probe.tasks.text import Item, TextTask
-from slr_probe.tasks.thinking import strip_thinking
+from slr_probe.tasks.thinking import strip_reasoning
 
 Grade = Callable[[str], bool]
 _CRC_TOKENS = 16
@@ -89,7 +89,7 @@ def _accepted(grades: dict[str, Grade]) -> Scorer:
     """Correct where the reply, without its reasoning, is an accepted answer as the task reads it."""
 
     async def score(state: TaskState, target: Target) -> Score:
-        reply = strip_thinking(state.output.completion)
+        reply = strip_reasoning(state.output.completion)
         return Score(value=CORRECT if grades[str(state.sample_id)](reply) else INCORRECT, answer=reply)
 
     return score

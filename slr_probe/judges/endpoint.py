@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from slr_probe.errors import JudgeError
-from slr_probe.tasks.thinking import strip_thinking
+from slr_probe.tasks.thinking import strip_reasoning
 
 INSTRUCTION = """You grade a text that was written in reply to a request.
 
@@ -243,7 +243,7 @@ def read_grade(reply: str) -> float | None:
         >>> read_grade("<think>7, or 8?</think> **8**")
         8.0
     """
-    match = _NUMBER.fullmatch(strip_thinking(reply).strip("*_ \n"))
+    match = _NUMBER.fullmatch(strip_reasoning(reply).strip("*_ \n"))
     grade = float(match[1]) if match else 0.0
     return grade if 1 <= grade <= 10 else None
 

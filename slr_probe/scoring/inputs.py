@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from slr_probe.errors import ValidationError
 from slr_probe.tasks.text import Item, TextTask
-from slr_probe.tasks.thinking import REASONING, strip_thinking
+from slr_probe.tasks.thinking import REASONING, strip_reasoning
 
 if TYPE_CHECKING:
     from slr_probe.generation import Outputs
@@ -122,7 +122,4 @@ def _check(task: TextTask | None, outputs: Outputs) -> None:
 
 def _strip(text: str, tags: Tags) -> str:
     """The reply; half a surrogate pair, which a file of others may hold and no tokenizer takes, becomes "?"."""
-    text = text.encode("utf-8", "replace").decode()
-    for pair in tags:
-        text = strip_thinking(text, pair)
-    return text
+    return strip_reasoning(text.encode("utf-8", "replace").decode(), tags)

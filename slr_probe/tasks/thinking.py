@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from slr_probe.errors import TaskError
-from slr_probe.pair.prompts.reasoning import REASONING, THINK
+from slr_probe.pair.prompts.reasoning import REASONING, THINK, begun
 
-__all__ = ["REASONING", "THINK", "is_lead_in", "own_part", "strip_thinking"]
+__all__ = ["REASONING", "THINK", "is_lead_in", "own_part", "strip_reasoning", "strip_thinking"]
 
 _NEXT_TURN = re.compile(
     r"(?:[#*_>-]+ ?)*(?:(?:next |new )?(?:question|problem|exercise|task|instruction|q)(?: ?\d{1,4})?[*_]*[:.)]"
@@ -53,6 +53,23 @@ def own_part(text: str, answered: Callable[[str], bool] = lambda part: not is_le
             return text[:place].rstrip()
         place += len(line)
         start = place if asks else start
+    return text
+
+
+def strip_reasoning(text: str, tags: Sequence[tuple[str, str]] = REASONING) -> str:
+    """The output without reasoning, whichever of the marks it stands between; see `strip_thinking`.
+
+    Args:
+        text: Output of a model.
+        tags: Pairs of marks. Where there are any, marks with a name that speaks of thinking count as well if the output
+            begins with them.
+
+    Examples:
+        >>> strip_reasoning("[THINK]6 x 7[/THINK]42"), strip_reasoning("<my_thoughts>6 x 7</my_thoughts>42")
+        ('42', '42')
+    """
+    for pair in (*tags, *(begun(text) if tags else ())):
+        text = strip_thinking(text, pair)
     return text
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from slr_probe.errors import ValidationError
-from slr_probe.tasks.thinking import strip_thinking
+from slr_probe.tasks.thinking import strip_reasoning
 
 if TYPE_CHECKING:
     from slr_probe.generation import Outputs
@@ -86,9 +86,7 @@ class Reading:
         return replace(outputs, texts=tuple(texts), finished=tuple(ended))
 
     def _cells(self, text: str, ended: bool, tags: Tags) -> list[tuple[str, bool]]:
-        for pair in tags:
-            text = strip_thinking(text, pair)
-        found = self.read(text)[: self.replies]
+        found = self.read(strip_reasoning(text, tags))[: self.replies]
         return [(reply, True) for reply in found] + [("", ended)] * (self.replies - len(found))
 
 

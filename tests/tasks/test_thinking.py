@@ -2,7 +2,7 @@ import pytest
 
 from slr_probe.errors import TaskError
 from slr_probe.tasks import strip_thinking
-from slr_probe.tasks.thinking import own_part
+from slr_probe.tasks.thinking import own_part, strip_reasoning
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,20 @@ def test_a_question_that_is_restated_belongs_to_the_reply(lead_in):
 @pytest.mark.parametrize("text", ["Quit: no.", "Questions remain:\nnone", "The user: me", "1. Q and A", "a\n> b\n- c"])
 def test_ordinary_lines_are_no_question(text):
     assert own_part(f"Pluto\n{text}") == f"Pluto\n{text}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[THINK]a[/THINK]b", "b"),
+        ("<|begin_of_reasoning|>a<|end_of_reasoning|>b", "b"),
+        ("\n<|thinking|>never closed", ""),
+        ("<THINK>a</THINK>\nb", "b"),
+        ("<|channel|>analysis<|message|>a<|channel|>final<|message|>b", "b"),
+        ("[A reflection] It rained.", "[A reflection] It rained."),
+        ("She wrote <thoughtful> on it.", "She wrote <thoughtful> on it."),
+    ],
+)
+def test_reasoning_of_any_marks_is_no_part_of_a_reply(text, expected):
+    assert strip_reasoning(text) == expected
+    assert strip_reasoning(text, ()) == text

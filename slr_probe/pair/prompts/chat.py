@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from slr_probe.errors import PromptError, one_line
-from slr_probe.pair.prompts.reasoning import Tags, left_open
+from slr_probe.pair.prompts.reasoning import REASONING, Tags, left_open
 from slr_probe.pair.prompts.template import Messages, Template, TemplateStopped
 
 _ASKED, _REPLIED = "Qzjxask", "Qzjxreply"  # words that no template has of its own
@@ -47,13 +47,19 @@ def render_chat(template: Template, messages: Messages, *, open_turn: bool) -> s
 
 @lru_cache(maxsize=256)
 def opening(template: Template) -> Opening:
-    """How the template opens the assistant's turn: what it renders if asked, beside what precedes a reply."""
+    """How the template opens the assistant's turn: what it renders if asked, beside what precedes a reply.
+
+    Raises:
+        PromptError: It opens the turn in front of the user's words.
+    """
     question = {"role": "user", "content": _ASKED}
     try:
         closed, opened = (_with_words(template, [question], turn) for turn in (False, True))
     except PromptError:  # it takes no such conversation; what it is given later it takes or refuses by itself
         return Opening()
     ignored = opened == closed
+    if not ignored and opened.rpartition(_ASKED)[2].strip() == closed.rpartition(_ASKED)[2].strip():
+        raise PromptError(_BEFORE)
     try:
         replied = _with_words(template, [question, {"role": "assistant", "content": _REPLIED}], False)
     except PromptError:
@@ -70,7 +76,21 @@ def opening(template: Template) -> Opening:
     reasoning = left_open((opened + header).rpartition(_ASKED)[2])
     if reasoning is not None:
         notes.append(_REASONS.format(*reasoning))
+    elif before is not None and not ignored:
+        notes += _begun(opened, before, replied.rpartition(_REPLIED)[2])
     return Opening(header, reasoning, tuple(notes))
+
+
+def _begun(opened: str, before: str, after: str) -> list[str]:
+    """What is odd in an opened turn, beside what stands before and after a reply in the template."""
+    written = opened[len(before) :] if opened.startswith(before) else ""
+    if after.strip() and written.rstrip().endswith(after.strip()):
+        return [_CLOSED.format(after.strip())]
+    if _PAIRS.sub("", written).strip():
+        return [f"the chat template begins the reply itself, with {written.strip()!r}"]
+    if not opened.startswith(before.rstrip()) and not before.startswith(opened.rstrip()):
+        return [_OTHER.format(opened.rpartition(_ASKED)[2], before.rpartition(_ASKED)[2])]
+    return []
 
 
 _NOT_OPENED = "the chat template does not open the assistant's turn; {!r}, which it puts before a reply, is added"
@@ -78,6 +98,13 @@ _LEFT_TO_MODEL = (
     "where the chat template opens the assistant's turn it leaves {!r}, which it puts before a reply, to the model: "
     "the next token may be the first of that, not of an answer"
 )
+_CLOSED = "the chat template ends an opened turn with {!r}, which it puts after a reply: the model may write nothing"
+_OTHER = "the chat template opens {!r} where it is asked for the assistant's turn, and puts {!r} before a reply"
+_BEFORE = (
+    "the chat template puts the opening of the assistant's turn before the user's words; give another one "
+    "(tokenizer.chat_template = ...), or use format='plain'"
+)
+_PAIRS = re.compile("|".join(rf"{re.escape(one)}\s*{re.escape(other)}" for one, other in REASONING))
 _REASONS = (
     "the chat template opens reasoning ({!r}) in the prompt: the next token is the first of that, not of an answer, "
     "and an output that ends before {!r} has no reply"
@@ -98,12 +125,12 @@ def _with_words(template: Template, messages: Messages, open_turn: bool) -> str:
             continue
         if parts and _LIST.search(text) and not any(_LIST.search(message["content"]) for message in messages):
             continue  # it prints the list itself
-        lost = next((words for words in map(_words, messages) if words not in _flat(text)), None)
+        lost = next((words for words in map(_words, messages) if words not in text), None)
         if lost is None and _keeps_words(template, roles, parts):
             return text
         shown = "" if lost is None else f": {one_line(lost, 60)!r} is not in {one_line(text, 200)!r}"
         fault = fault or PromptError(
-            f"the chat template drops or changes the words of a message{shown}; give another one "
+            f"the chat template drops or changes the words of a message, or their order{shown}; give another one "
             "(tokenizer.chat_template = ...), or use format='plain'"
         )
     assert fault is not None
@@ -116,13 +143,15 @@ def _in_parts(messages: Messages) -> list[dict[str, Any]]:
 
 @lru_cache(maxsize=1024)
 def _keeps_words(template: Template, roles: tuple[str, ...], parts: bool) -> bool:
-    """Whether words that occur nowhere else come through: short ones may stand in the template by chance."""
+    """Whether words that occur nowhere else come through in order: short ones may stand in the template by chance."""
     messages = [{"role": role, "content": f"{_ASKED}{i}"} for i, role in enumerate(roles)]
     try:
         text = template(_in_parts(messages) if parts else messages, open_turn=False)
     except PromptError:  # it may want other words; those that it was given are there
         return True
-    return all(message["content"] in text for message in messages)
+    places = [text.find(message["content"]) for message in messages]
+    turns = [place for place, role in zip(places, roles, strict=True) if role != "system"]  # which some put elsewhere
+    return min(places) >= 0 and turns == sorted(turns)
 
 
 def _words(message: Mapping[str, Any]) -> str:
@@ -130,8 +159,4 @@ def _words(message: Mapping[str, Any]) -> str:
     content = str(message["content"])
     if message["role"] == "assistant":
         content = content.rpartition("</think>")[2]
-    return _flat(content)
-
-
-def _flat(text: str) -> str:
-    return " ".join(text.split())
+    return content.strip()

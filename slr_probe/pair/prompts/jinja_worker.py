@@ -9,6 +9,7 @@ that a template renders as it does there; the date is the one that is asked for.
 from __future__ import annotations
 
 import json
+import random
 import signal
 import sys
 from collections.abc import Callable
@@ -92,6 +93,7 @@ def render(request: dict[str, Any], longest: int) -> dict[str, str]:
         request: `template`, `today` (ISO date), and the `values` that the template sees.
         longest: Most characters that a rendered text may have.
     """
+    random.seed(0)  # for the filter of that name: a prompt is the same text each time
     try:
         text = _compiled(request["template"], request["today"]).render(**request["values"])
     except Exception as error:  # a template may run into an error of any kind

@@ -23,8 +23,11 @@ REASONING: tuple[Tags, ...] = (
 """Opening and closing marks of the families that we know: DeepSeek, Qwen, Mistral, Kimi, Cohere, Seed, Apertus, gpt-oss
 and Gemma among them. The list is ours."""
 _ANY_TAG = re.compile(
-    r"([<\[])(\w*(?:think|thought|reason|scratch|deliberat|reflect|monolog)\w*)([>\]])", re.IGNORECASE
+    r"(<\|?|\[|◁)([\w:.-]{0,40}?(?:think|thought|reason|scratch|deliberat|reflect|monolog|ponder)[\w:.-]{0,40}|cot)( ?)"
+    r"(\|?>|\]|▷)",
+    re.IGNORECASE,
 )
+_ENDS = {"begin": "end", "start": "end", "BEGIN": "END", "START": "END", "Begin": "End", "Start": "End"}
 
 
 def left_open(text: str) -> Tags | None:
@@ -36,12 +39,29 @@ def left_open(text: str) -> Tags | None:
         >>> left_open("<|assistant|><think>"), left_open("<think></think>"), left_open("<my_thoughts>")
         (('<think>', '</think>'), None, ('<my_thoughts>', '</my_thoughts>'))
     """
-    others = [(match[0], f"{match[1]}/{match[2]}{match[3]}") for match in _ANY_TAG.finditer(text)]
-    for opening, closing in (*REASONING, *others):
+    for opening, closing in (*REASONING, *map(_tags, _ANY_TAG.finditer(text))):
         place = text.rfind(opening)
         if place >= 0 and closing not in text[place + len(opening) :]:
             return opening, closing
     return None
+
+
+def begun(text: str) -> tuple[Tags, ...]:
+    """The marks with which a text begins where they are not in the list and known by their name alone, if any.
+
+    Examples:
+        >>> begun("<|begin_of_reasoning|>6 x 7"), begun("[A reflection] It rained.")
+        ((('<|begin_of_reasoning|>', '<|end_of_reasoning|>'),), ())
+    """
+    match = _ANY_TAG.match(text.lstrip())
+    return () if match is None or match[0] in {opening for opening, _ in REASONING} else (_tags(match),)
+
+
+def _tags(match: re.Match[str]) -> Tags:
+    """An opening mark and what closes it: `<|begin_of_x|>` and `<|end_of_x|>`, `<x>` and `</x>`."""
+    before, name, blank, after = match.groups()
+    word = next((word for word in re.split(r"[_:.-]", name) if word in _ENDS), None)
+    return match[0], before + (f"/{name}" if word is None else name.replace(word, _ENDS[word], 1)) + blank + after
 
 
 def spelled_by(text: str) -> bool:

@@ -52,6 +52,7 @@ def test_words_reach_a_template_that_wants_parts(text: str) -> None:
         "{{ messages[0].content[:6] }}" + OPENS,
         "{{ messages[0].content | replace('letter', 'number') }}" + OPENS,
         "{{ messages[0].content | reverse }}" + OPENS,
+        "{{ messages[0].content | wordwrap(6) }}" + OPENS,
         "{% for m in messages if m.role == 'system' %}{{ m.content }}{% endfor %}" + OPENS,
     ],
 )
@@ -63,6 +64,45 @@ def test_a_template_that_drops_or_changes_the_words_is_refused(text: str) -> Non
 def test_a_short_word_that_stands_in_the_template_by_chance_is_no_proof() -> None:
     with pytest.raises(PromptError, match="drops or changes the words"):
         PromptRenderer.of(make_tokenizer(template="<turn>user\n" + OPENS))("user")
+
+
+@pytest.mark.parametrize("change", ["replace('\\n', ' ')", "indent(2)", "e", "unique | join"])
+def test_lines_and_marks_inside_a_message_are_kept_or_refused(change: str) -> None:
+    text = "{% for m in messages %}{{ m.content | " + change + " }}{% endfor %}" + OPENS
+    with pytest.raises(PromptError, match="drops or changes the words"):
+        PromptRenderer.of(make_tokenizer(template=text))("if 1 < 2:\n  aab")
+
+
+@pytest.mark.parametrize("order", ["reverse", "sort(attribute='role')"])
+def test_turns_in_another_order_are_refused(order: str) -> None:
+    talk = [*CALL, {"role": "assistant", "content": "A"}, {"role": "user", "content": "Another."}]
+    with pytest.raises(PromptError, match="their order"):
+        render_chat(
+            template("{% for m in messages | " + order + " %}{{ m.content }}{% endfor %}"), talk, open_turn=True
+        )
+
+
+def test_words_after_the_opening_of_the_turn_are_refused() -> None:
+    with pytest.raises(PromptError, match="before the user's words"):
+        PromptRenderer.of(make_tokenizer(template=OPENS + "{{ messages[-1].content }}"))("Pick a letter.")
+
+
+@pytest.mark.parametrize(
+    ("written", "note"),
+    [
+        ("<turn>assistant\n<end>\n", "after a reply"),
+        ("<turn>assistant\nSure!", "'Sure!'"),
+        ("<turn>user\n", "<turn>user"),
+    ],
+)
+def test_an_opened_turn_that_is_closed_begun_or_of_another_is_said(written: str, note: str) -> None:
+    (found,) = opening(template(TEMPLATE.replace("%}<turn>assistant\n", "%}" + written))).notes
+    assert note in found
+
+
+def test_a_template_that_draws_lots_draws_the_same_each_time() -> None:
+    drawn = template("{{ range(9999) | random }}{{ messages[0].content }}" + OPENS)
+    assert len({render_chat(drawn, CALL, open_turn=True) for _ in range(4)}) == 1
 
 
 def test_a_dropped_message_of_a_conversation_is_refused() -> None:
@@ -114,6 +154,9 @@ def test_a_turn_of_which_nothing_can_be_seen_is_said() -> None:
         ("<|START_THINKING|>", ("<|START_THINKING|>", "<|END_THINKING|>")),
         ("<|channel|>analysis<|message|>", ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>")),
         ("<inner_monologue>", ("<inner_monologue>", "</inner_monologue>")),
+        ("<|begin_of_reasoning|>", ("<|begin_of_reasoning|>", "<|end_of_reasoning|>")),
+        ("<|thinking|>\n", ("<|thinking|>", "<|/thinking|>")),
+        ("<think >", ("<think >", "</think >")),
     ],
 )
 def test_opened_reasoning_is_seen_and_said(opened: str, tags: Any) -> None:
