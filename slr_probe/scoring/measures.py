@@ -33,6 +33,7 @@ from slr_probe.stats.diversity import (
     vendi_score,
 )
 from slr_probe.stats.diversity.lexical import split_words
+from slr_probe.stats.diversity.semantic import as_float64
 
 Scores = dict[str, Float[ndarray, " prompt"]]
 OPENING = 15
@@ -112,7 +113,7 @@ def measure_embedding(inputs: ScoringInputs, embedder: Any) -> Scores:
     begun = [[opening(text, OPENING) for text in texts] for texts in written]
     unique = list(dict.fromkeys(text for texts in (*written, *begun) for text in texts))
     place = {text: row for row, text in enumerate(unique)}
-    vectors = np.asarray(embedder(unique) if unique else np.zeros((0, 1)), dtype=np.float64)
+    vectors, _ = as_float64(embedder(unique) if unique else np.zeros((0, 1)))
     cuts = np.asarray(embedder.cuts(unique), dtype=np.float64) if hasattr(embedder, "cuts") else None
 
     def distance(texts: Sequence[str]) -> float:

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
-UNSPACED = r"\u0e00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-"""Scripts without spaces between words (Thai to Burmese, Khmer, kana, Chinese characters), for a class of a pattern."""
-SIGNS = r"\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u102b-\u103e\u17b4-\u17d3\u3099\u309a"
+UNSPACED = (
+    r"\u0e00-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf\u3005-\u3007\u3021-\u3029\u3040-\u30ff\u31f0-\u31ff"
+    r"\u3400-\u4dbf\u4e00-\u9fff\ua980-\ua9df\uaa60-\uaadf\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+)
+"""Scripts without spaces between words (Thai to Burmese, Khmer, Tai, Javanese, kana, Chinese characters), for a class
+of a pattern."""
+SIGNS = (
+    r"\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u0f18\u0f19\u0f35\u0f37\u0f39\u0f3e\u0f3f"
+    r"\u0f71-\u0f87\u0f8d-\u0fbc\u102b-\u103e\u1056-\u1059\u105e-\u1060\u1062-\u1064\u1067-\u106d\u1071-\u1074"
+    r"\u1082-\u108d\u108f\u109a-\u109d\u17b4-\u17d3\u17dd\u1a55-\u1a7f\u3099\u309a\ua980-\ua983\ua9b3-\ua9c0\uff9e\uff9f"
+)
 """Signs of these scripts that belong to the letter before."""
-_UNSPACED = re.compile(f"[{UNSPACED}]")
-_WORD = re.compile(rf"[{UNSPACED}][{SIGNS}]*|[^\s{UNSPACED}]+")
+_BLANK = r"\s\u200b\u2060\ufeff"  # those without width part words of Thai and Khmer
+_SPECIAL = re.compile(rf"[{UNSPACED}\u200b\u2060\ufeff]")
+_WORD = re.compile(rf"[{UNSPACED}][{SIGNS}]*|[^{_BLANK}{UNSPACED}]+")
 
 
 def split_words(text: str) -> list[str]:
@@ -25,7 +35,8 @@ def split_words(text: str) -> list[str]:
         >>> split_words("the sun set"), split_words("我爱 Python")
         (['the', 'sun', 'set'], ['我', '爱', 'Python'])
     """
-    return _WORD.findall(text) if _UNSPACED.search(text) else text.split()
+    text = unicodedata.normalize("NFC", text)
+    return _WORD.findall(text) if _SPECIAL.search(text) else text.split()
 
 
 def ead(texts: Sequence[str], vocabulary: int, orders: Iterable[int] = (1, 2, 3, 4, 5)) -> float:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+
+_FINEST = float(np.finfo(np.float64).eps)
+_ROUNDINGS = 4
+"""How many times its precision a vector may be wrong by, as an encoder rounds more than once (ours)."""
 
 
 def embedding_distance(embeddings: Float[ndarray, "text dim"]) -> float:
@@ -27,7 +32,7 @@ def embedding_distance(embeddings: Float[ndarray, "text dim"]) -> float:
         >>> embedding_distance(np.eye(3)), embedding_distance(np.ones((4, 2)))
         (1.0, 0.0)
     """
-    unit = _unit(embeddings)
+    unit = _unit(as_float64(embeddings)[0])
     if unit is None or len(unit) < 2:
         return math.nan
     total, own = unit.sum(axis=0), np.einsum("kd,kd->", unit, unit)
@@ -56,13 +61,14 @@ def vendi_score(embeddings: Float[ndarray, "text dim"], q: float = 1.0) -> float
         >>> round(vendi_score(np.eye(3)), 9), round(vendi_score(np.ones((4, 2))), 9)
         (3.0, 1.0)
     """
-    unit = _unit(embeddings)
+    vectors, precision = as_float64(embeddings)
+    unit = _unit(vectors)
     _check_order(q)
     if unit is None or not len(unit):
         return math.nan
     # The nonzero eigenvalues of X X^T and X^T X are the same; the smaller matrix is taken.
     gram = unit @ unit.T if len(unit) <= unit.shape[1] else unit.T @ unit
-    return _effective(np.linalg.eigvalsh(gram / len(unit)), len(unit), q, _precision(embeddings))
+    return _effective(np.linalg.eigvalsh(gram / len(unit)), len(unit), q, (_ROUNDINGS * precision) ** 2)
 
 
 def vendi_from_gram(gram: Float[ndarray, "text text"], q: float = 1.0) -> float:
@@ -76,14 +82,13 @@ def vendi_from_gram(gram: Float[ndarray, "text text"], q: float = 1.0) -> float:
         >>> round(vendi_from_gram([[1, 0.5], [0.5, 1]], q=2), 9)
         1.6
     """
-    given = np.asarray(gram)
-    matrix = given.astype(np.float64)
+    matrix, precision = as_float64(gram)
     _check_order(q)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"a Gram matrix is square; got shape {matrix.shape}")
     if not len(matrix):
         return math.nan
-    tolerance = 1e-6 if given.dtype.itemsize < 8 else 1e-9
+    tolerance = max(8 * precision, 1e-9)
     if not np.isfinite(matrix).all() or np.abs(matrix - matrix.T).max() > tolerance:
         raise ValueError("a Gram matrix must be finite and symmetric")
     if np.abs(np.diagonal(matrix) - 1).max() > tolerance:
@@ -91,7 +96,7 @@ def vendi_from_gram(gram: Float[ndarray, "text text"], q: float = 1.0) -> float:
     values = np.linalg.eigvalsh((matrix + matrix.T) / (2 * len(matrix)))
     if values[0] < -10 * tolerance:
         raise ValueError(f"a Gram matrix must be positive semidefinite; its smallest eigenvalue / K is {values[0]:.3g}")
-    return _effective(values, len(matrix), q, _precision(given))
+    return _effective(values, len(matrix), q, precision)
 
 
 def nli_diversity(scores: Float[ndarray, "text text"]) -> float:
@@ -124,7 +129,7 @@ def nli_diversity(scores: Float[ndarray, "text text"]) -> float:
 
 def _unit(embeddings: Float[ndarray, "text dim"]) -> Float[ndarray, "text dim"] | None:
     """Rows of length 1 in float64; None where a row is zero."""
-    matrix = np.asarray(embeddings, dtype=np.float64)
+    matrix = embeddings
     if matrix.ndim != 2:
         raise ValueError(f"embeddings need one row for each output; got shape {matrix.shape}")
     if not np.isfinite(matrix).all():
@@ -141,19 +146,32 @@ def _snap(distance: float) -> float:
     return 0.0 if abs(distance) < 1e-14 else distance
 
 
-def _precision(given: object) -> float:
-    dtype = np.asarray(given).dtype
-    return float(np.finfo(dtype if np.issubdtype(dtype, np.floating) else np.float64).eps)
+def as_float64(given: Any) -> tuple[Float[ndarray, "..."], float]:
+    """Numbers of any kind, tensors of torch included, in float64, and the precision that they came in.
+
+    Raises:
+        ValueError: They are complex.
+    """
+    if hasattr(given, "detach"):
+        import torch
+
+        dtype = given.dtype if given.is_floating_point() else torch.float64
+        return given.detach().double().cpu().numpy(), max(float(torch.finfo(dtype).eps), _FINEST)
+    array = np.asarray(given)
+    if np.iscomplexobj(array):
+        raise ValueError("expected real numbers; got complex ones")
+    dtype = array.dtype if np.issubdtype(array.dtype, np.floating) else np.dtype(np.float64)
+    return array.astype(np.float64), max(float(np.finfo(dtype).eps), _FINEST)
 
 
-def _effective(values: Float[ndarray, " eigenvalue"], count: int, q: float, precision: float) -> float:
+def _effective(values: Float[ndarray, " eigenvalue"], count: int, q: float, noise: float) -> float:
     """Exp of the Renyi entropy of order q of eigenvalues that sum to 1; rounding noise is not an eigenvalue.
 
-    Orders below 1 count small eigenvalues, so what low precision of the input may have made up is left out. Orders from
-    1 weigh it next to nothing, and leaving it out would lose real ones, which are as small for many or like outputs.
+    Orders below 1 count small eigenvalues, so what low precision of the input may have made up is left out: up to
+    `noise`, the square of what rounding changes in a vector of length 1, as all of its eigenvalues together are no
+    larger. Orders from 1 weigh it next to nothing, and leaving it out would lose real ones of many or like outputs.
     """
-    precision = precision if q < 1 else float(np.finfo(np.float64).eps)
-    kept = values[values > count * precision * values.max()]
+    kept = values[values > max(count * _FINEST * values.max(), noise if q < 1 else 0)]
     kept = kept / kept.sum()
     if abs(q - 1) < 1e-8:  # the limit; the general formula would divide rounding by almost 0
         entropy = float(-(kept * np.log(kept)).sum())

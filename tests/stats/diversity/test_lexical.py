@@ -125,3 +125,20 @@ def test_an_opening_is_a_prefix_with_that_many_words():
             begun = opening(text, words)
             assert text.startswith(begun)
             assert split_words(begun) == split_words(text)[:words]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("བོད་སྐད", ["བོ", "ད", "་", "སྐ", "ད"]),
+        ("二〇〇〇年", list("二〇〇〇年")),
+        ("ｶﾞｷﾞ", ["ｶﾞ", "ｷﾞ"]),
+        ("ꦗꦮ", ["ꦗ", "ꦮ"]),
+        ("a\u200bb", ["a", "b"]),
+        ("\ufeffhi you", ["hi", "you"]),
+        ("e\u0301te\u0301", ["été"]),
+        ("👨\u200d👩\u200d👧 and 🇩🇪", ["👨\u200d👩\u200d👧", "and", "🇩🇪"]),
+    ],
+)
+def test_words_of_scripts_without_spaces_and_signs_of_no_width(text, words):
+    assert split_words(text) == words

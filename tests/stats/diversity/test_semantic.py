@@ -7,6 +7,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
+import torch
 
 from slr_probe.stats.diversity import embedding_distance, nli_diversity, vendi_from_gram, vendi_score
 
@@ -111,6 +112,31 @@ def test_vendi_of_low_precision_is_that_of_the_vectors(dtype, count, spread):
     expected = vendi_score(vectors)
     assert vendi_score(vectors.astype(dtype)) == pytest.approx(expected, rel=1e-3)
     assert vendi_from_gram((unit @ unit.T).astype(np.float32)) == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_tensors_of_low_precision_count_for_what_they_hold(dtype):
+    """An offset makes all eigenvalues but one small; those of 16 vectors are still far above what rounding makes."""
+    given = torch.randn(16, 768, generator=torch.Generator().manual_seed(0)).add(3).to(dtype).requires_grad_()
+    exact = given.detach().double().numpy()
+    assert vendi_score(given, 0) == pytest.approx(16)
+    for q in (0.5, 1, 2):
+        assert vendi_score(given, q) == pytest.approx(vendi_score(exact, q), rel=1e-3)
+    assert embedding_distance(given) == pytest.approx(embedding_distance(exact))
+    unit = exact / np.linalg.norm(exact, axis=1, keepdims=True)
+    assert vendi_from_gram(torch.tensor(unit @ unit.T).to(dtype)) == pytest.approx(vendi_score(exact), rel=1e-2)
+
+
+def test_rounding_of_equal_vectors_is_no_rank():
+    exact = np.repeat(vectors(3, 5, 64), 40, axis=0)
+    for dtype in (np.float16, np.float32):
+        rounded = (exact * (1 + vectors(4, 200, 64) * np.finfo(dtype).eps / 4)).astype(dtype)
+        assert vendi_score(rounded, 0) == pytest.approx(5)
+
+
+def test_complex_vectors_are_refused():
+    with pytest.raises(ValueError, match="complex"):
+        vendi_score(np.eye(2) * 1j)
 
 
 def test_vendi_ignores_rounding_noise():
