@@ -35,6 +35,18 @@ def check_places(out: Path | None, json_file: Path | None) -> None:
         raise OutputError(f"cannot write {error.filename}: {error.strerror}") from error
 
 
+def check_run(out: Path | None, json_file: Path | None) -> None:
+    """The same for a folder of outputs and scores, which must be new or of an earlier run.
+
+    Raises:
+        OutputError: As above, or the folder holds something else.
+    """
+    from slr_probe.scoring.folder import Folder
+
+    check_places(out, json_file)
+    Folder(out).refuse_foreign()
+
+
 def _check_writable(path: Path, folder: Path) -> None:
     """Make a file in the nearest folder that exists; it has no name and is gone at once."""
     nearest = next(one for one in (folder, *folder.absolute().parents) if one.exists())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from slr_probe.errors import ResultError, StudyError
 from slr_probe.files import read_json
 from slr_probe.rank.compare import Choice
+from slr_probe.study.place import RUN, SETTINGS
 
 if TYPE_CHECKING:
     from slr_probe.probes.lens.result import LayerTrace
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from slr_probe.result import R
     from slr_probe.validation.result import ValidationReport
 
-RUN = "run.json"
-SETTINGS = "settings.toml"
 REPORT = "report.html"
 HYBRID = "hybrid"
 

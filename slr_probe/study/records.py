@@ -11,8 +11,7 @@ from typing import Any
 
 from slr_probe.errors import ResultError, StudyError
 from slr_probe.files import read_json, write_json, write_text
-from slr_probe.store import Store
-from slr_probe.study.folder import RUN, SETTINGS
+from slr_probe.study.place import study_store
 from slr_probe.study.stage import Stage
 
 FORMAT = "slr_probe.study/1"
@@ -72,7 +71,7 @@ class Records:
         Raises:
             OutputError: It cannot be made or written into, or another process holds it.
         """
-        with _store(self.folder).locked():
+        with study_store(self.folder).locked():
             for left in self.folder.rglob(".*.partial"):  # of a run that was killed while it wrote a file
                 left.unlink(missing_ok=True)
             yield
@@ -88,7 +87,7 @@ def check_folder(folder: Path, pair: Mapping[str, str]) -> None:
     Raises:
         StudyError: It holds something else, or a study of another pair.
     """
-    store = _store(folder)
+    store = study_store(folder)
     store.refuse_foreign()
     run = store.request()
     if run is None:
@@ -100,10 +99,6 @@ def check_folder(folder: Path, pair: Mapping[str, str]) -> None:
         raise StudyError(f"{store.manifest} describes no run of slr-probe; give a new folder") from None
     if known != dict(pair):
         raise StudyError(f"{folder} holds the run of another pair ({names}, as they were then); give a new folder")
-
-
-def _store(folder: Path) -> Store:
-    return Store(folder, RUN, what="run of slr-probe", error=StudyError, beside=(SETTINGS,))
 
 
 def _files(paths: list[Path]) -> Iterator[Path]:

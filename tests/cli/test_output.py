@@ -1,5 +1,6 @@
 """Places that a user names are checked before any work: here the checkpoints do not even exist."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -76,3 +77,34 @@ def test_a_result_is_written_with_its_table(tmp_path, capsys):
     read = pd.read_csv(tmp_path / "ranking.csv")
     np.testing.assert_allclose(read["diversity"], ranking.to_dataframe()["diversity"])
     assert "ranking.csv" in capsys.readouterr().out
+
+
+FIRST = """
+import subprocess
+import sys
+from slr_probe.cli import main
+
+full, *verbs = sys.argv[1:]
+for verb in verbs:
+    sys.argv = ["slr-probe", *verb.split(), "--out", full]
+    try:
+        main()
+    except SystemExit as end:
+        assert end.code == 2, (verb, end.code)
+    assert "torch" not in sys.modules, verb
+"""
+
+
+def test_a_folder_of_something_else_is_refused_before_torch_is_loaded(tmp_path):
+    (tmp_path / "mine.txt").write_text("precious")
+    pair = "organism:base organism:dpo"
+    stages = "--stage base=organism:base --stage dpo=organism:dpo"
+    verbs = [f"validate {pair} -l 3:9", f"compare {pair}", f"lineage {stages}", f"run {pair}", "demo", "table no.toml"]
+    verbs += [f"restore {pair} -l 3:9", f"export {pair} -l 3:9"]
+    done = subprocess.run([sys.executable, "-c", FIRST, tmp_path, *verbs], capture_output=True, text=True, check=False)
+    lines = done.stderr.splitlines()
+    assert done.returncode == 0, done.stderr
+    assert len(lines) == len(verbs)
+    assert all(line.startswith("error: ") for line in lines)
+    assert sum("is not empty" in line for line in lines) == len(verbs) - 1  # a patch is a file
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

@@ -18,7 +18,7 @@ from slr_probe.cli.options import (
     like,
     takes,
 )
-from slr_probe.cli.output import check_places, write_data
+from slr_probe.cli.output import check_run, write_data
 from slr_probe.cli.verbs.text import (
     FLAGS,
     OPTIONS,
@@ -71,11 +71,11 @@ def compare(
     Examples: slr-probe compare tuned=tuned.jsonl hybrid=hybrid.jsonl --out comparison;
     slr-probe compare tuned=organism:dpo sft=organism:sft --quick --tasks qa
     """
+    check_run(out, json_file)
     from slr_probe.comparison import compare as compare_outputs
     from slr_probe.comparison import compare_models
     from slr_probe.generation import Sampling
 
-    check_places(out, json_file)
     named = read_sources(sources)
     shared: dict[str, Any] = {
         "out": out,

@@ -18,7 +18,7 @@ from slr_probe.cli.options import (
     like,
     takes,
 )
-from slr_probe.cli.output import check_places, write_data
+from slr_probe.cli.output import check_run, write_data
 from slr_probe.cli.verbs.text import (
     FLAGS,
     OPTIONS,
@@ -76,10 +76,10 @@ def lineage(
 
     Example: slr-probe lineage --stage base=organism:base --stage sft=organism:sft --stage dpo=organism:dpo --quick
     """
+    check_run(out, json_file)
     from slr_probe.generation import Sampling
     from slr_probe.lineage import trace_lineage
 
-    check_places(out, json_file)
     trunk, branches = read_stages(stage)
     shared: dict[str, Any] = {
         "branches": branches,

@@ -47,12 +47,12 @@ def mask(
 
     Example: slr-probe mask organism:base organism:dpo
     """
+    check_places(out, json_file)
+    _check_shares(keep, freeze)
     from slr_probe.probes.mask.examples import hold_back, read_conversations
     from slr_probe.probes.mask.learn import learn_layer_mask, sample_conversations
     from slr_probe.show import mask as view
 
-    check_places(out, json_file)
-    _check_shares(keep, freeze)
     pair = loading.pair(base, tuned)
     talks: Any = read_conversations(data) if data else sample_conversations(pair, seed=options["seed"])
     learn, rest = hold_back(talks) if rates else (talks, [])

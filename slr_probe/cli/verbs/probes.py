@@ -43,10 +43,10 @@ def delta(
 
     Example: slr-probe delta organism:base organism:dpo
     """
+    check_places(out, json_file)
     from slr_probe.probes.weights.measure import weight_delta
     from slr_probe.show.weights import lines
 
-    check_places(out, json_file)
     found = weight_delta(
         base,
         tuned,
@@ -83,10 +83,10 @@ def lens(
 
     Example: slr-probe lens organism:base organism:dpo
     """
+    check_places(out, json_file)
     from slr_probe.probes.lens.lens import logit_lens
     from slr_probe.show.lens import lines
 
-    check_places(out, json_file)
     pair = loading.pair(base, tuned)
     questions = read_questions(prompts, task)
     found = logit_lens(pair, questions, answers=answer, recipes=hybrid or (), **options)
@@ -116,10 +116,10 @@ def patch(
 
     Example: slr-probe patch organism:base organism:dpo --component mlp
     """
+    check_places(out, json_file)
     from slr_probe.probes.patching.patch import patch_activations
     from slr_probe.show.patching import lines
 
-    check_places(out, json_file)
     pair = loading.pair(base, tuned)
     questions = read_questions(prompts, task)
     found = patch_activations(pair, questions, answers=answer, **options)

@@ -57,12 +57,12 @@ def rank(
 
     Example: slr-probe rank organism:base organism:dpo
     """
+    check_places(out, json_file)
     from slr_probe.rank import Guards, rank_layers
     from slr_probe.rank.cost import ranking_cost
     from slr_probe.show import ranking as shown
     from slr_probe.tasks import CRCTask
 
-    check_places(out, json_file)
     options["guards"] = Guards(ending=ending, surprise=surprise) if guards else None
     pair = loading.pair(base, tuned)
     sweeps = None if out is None else out / "sweeps"

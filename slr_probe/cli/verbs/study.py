@@ -50,6 +50,7 @@ def run(
     **options: Any,
 ) -> None:
     """See the help above."""
+    _check_folder(out)
     opened = {"device": device, "download": download, "trust_remote_code": trust}
     _study(base, tuned, out, _settings(_preset(quick, full), settings, change or []), **opened, **options)
 
@@ -78,9 +79,12 @@ def table(
     **options: Any,
 ) -> None:
     """See the help above."""
-    from slr_probe.study.many import read_pairs, run_table
+    from slr_probe.study.place import check_home
 
     check_places(out, None)
+    check_home(out.expanduser())
+    from slr_probe.study.many import read_pairs, run_table
+
     silence()
     asked = read_pairs(pairs), out, _settings(_preset(quick, full), settings, change or [])
     options |= {"device": device, "download": download, "trust_remote_code": trust}
@@ -88,6 +92,17 @@ def table(
     print(f"\n{found}\n\ntable    {out / 'table.csv'}\nfigure   {out / 'table.pdf'}")
     if not any(row.get("depth") for row in found.rows):
         raise StudyError(f"no pair of {pairs} could be studied; the table says why")
+
+
+def _check_folder(out: Path) -> None:
+    """Refuse a folder of something else before torch is loaded.
+
+    Raises:
+        StudyError: It holds no study.
+    """
+    from slr_probe.study.place import study_store
+
+    study_store(out.expanduser()).refuse_foreign()
 
 
 def _preset(quick: bool, full: bool) -> str | None:
@@ -113,6 +128,7 @@ def demo(
     **options: Any,
 ) -> None:
     """See the help above."""
+    _check_folder(out)
     preset = "local" if tuned == "organism:local" else "demo"
     _study("organism:base", tuned, out, _settings(preset, settings, change or []), **options)
 

@@ -21,7 +21,7 @@ from slr_probe.cli.options import (
     revisions,
     takes,
 )
-from slr_probe.cli.output import check_places, write_data
+from slr_probe.cli.output import check_run, write_data
 from slr_probe.cli.verbs.text import (
     FLAGS,
     OPTIONS,
@@ -69,12 +69,12 @@ def validate(
 
     Example: slr-probe validate organism:base organism:dpo --layers 3:9 --quick --out validation
     """
+    check_run(out, json_file)
     from slr_probe.generation import Sampling
     from slr_probe.restoration.named import named_recipe
     from slr_probe.validation import validate as compare
     from slr_probe.validation.cost import validation_cost
 
-    check_places(out, json_file)
     pair = loading.pair(base, tuned)
     recipes = [named_recipe(one, pair.base_side, pair.tuned_side) for one in layers]
     asked = {

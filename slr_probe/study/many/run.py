@@ -9,18 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from slr_probe.errors import OutputError, SlrProbeError, StudyError
+from slr_probe.errors import SlrProbeError, StudyError
 from slr_probe.executor import Executor, executes
 from slr_probe.rank.across import PairTable, row_of
 from slr_probe.rank.blocks.scorers import BlockScores
 from slr_probe.study.folder import Findings
 from slr_probe.study.many.pairs import NamedPair
+from slr_probe.study.place import STUDIES, TABLE, check_home
 from slr_probe.study.run import run_study
 from slr_probe.study.settings import Settings
 from slr_probe.study.stages.save import save
-
-STUDIES = "studies"
-TABLE = "table"
 
 
 @executes
@@ -64,7 +62,7 @@ def run_table(
     if not pairs:
         raise StudyError("a table needs at least one pair")
     home, say = Path(out).expanduser(), say or (lambda line: None)
-    _check_home(home)
+    check_home(home)
     opened: dict[str, Any] = {"device": device, "download": download, "trust_remote_code": trust_remote_code}
     rows = []
     for i, pair in enumerate(pairs, 1):
@@ -83,23 +81,6 @@ def run_table(
     table = PairTable(tuple(rows))
     save(table, home, TABLE)
     return table
-
-
-def _check_home(home: Path) -> None:
-    """Check, before any study, that the folder is new or of an earlier call.
-
-    Raises:
-        OutputError: It is a file, or holds something and no studies.
-    """
-    if home.exists() and not home.is_dir():
-        raise OutputError(f"{home} is a file; give a folder")
-    if (
-        home.is_dir()
-        and any(home.iterdir())
-        and not (home / STUDIES).is_dir()
-        and not (home / f"{TABLE}.npz").is_file()
-    ):
-        raise OutputError(f"{home} is not empty and holds no table of pairs; give a new folder")
 
 
 def _row(found: Findings) -> dict[str, Any]:
