@@ -21,7 +21,8 @@ from slr_probe.progress import Cost, course, silenced, step
 from slr_probe.rank.findings.points import points as ranking_points
 from slr_probe.study.context import Context
 from slr_probe.study.cost import study_cost
-from slr_probe.study.folder import RUN, SETTINGS, Findings
+from slr_probe.study.folder import Findings
+from slr_probe.study.place import RUN, SETTINGS
 from slr_probe.study.provenance import describe_pair, machine, versions
 from slr_probe.study.records import FORMAT, Records, check_folder
 from slr_probe.study.settings import Settings
