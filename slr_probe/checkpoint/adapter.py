@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slr_probe.checkpoint.adapter_settings import MERGE, AdapterSettings
+from slr_probe.checkpoint.adapter_checks import check_changes, check_tied, check_whole
+from slr_probe.checkpoint.adapter_settings import CONFIG, MERGE, AdapterSettings
 from slr_probe.checkpoint.entries import check_files
 from slr_probe.checkpoint.folder import INDEX, SINGLE, Checkpoint, read_object
 from slr_probe.checkpoint.names import foreign_part, is_head
-from slr_probe.checkpoint.shard import Shard, TensorInfo, read_tensor
+from slr_probe.checkpoint.shard import FLOATING, Shard, TensorInfo, read_tensor
 from slr_probe.errors import CheckpointError, IncompatiblePairError
 
 if TYPE_CHECKING:
     import torch
 
-CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 
 
@@ -104,8 +104,10 @@ class AdapterCheckpoint:
             elif not _is_copy(name, entries, base):
                 replaced[find(name, info.shape)] = info
         if not any(_is_copy(name, entries, base) for name in entries):
-            _check_tied({*low_rank, *replaced}, base, folder)
-        _check_whole(settings, {*low_rank, *replaced}, base)
+            check_tied({*low_rank, *replaced}, base, folder)
+        check_whole(settings, {*low_rank, *replaced}, base)
+        if not replaced:
+            check_changes(folder / WEIGHTS, [(change.b, change.scaling) for change in low_rank.values()])
         return cls(folder, base, low_rank, replaced, settings.base)
 
     @property
@@ -190,6 +192,10 @@ def _entries(file: Path) -> dict[str, TensorInfo]:
         name = _strip(info.name)
         if name in entries and not _same(info, entries[name]):
             raise CheckpointError(f"{file} has two values for '{name}': '{entries[name].name}' and '{info.name}'")
+        if info.dtype not in FLOATING:
+            raise CheckpointError(
+                f"{file}: '{info.name}' is stored as {info.dtype}, which are codes and no weights; {MERGE}"
+            )
         entries[name] = info
     if not entries:
         raise CheckpointError(f"{file} holds no tensors; the adapter is empty")
@@ -225,30 +231,6 @@ def _halves(module: str, entries: Mapping[str, TensorInfo], folder: Path) -> tup
             f"factors of a matrix; {MERGE}"
         )
     return a, b
-
-
-def _check_tied(targets: set[str], base: Checkpoint, folder: Path) -> None:
-    """PEFT changes the embedding or the head alone; a base that stores one tensor for both cannot hold that."""
-    outside = [name for name in targets if len(base.tensors[name].shape) == 2 and not re.search(r"\.\d+\.", name)]
-    if outside and not any(is_head(name) for name in base.tensors):
-        raise CheckpointError(
-            f"{folder} changes '{outside[0]}', which {base.path} shares between embedding and head; {MERGE}"
-        )
-
-
-def _check_whole(settings: AdapterSettings, changed: set[str], base: Checkpoint) -> None:
-    """An adapter must change every module that its settings name: PEFT would leave the others at their first values."""
-    modules = {
-        name.removesuffix(".weight"): name
-        for name, info in base.tensors.items()
-        if name.endswith(".weight") and len(info.shape) == 2 and foreign_part(name) is None
-    }
-    missing = [name for name in settings.targets(modules) if modules[name] not in changed]
-    if missing:
-        raise CheckpointError(
-            f"{settings.path / WEIGHTS} is incomplete: nothing in it changes '{missing[0]}' ({len(missing)} in all), "
-            f"which target_modules in {CONFIG} names"
-        )
 
 
 def _tail(name: str) -> str:

@@ -11,10 +11,18 @@ from typing import Any
 
 from slr_probe.errors import CheckpointError
 
+CONFIG = "adapter_config.json"
 MERGE = "merge it first with PEFT: PeftModel.from_pretrained(...).merge_and_unload().save_pretrained(folder)"
 _SAFE_INITS = (True, False, None, "gaussian", "eva", "orthogonal")  # the others change the base weights at start
 _HARMLESS_USES = ("use_rslora",)
-_REFUSED = ("layer_replication", "target_parameters", "trainable_token_indices", "lora_bias", "alora_invocation_tokens")
+_REFUSED = (
+    "layer_replication",
+    "target_parameters",
+    "trainable_token_indices",
+    "lora_bias",
+    "alora_invocation_tokens",
+    "arrow_config",
+)
 _MOST_PATTERNS, _LONGEST, _SECONDS = 4096, 2000, 5.0
 """How many patterns there may be, their characters, and the time that all matches together may take (our choice)."""
 
@@ -125,4 +133,4 @@ class AdapterSettings:
             self.spent[0] += time.monotonic() - begun
 
     def _wrong(self, what: str) -> CheckpointError:
-        return CheckpointError(f"{self.path / 'adapter_config.json'}: {what}; {MERGE}")
+        return CheckpointError(f"{self.path / CONFIG}: {what}; {MERGE}")

@@ -37,7 +37,7 @@ _CONSTANTS = re.compile(r"(attn|attention)\.(bias|masked_bias)|rotary_emb\.inv_f
 # Last part of a name that is a value of the module before it; quantised checkpoints have several.
 _VALUES = re.compile(r"q?weight(_\w+)?|bias|qzeros|scales|g_idx|(in|out)put_scale")
 _HEADS = ("lm_head", "embed_out", "output_projection")
-_TOP_HEADS = ("head", "output")  # heads only where nothing stands in front of them (RWKV, InternLM)
+_TOP_HEADS = ("head", "output", "decoder")  # only where nothing stands in front of them (RWKV, InternLM, ModernBERT)
 
 _ATTENTION = ("attn", "attention", "mixer", "mamba", "conv", "ssm", "rglru", "temporal_block")
 _MLP = ("mlp", "ffn", "feed_forward", "moe", "expert", "fc1", "fc2")
@@ -204,7 +204,8 @@ def foreign_part(name: str) -> str | None:
 def is_head(name: str) -> bool:
     """Whether a tensor belongs to an output head."""
     *path, _ = name.split(".")
-    return bool(path) and (path[-1] in _HEADS or (len(path) == 1 and path[0] in _TOP_HEADS))
+    whole = bool(path) and (path[-1] in _HEADS or path[0] in _HEADS)  # a head may be of several layers
+    return whole or (len(path) == 1 and path[0] in _TOP_HEADS)
 
 
 def _other(name: str) -> Address:
@@ -230,7 +231,8 @@ def _address(name: str, prefix: str, stem: str, depth: int) -> Address:
             role = "final_norm" if module in _FINAL_NORMS else "embedding"
     if role == "other":
         return _other(name)
-    suffix = parts[-1] if role == "head" else name[len(stem) :]  # the head has two names for one module
+    after = next((i + 1 for i, part in enumerate(parts) if part in (*_HEADS, *_TOP_HEADS)), len(parts) - 1)
+    suffix = ".".join(parts[after:]) if role == "head" else name[len(stem) :]  # a head's module has several names
     return Address(role, suffix, None, role, module)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -28,12 +30,14 @@ class Fit:
         unused: Tensors that a file holds and the model has no place for: they would be dropped.
         misshapen: Tensors whose shape is not the model's.
         shared: For each parameter that several blocks use (Zamba2), its address in each of them.
+        astray: Blocks some of whose weights a file holds under names outside the blocks (Inkling 2).
     """
 
     missing: tuple[str, ...]
     unused: tuple[str, ...]
     misshapen: tuple[str, ...]
     shared: tuple[tuple[Address, ...], ...]
+    astray: tuple[int, ...] = ()
 
 
 def check_fit(side: Side) -> tuple[str, ...]:
@@ -44,7 +48,8 @@ def check_fit(side: Side) -> tuple[str, ...]:
         transformers cannot be asked (see `_fit_of`).
 
     Raises:
-        CheckpointError: A tensor that the model needs is missing or has another shape.
+        CheckpointError: A tensor that the model needs is missing, has another shape, or is of a block and named as
+            if it were not.
     """
     fit = _fit_of(side)
     if fit is None:
@@ -56,6 +61,11 @@ def check_fit(side: Side) -> tuple[str, ...]:
                 f"{side.role} ({place}) {verb} {len(names)} tensor(s) that its model needs, first '{names[0]}'; "
                 "transformers would leave them at random values"
             )
+    if fit.astray:
+        raise CheckpointError(
+            f"{side.role} ({place}) holds weights of blocks {list(fit.astray)} under names outside the blocks: a "
+            "hybrid made of its files would be another model, so this family is not supported"
+        )
     notes: list[str] = []
     if fit.unused:
         notes.append(
@@ -138,7 +148,8 @@ def _fit(config_text: str, tensors: Tensors, config: _Opaque) -> Fit | None:
         return None
     misshapen = sorted(str(entry[0]) for entry in loading["mismatched_keys"])
     missing, unused = sorted(loading["missing_keys"]), sorted(loading["unexpected_keys"])
-    return Fit(tuple(missing), tuple(unused), tuple(misshapen), _shared(model))
+    shared = _shared(model)
+    return Fit(tuple(missing), tuple(unused), tuple(misshapen), shared, () if shared else _astray(model, tensors))
 
 
 def _without_weights(config: Any, state: dict[str, Any]) -> tuple[PreTrainedModel, dict[str, Any]]:
@@ -157,6 +168,27 @@ def _without_weights(config: Any, state: dict[str, Any]) -> tuple[PreTrainedMode
         ignore_mismatched_sizes=True,
     )
     return model, loading
+
+
+def _astray(model: PreTrainedModel, tensors: Tensors) -> tuple[int, ...]:
+    """Blocks that have more numbers in the model than under their names in the files, however these are cut."""
+    loaded = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    stored = {name: shape for name, _, shape in tensors}
+    depth = int(model.config.get_text_config(decoder=True).num_hidden_layers)
+    try:
+        counts = [_numbers(shapes, depth) for shapes in (loaded, stored)]
+    except LayoutError:  # told where blocks are needed
+        return ()
+    return tuple(block for block, count in sorted(counts[0].items()) if count > counts[1].get(block, 0))
+
+
+def _numbers(shapes: Mapping[str, tuple[int, ...]], depth: int) -> dict[int, int]:
+    """How many numbers each block has."""
+    found: dict[int, int] = defaultdict(int)
+    for name, address in address_tensors(shapes, depth).items():
+        if address.block is not None:
+            found[address.block] += math.prod(shapes[name])
+    return found
 
 
 def _shared(model: PreTrainedModel) -> tuple[tuple[Address, ...], ...]:

@@ -167,6 +167,8 @@ REFUSED = {
     "lora bias": ({"lora_bias": True}, "lora_bias"),
     "another kind": ({"peft_type": "IA3"}, "type 'IA3'; only LORA"),
     "no kind": ({"peft_type": None}, "type None; only LORA"),
+    "a router": ({"arrow_config": {"top_k": 1}}, "arrow_config"),
+    "no scale": ({"lora_alpha": 0}, "changes nothing"),
     "an unknown variant": ({"use_something_new": True}, "use_something_new"),
     "another rank": ({"r": 5}, "rank of model.layers.0.mlp.down_proj is 4 in the weights but 5"),
 }
@@ -322,3 +324,28 @@ def test_an_empty_and_a_partial_adapter_are_refused(pair_of: Callable[[str], Pai
         ModelPair.load(base, tmp_path / "adapter")
     edit_json(tmp_path / "adapter" / CONFIG, layers_to_transform=[0, 1, 3])
     assert ModelPair.load(base, tmp_path / "adapter").has_adapter
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.float8_e4m3fn])
+def test_codes_in_an_adapter_are_no_weights(dtype: torch.dtype, pair_of: Callable[[str], Pair], tmp_path: Path) -> None:
+    train_adapter(pair_of("llama").base, tmp_path)
+    weights = load_file(tmp_path / WEIGHTS)
+    save_file({name: (tensor * 9).to(dtype) for name, tensor in weights.items()}, tmp_path / WEIGHTS)
+    with pytest.raises(CheckpointError, match="codes and no weights"):
+        ModelPair.load(pair_of("llama").base, tmp_path)
+
+
+def test_an_adapter_that_was_never_trained_is_refused(pair_of: Callable[[str], Pair], tmp_path: Path) -> None:
+    base = pair_of("llama").base
+    train_adapter(base, tmp_path)
+    weights = load_file(tmp_path / WEIGHTS)
+    last = [name for name in weights if "lora_B" in name][-1]
+    for kept in ((last,), ()):
+        for name, tensor in weights.items():
+            if "lora_B" in name and name not in kept:
+                tensor.zero_()
+        save_file(weights, tmp_path / WEIGHTS)
+        if kept:
+            assert ModelPair.load(base, tmp_path).has_adapter
+    with pytest.raises(CheckpointError, match="changes nothing"):
+        ModelPair.load(base, tmp_path)

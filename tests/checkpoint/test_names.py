@@ -217,7 +217,15 @@ def test_tensors_that_cannot_be_told_apart_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "role"), [("head.weight", "head"), ("output.weight", "head"), ("x.head.weight", "other")]
+    ("name", "role"),
+    [
+        ("head.weight", "head"),
+        ("output.weight", "head"),
+        ("x.head.weight", "other"),
+        ("lm_head.dense.weight", "head"),
+        ("lm_head.norm.bias", "head"),
+        ("decoder.weight", "head"),
+    ],
 )
 def test_heads_of_other_names(name: str, role: str) -> None:
     assert address_tensors([name, *BLOCK], 4)[name].role == role

@@ -143,3 +143,15 @@ def test_other_weights_that_the_config_names_are_refused(own_pair: Callable[...,
     for call in (lambda: ModelPair.load(*pair.folders), lambda: restore(*pair.folders, "1:3", tmp_path / "out")):
         with pytest.raises(SlrProbeError, match=r"transformers_weights.*other\.safetensors"):
             call()
+
+
+def test_weights_of_blocks_under_names_outside_them_are_refused(tmp_path: Path) -> None:
+    """transformers renames such tensors as it loads; a hybrid made of files would take tuned's of every block."""
+    shape: dict[str, Any] = {"vocab_size": 128, "hidden_size": 32, "num_hidden_layers": 4, "intermediate_size": 48}
+    shape |= {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "moe_intermediate_size": 16}
+    config = AutoConfig.for_model("inkling2_text", **shape, n_routed_experts=4, num_experts_per_tok=2)
+    for seed, side in enumerate(("base", "tuned")):
+        randomise(AutoModelForCausalLM.from_config(config), seed).save_pretrained(tmp_path / side)
+    for call in (ModelPair.load, lambda *folders: restore(*folders, "1:3", tmp_path / "out")):
+        with pytest.raises(CheckpointError, match=r"blocks \[0, 1, 2, 3\] under names outside"):
+            call(tmp_path / "base", tmp_path / "tuned")
