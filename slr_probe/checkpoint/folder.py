@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.checkpoint.entries import check_files
-from slr_probe.checkpoint.shard import Shard, TensorInfo, read_tensor
+from slr_probe.checkpoint.shard import FLOATING, Shard, TensorInfo, read_tensor
 from slr_probe.errors import CheckpointError
 from slr_probe.files import read_json
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
-_CODES = re.compile(r"\.(weight_scale(_inv)?|qweight|qzeros|absmax|weight_packed|quant_map)$")
+_CODES = re.compile(r"\.(weight_scale(_inv)?|qweight|qzeros|absmax|weight_packed|quant_map|SCB|weight_zero_point)$")
+_WEIGHTS = re.compile(r"(weight|_blocks|\.W_q|\.codes|_q?data)$")  # what holds numbers, if its dtype is one of numbers
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 _SAMPLE = 4096
 
@@ -69,10 +70,21 @@ class Checkpoint:
     @cached_property
     def quantised(self) -> bool:
         """Whether the tensors are codes and scales and no weights: their numbers mean nothing one by one."""
+        return self.says_quantised or bool(self.codes)
+
+    @property
+    def says_quantised(self) -> bool:
+        """Whether the config says how to make weights of the tensors."""
         config = self.config() if self.config_path.is_file() else {}
         text = config.get("text_config")
-        settings = [level.get("quantization_config") for level in (config, text) if isinstance(level, dict)]
-        return any(settings) or any(_CODES.search(name) for name in self.tensors)
+        return any(level.get("quantization_config") for level in (config, text) if isinstance(level, dict))
+
+    @cached_property
+    def codes(self) -> str:
+        """A tensor that is a code or a scale, by its name or dtype; empty where all are numbers."""
+        tensors = self.tensors.items()
+        coded = (n for n, info in tensors if _CODES.search(n) or (_WEIGHTS.search(n) and info.dtype not in FLOATING))
+        return next(coded, "")
 
     @property
     def nbytes(self) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from slr_probe.checkpoint import AdapterCheckpoint, at_revision, open_checkpoint, resolve
+from slr_probe.checkpoint import AdapterCheckpoint, Checkpoint, at_revision, open_checkpoint, resolve
 from slr_probe.errors import CheckpointError, IncompatiblePairError
 from slr_probe.pair.compat import compare_configs, compare_files
 from slr_probe.pair.fit import check_fit, looks_unusual
@@ -16,9 +17,8 @@ from slr_probe.pair.side import Side
 from slr_probe.pair.wrapped import unwrap
 
 _COUNTS = re.compile(r"(^|_)(n|num)_\w*(layer|block|expert)|layers$|^depth$")  # modules are made one by one of these
-_POSITIVE = re.compile(
-    r"rope_theta$|rotary_emb_base$|^partial_rotary_factor$"
-)  # others give angles that are no numbers
+_ROTATION = re.compile(r"rope_theta$|rotary_emb_base$|^partial_rotary_factor$|^rotary_pct$")
+_SHARES = ("partial_rotary_factor", "rotary_pct")  # of a head that is rotated
 _MOST_PARTS, _MOST = 4096, 1 << 40  # ours: the deepest models have a few hundred blocks, the longest 10 million tokens
 
 
@@ -84,6 +84,12 @@ def _open_side(
             f"{checkpoint.config_path} names other weights (transformers_weights: {other!r}), which only transformers "
             "would read; take that entry out, or save the model again with model.save_pretrained(folder)"
         )
+    plain = checkpoint if isinstance(checkpoint, Checkpoint) else checkpoint.base
+    if plain.codes and not plain.says_quantised:
+        raise CheckpointError(
+            f"{plain.path} is quantised: '{plain.codes}' is a code or scale, and its config has no quantization_config "
+            "that says how to read it; transformers would take codes for weights; give one that is not"
+        )
     _check_numbers(checkpoint.config(), len(checkpoint.tensors), checkpoint.config_path)
     return Side(role, source, path, checkpoint, trust_remote_code=trust_remote_code)
 
@@ -124,10 +130,18 @@ def _check_numbers(config: Mapping[str, Any], tensors: int, path: Path) -> None:
     for key, value in config.items():
         if isinstance(value, Mapping):
             _check_numbers(value, tensors, path)
-        elif isinstance(value, int | float) and _POSITIVE.search(key) and not value > 0:
-            raise CheckpointError(f"{path}: {key} is {value}, and must be above 0; the file is damaged")
+        elif value is not None and _ROTATION.search(key):
+            _check_rotation(key, value, path)
         elif isinstance(value, int) and abs(value) > (max(tensors, _MOST_PARTS) if _COUNTS.search(key) else _MOST):
             raise CheckpointError(f"{path}: {key} is {value}, which no model has; the file is damaged")
+
+
+def _check_rotation(key: str, value: Any, path: Path) -> None:
+    """Others give angles that are no numbers, or rotate more of a head than there is."""
+    most = 1 if key in _SHARES else math.inf
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most or math.isinf(value):
+        bound = "" if most == math.inf else " and at most 1"
+        raise CheckpointError(f"{path}: {key} is {value!r}, and must be a number above 0{bound}; the file is damaged")
 
 
 def _compare_configs(base: Side, tuned: Side) -> tuple[str, ...]:

@@ -46,13 +46,18 @@ def test_numbers_that_no_model_has_are_refused_before_transformers_sees_them(
         {"rope_parameters": {"rope_type": "default", "rope_theta": 0}},
         {"rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": -1e4}}},
         {"partial_rotary_factor": 0.0},
+        {"partial_rotary_factor": 1.5},
+        {"partial_rotary_factor": "half"},
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 2}},
+        {"rope_theta": "10000"},
+        {"rope_theta": math.inf},
     ],
     ids=str,
 )
 def test_a_rotation_that_gives_no_numbers_is_refused(own_pair: Callable[..., Pair], entry: dict[str, Any]) -> None:
     pair = own_pair()
     edit_json(pair.tuned / "config.json", **entry)
-    with pytest.raises(CheckpointError, match="must be above 0"):
+    with pytest.raises(CheckpointError, match="must be a number above 0"):
         ModelPair.load(*pair.folders)
 
 
@@ -110,3 +115,25 @@ def test_a_needed_tensor_that_only_the_index_lists_is_missing(own_pair: Callable
     for call in (ModelPair.load, lambda *folders: restore(*folders, "1:2", tmp_path / "out")):
         with pytest.raises(SlrProbeError, match=name):
             call(*pair.folders)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int32, torch.float8_e4m3fn])
+def test_codes_that_the_config_says_nothing_of_are_refused(
+    dtype: torch.dtype, own_pair: Callable[..., Pair], tmp_path: Path
+) -> None:
+    """transformers would load them as weights, cast to the dtype of the model."""
+    pair = own_pair("qwen3")
+    file = pair.tuned / "model.safetensors"
+    tensors = {name: (t * 30).to(dtype) if "up_proj" in name else t for name, t in load_file(file).items()}
+    save_file(tensors, file, {"format": "pt"})
+    for call in (ModelPair.load, lambda *folders: restore(*folders, "1:2", tmp_path / "out")):
+        with pytest.raises(CheckpointError, match=r"up_proj\.weight' is a code"):
+            call(*pair.folders)
+
+
+def test_a_scale_beside_floating_weights_is_a_sign_of_codes(own_pair: Callable[..., Pair]) -> None:
+    pair = own_pair("qwen3")
+    file = pair.base / "model.safetensors"
+    save_file({**load_file(file), "model.layers.0.mlp.up_proj.SCB": torch.ones(48)}, file, {"format": "pt"})
+    with pytest.raises(CheckpointError, match="SCB"):
+        ModelPair.load(*pair.folders)
