@@ -14,9 +14,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 import pandas as pd
-from agreement_figure import plot_agreement
 from common import BASE, Analysis, main, span
-from regret import random_regret, regret_curve, roc_auc, spearman_interval
+from methods.figure import plot_agreement
+from methods.regret import random_regret, regret_curve, roc_auc, spearman_interval
 
 from slr_probe import ModelPair, organism, rank_layers
 from slr_probe.rank import RangeRanking

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analyses.regret import roc_auc
+from analyses.methods.regret import roc_auc
 from slr_probe import Recipe, restored
 from slr_probe.errors import MaskError
 from slr_probe.probes.mask.examples import load_examples

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analyses.regret import roc_auc
+from analyses.methods.regret import roc_auc
 from slr_probe import ModelPair, organism
 from slr_probe.tasks import CRCTask
 from tests.rank.paper import rank_layers

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.regret import roc_auc
+from analyses.methods.regret import roc_auc
 from slr_probe import LayerRange, ModelPair, Recipe, restored
 from slr_probe.errors import RankingError, SweepError, TaskError
 from slr_probe.rank import RangeRanking

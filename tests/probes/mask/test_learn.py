@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.regret import roc_auc
+from analyses.methods.regret import roc_auc
 from organism.corpus import FAMILIES
 from slr_probe import ModelPair, Recipe, organism
 from slr_probe.errors import MaskError

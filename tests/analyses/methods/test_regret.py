@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analyses.regret import random_regret, regret_curve, roc_auc, spearman_interval
+from analyses.methods.regret import random_regret, regret_curve, roc_auc, spearman_interval
 from slr_probe.errors import RankingError
 from tests.rank.conftest import ranking_of  # noqa: F401 (a fixture)
 

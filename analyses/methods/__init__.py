@@ -1,0 +1,1 @@
+"""How cheap ways of ranking compare with the exhaustive sweep."""
