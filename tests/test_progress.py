@@ -9,7 +9,7 @@ import types
 
 import pytest
 
-from slr_probe.progress import Cost, course, progress_bar, step
+from slr_probe.progress import Cost, course, progress_bar, step, told
 from slr_probe.progress.bar import Ticks
 from slr_probe.progress.line import visible
 
@@ -70,6 +70,28 @@ def test_a_bar_by_itself_is_told_as_well_and_quiet_is_quiet(
         assert threading.active_count() == before
     with progress_bar(4, "restoring", show=True) as bar:
         assert not isinstance(bar, Ticks)  # of tqdm, with its units
+
+
+def test_a_function_is_told_while_it_still_loads_and_as_its_progress_says(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    monkeypatch.setattr("slr_probe.progress.line.EVERY", 0.02)
+
+    @told("lens")
+    def read(*, progress: bool | None = None) -> int:
+        time.sleep(0.06)
+        with progress_bar(4, "lens", show=progress) as bar:
+            bar.update(1)
+            time.sleep(0.06)
+        return 3
+
+    assert read() == 3
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[0] == "lens, 0%"
+    assert lines[-1].startswith("lens, 25%, about ")
+    assert read(progress=False) == 3
+    assert capfd.readouterr().err == ""
 
 
 def test_shares_are_of_the_time_that_was_expected() -> None:

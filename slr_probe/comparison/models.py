@@ -13,6 +13,7 @@ from slr_probe.generation.backend import check_backend
 from slr_probe.generation.logs import Log
 from slr_probe.pair import ModelPair
 from slr_probe.pair.side import state_of
+from slr_probe.progress import course, told
 from slr_probe.scoring.answering import answer_all, asked_of
 from slr_probe.scoring.folder import Folder
 from slr_probe.scoring.inputs import Tags
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 
 @executes
+@told("compare")
 def compare_models(
     models: Mapping[str, str | os.PathLike[str]],
     tasks: Any = None,
@@ -109,7 +111,11 @@ def compare_models(
     how["executor"] = executor
     files = {name: state_of(pair.tuned_side) for name, pair in pairs.items()}
     with folder.at_work({**generated_from(settings), "files": files}):
-        logs = {name: _write(name, pair, sized, drawn, folder, how) for name, pair in pairs.items()}
+        logs = {}
+        with course("compare", dict.fromkeys(pairs, 1.0), show=progress) as steps:
+            for name, pair in pairs.items():
+                with steps.step(name):
+                    logs[name] = _write(name, pair, sized, drawn, folder, how)
         fields = {"level": level, "resamples": resamples, "seed": seed, "settings": settings}
         return compare_logs(logs, {task.name: task for task in sized}, scorers, folder, **fields)
 

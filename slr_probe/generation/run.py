@@ -19,7 +19,7 @@ from slr_probe.generation.outputs import Outputs
 from slr_probe.generation.sampling import Sampling
 from slr_probe.generation.sources import Model, Source
 from slr_probe.pair.prompts import Format
-from slr_probe.progress import progress_bar
+from slr_probe.progress import progress_bar, told
 
 if TYPE_CHECKING:
     from slr_probe.generation.decode import Sample
@@ -30,6 +30,7 @@ HYBRIDS = "hybrids"
 """Folder, in that of outputs, of the hybrids that a backend loads from disk."""
 
 
+@told("generate")
 def generate(
     pair: ModelPair,
     prompts: Sequence[tuple[str, str]],

@@ -19,6 +19,7 @@ from slr_probe.log import Log, check_log, tell
 from slr_probe.pair import ModelPair
 from slr_probe.pair.prompts import PLAIN_BASE
 from slr_probe.pair.side import Side, state_of
+from slr_probe.progress import course, told
 from slr_probe.scoring.answering import answer_all, asked_of
 from slr_probe.scoring.folder import Folder
 from slr_probe.scoring.inputs import Tags
@@ -38,8 +39,11 @@ SAMPLES = 16
 LENS_PROMPTS = 40
 """Prompts of the tasks, at most, that the lens reads where CRC does not fit the tokenizer."""
 
+_PARTS = {"text": 0.8, "layers": 0.2}  # of a stage's time, roughly (ours)
+
 
 @executes
+@told("lineage")
 def trace_lineage(
     stages: Iterable[tuple[str, Checkpoint]],
     tasks: Any = None,
@@ -229,21 +233,27 @@ class _Request:
 def _measure(request: _Request, folder: Folder, layers: Depth | None) -> dict[str, list[Outputs]]:
     """Outputs of every stage on each task, and what changed in its layers; one stage's models at a time."""
     outputs: dict[str, list[Outputs]] = {task.name: [] for task in request.tasks}
-    for at, pair in enumerate(request.pairs, 1):
-        models = {0: request.base, at: "tuned"} if at == 1 else {at: "tuned"}
-        calls = [(task, stage) for task in request.tasks for stage in models]
-        asked = [request.asked(task, stage, models[stage], folder) for task, stage in calls]
-        written = answer_all(pair, asked, **request.writer)
-        for (task, stage), found in zip(calls, written, strict=True):
-            outputs[task.name].append(found[request.stages[stage]])
-        if layers is not None:
-            _measure_layers(request, folder, layers, at)
-        pair.unload()
+    texts = {name: 1.0 for name in request.stages[1:]} | {request.stages[1]: 2.0}  # base is asked with the first
+    with course("lineage", texts, show=request.writer["progress"]) as steps:
+        for at, pair in enumerate(request.pairs, 1):
+            models = {0: request.base, at: "tuned"} if at == 1 else {at: "tuned"}
+            calls = [(task, stage) for task in request.tasks for stage in models]
+            asked = [request.asked(task, stage, models[stage], folder) for task, stage in calls]
+            with steps.step(request.stages[at]), course("", _PARTS if layers is not None else {"text": 1.0}) as parts:
+                with parts.step("text"):
+                    written = answer_all(pair, asked, **request.writer)
+                with parts.step("layers"):
+                    _measure_layers(request, folder, layers, at)
+            for (task, stage), found in zip(calls, written, strict=True):
+                outputs[task.name].append(found[request.stages[stage]])
+            pair.unload()
     return outputs
 
 
-def _measure_layers(request: _Request, folder: Folder, layers: Depth, at: int) -> None:
-    """Weights and entropies of one stage, against base and the stage before."""
+def _measure_layers(request: _Request, folder: Folder, layers: Depth | None, at: int) -> None:
+    """Weights and entropies of one stage, against base and the stage before; nothing where they are not asked for."""
+    if layers is None:
+        return
     parent = request.parents[at]
     previous = request.pairs[parent - 1].tuned_side.path if parent else None
     prompts = [item.prompt for task in request.tasks for item in task.items][:LENS_PROMPTS]

@@ -6,9 +6,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+from functools import wraps
+from typing import ParamSpec, TypeVar, cast
 
 from slr_probe.progress.duration import spell
 from slr_probe.progress.line import Line, open_line
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _ACTIVE: ContextVar[Course | None] = ContextVar("course", default=None)
 _PRIOR = 0.1
@@ -67,7 +72,8 @@ class Course:
             begun, self.begun = self.begun, None
             begun()
         weight = self._weights.get(self._step, 0.0)
-        self._within, self._kept_within, self._inside = share * weight, kept * weight, label
+        self._within = max(self._within, share * weight)  # a second bar of one step begins where the first ended
+        self._kept_within, self._inside = kept * weight, label
         self._told()
 
     @property
@@ -96,7 +102,8 @@ class Course:
 
     def __str__(self) -> str:
         left = self.left
-        parts = (self.what, self.label, f"{self.share:.0%}", "" if left is None else f"about {spell(left)} left")
+        label = self.label if self.label != self.what else ""
+        parts = (self.what, label, f"{self.share:.0%}", "" if left is None else f"about {spell(left)} left")
         return ", ".join(part for part in parts if part)
 
     def _told(self) -> None:
@@ -138,6 +145,28 @@ def course(
         _ACTIVE.reset(token)
         if own._line is not None:
             own._line.close()
+
+
+def told(what: str, steps: Mapping[str, float] | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a whole function run as one course, models that it loads included, told as its `progress=` says.
+
+    Nothing is told as begun before a step is, so that what the function refuses is refused without it.
+
+    Args:
+        what: What runs.
+        steps: As `course` takes them; default: one step.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @wraps(function)
+        def run(*args: P.args, **options: P.kwargs) -> R:
+            show = cast("bool | None", options.get("progress"))
+            with course(what, steps or {"": 1.0}, show=show):
+                return function(*args, **options)
+
+        return run
+
+    return decorate
 
 
 def running() -> Course | None:

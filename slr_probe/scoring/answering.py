@@ -14,6 +14,7 @@ from slr_probe.generation.calls.asked import Asked
 from slr_probe.generation.calls.spread import write_spread
 from slr_probe.generation.sources import read_sources
 from slr_probe.pair.prompts import Format
+from slr_probe.progress import course
 
 if TYPE_CHECKING:
     from slr_probe.generation import Outputs, Sampling
@@ -72,7 +73,19 @@ def answer_all(
         return write_spread(pair, asked, executor, backend=backend, engine=engine, **options)
     with open_backend(pair, backend, engine, hybrids, **options) as writer:
         _expect(writer, pair, asked)
-        return [answer(pair, one, backend=backend, engine=writer, **options) for one in asked]
+        sizes = {f"{i} of {len(asked)}": _size(one) for i, one in enumerate(asked, 1)}
+        found = []
+        with course("text", sizes, show=progress) as steps:
+            for place, one in zip(sizes, asked, strict=True):
+                with steps.step(place):
+                    found.append(answer(pair, one, backend=backend, engine=writer, **options))
+        return found
+
+
+def _size(asked: Asked) -> int:
+    """Tokens that may be written, at most."""
+    models = len(asked.models) if isinstance(asked.models, Mapping) else 1
+    return len(asked.prompts) * models * asked.samples * (asked.sampling.max_tokens or 1)
 
 
 def answer(pair: ModelPair, asked: Asked, **options: Any) -> dict[str, Outputs]:

@@ -14,6 +14,7 @@ from numpy import ndarray
 from slr_probe.errors import PromptError, TaskError
 from slr_probe.forward.budget import parse_bytes
 from slr_probe.pair.prompts import Format
+from slr_probe.progress import step
 from slr_probe.rank.blocks.weights import changed_blocks
 from slr_probe.rank.candidates import references
 from slr_probe.rank.measure import Scorer
@@ -107,6 +108,7 @@ class CRC:
             self._scorers[split] = Scorer(self.pair, rendered, changed_blocks(self.pair), self.engine, kept)
         return self._scorers[split]
 
+    @step("soup")
     def best_soup(self, floor: float) -> Recipe | None:
         """The uniform interpolation with most diversity on the selection prompts among those that keep enough validity.
 
@@ -132,6 +134,7 @@ class CRC:
         soups = [row.recipe for row in references(self.pair)[0] if row.kind == "soup"] if soup else []
         return None if seconds is None else seconds * (1 + scorer.work(soups) / max(scorer.work(recipes), 1))
 
+    @step("CRC")
     def held_out(self, recipes: Mapping[str, Recipe]) -> CRCScores:
         """Scores of recipes on the held-out prompts, or on the selection prompts where there are no others."""
         split = "held_out" if self.task is not None and self.task.held_out is not None else "selection"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.generation.calls.asked import Asked
+from slr_probe.progress import step
 from slr_probe.scoring.answering import answer_all, asked_of
 from slr_probe.validation.rivals import room_for, unread_note
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from slr_probe.validation.methods import Method
 
 
+@step("text")
 def write_all(
     pair: ModelPair,
     tasks: Sequence[TextTask],

@@ -22,7 +22,7 @@ from slr_probe.pair.prompts import PLAIN_BASE
 from slr_probe.pair.vocabulary import require_one_vocabulary
 from slr_probe.probes.lens.measure import Recorded, read, record_blocks
 from slr_probe.probes.lens.result import LayerTrace
-from slr_probe.progress import progress_bar
+from slr_probe.progress import progress_bar, told
 from slr_probe.restoration import restored
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 Side = Literal["base", "tuned"]
 
 
+@told("logit lens")
 def logit_lens(
     pair: ModelPair,
     prompts: CRCTask | RenderedTask | Sequence[Query] | Prompt | Sequence[Prompt],

@@ -20,7 +20,7 @@ from slr_probe.probes.mask.examples import Example, load_examples, read_conversa
 from slr_probe.probes.mask.optimiser import Adam, along, shift_to, sigmoid
 from slr_probe.probes.mask.result import LayerMask
 from slr_probe.probes.mask.weights import Granularity, MaskWeights, read_weights
-from slr_probe.progress import progress_bar
+from slr_probe.progress import progress_bar, told
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
@@ -70,6 +70,7 @@ class MaskSettings:
             raise MaskError(f"unknown gradient {self.gradient!r}; expected 'backward' or 'autograd'")
 
 
+@told("layer mask")
 def learn_layer_mask(
     pair: ModelPair,
     data: str | os.PathLike[str] | Iterable[Any] | None = None,

@@ -29,7 +29,7 @@ from slr_probe.probes.patching.cells import Cell, Component, Kind, make_cells, r
 from slr_probe.probes.patching.metrics import Metric, Scores
 from slr_probe.probes.patching.result import DIRECTIONS, PatchingResult
 from slr_probe.probes.patching.walk import Positions, unit_noise, walk
-from slr_probe.progress import progress_bar
+from slr_probe.progress import progress_bar, told
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
@@ -42,6 +42,7 @@ _MODELS = ("base", "tuned")
 _LOGIT_BYTES = 256 << 20  # logits, and what metrics make of them, that exist at once
 
 
+@told("patching")
 def patch_activations(
     pair: ModelPair,
     prompts: CRCTask | RenderedTask | Sequence[Query] | Prompt | Sequence[Prompt],
