@@ -4,8 +4,8 @@
 """
 
 from slr_probe.comparison.harness import evaluate
-from slr_probe.comparison.models import compare_models
+from slr_probe.comparison.models import InPair, compare_models
 from slr_probe.comparison.outputs import Example, OutputComparison, compare
 from slr_probe.comparison.report import ScoreReport
 
-__all__ = ["Example", "OutputComparison", "ScoreReport", "compare", "compare_models", "evaluate"]
+__all__ = ["Example", "InPair", "OutputComparison", "ScoreReport", "compare", "compare_models", "evaluate"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.comparison.outputs import OutputComparison, compare_logs, first
@@ -14,6 +15,8 @@ from slr_probe.generation.logs import Log
 from slr_probe.pair import ModelPair
 from slr_probe.pair.side import state_of
 from slr_probe.progress import course, told
+from slr_probe.recipe import Recipe
+from slr_probe.restoration.named import named_recipe
 from slr_probe.scoring.answering import answer_all, asked_of
 from slr_probe.scoring.folder import Folder
 from slr_probe.scoring.inputs import Tags
@@ -26,11 +29,42 @@ if TYPE_CHECKING:
     from slr_probe.generation import Sampling
     from slr_probe.tasks.text import TextTask
 
+Checkpoint = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class InPair:
+    """A model that is built in memory from a pair.
+
+    Attributes:
+        base: Base checkpoint of the pair.
+        tuned: Tuned checkpoint.
+        model: `"base"`, `"tuned"`, a `Recipe`, or a hybrid by name: `"2:4"`, `"soup:0.5"`, a recipe file, the folder of
+            a hybrid of this pair.
+    """
+
+    base: Checkpoint
+    tuned: Checkpoint
+    model: str | Recipe
+
+    def source(self, pair: ModelPair) -> str | Recipe:
+        """What it is in the opened pair: a side or a recipe.
+
+        Raises:
+            LayerRangeError: It is no name of a hybrid, or a range that is empty or out of bounds.
+            RecipeError: A file that holds no recipe or one for another depth, or a folder of another pair.
+        """
+        if isinstance(self.model, Recipe):
+            return self.model.check_depth(pair.depth)
+        if self.model in ("base", "tuned"):
+            return self.model
+        return named_recipe(self.model, pair.base_side, pair.tuned_side)
+
 
 @executes
 @told("compare")
 def compare_models(
-    models: Mapping[str, str | os.PathLike[str]],
+    models: Mapping[str, Checkpoint | InPair],
     tasks: Any = None,
     *,
     reference: str | None = None,
@@ -64,7 +98,8 @@ def compare_models(
     size of the reference's vocabulary.
 
     Args:
-        models: Checkpoints by name: folders, such as hybrids, hub ids, `"organism:dpo"`.
+        models: By name, checkpoints: folders, such as hybrids, hub ids, `"organism:dpo"`. Or hybrids that are built in
+            memory: `InPair(base, tuned, "2:4")`.
         tasks: `TextTask`s, names of built-in ones, or files of prompts; default: writing, qa and reasoning.
         reference: The model that the others are compared with; default: the first.
         preset: `"full"`, or `"quick"`: 8 prompts, 8 samples, 48 tokens.
@@ -99,48 +134,81 @@ def compare_models(
     check_seed(seed)
     opened = {"dtype": dtype, "device": device, "download": download, "trust_remote_code": trust_remote_code}
     # Headers alone are read here, so that a bad checkpoint fails first.
-    pairs = {name: ModelPair.load(one, one, **opened) for name, one in first(models, reference).items()}
-    start = next(iter(pairs.values()))
+    asked = _open(first(models, reference), opened)
+    start = next(iter(asked.values()))[0]
     size = read_size(preset, prompts, samples, max_tokens)
     sized = [resize(task, size, seed) for task in read_tasks(start, tasks)]
     drawn = read_sampling(sampling, seed)
     scorers = Scorers(len(start.tokenizer), embedder, entailment, fluency, judge, tags)
-    folder, settings = Folder(out), _record(pairs, sized, drawn, scorers)
+    folder, settings = Folder(out), _record(asked, sized, drawn, scorers)
     check_backend(start, backend, engine)
     how: dict[str, Any] = {"backend": backend, "engine": engine, "batch_tokens": batch_tokens, "progress": progress}
     how["executor"] = executor
-    files = {name: state_of(pair.tuned_side) for name, pair in pairs.items()}
+    files = {name: _files(pair, model) for name, (pair, model) in asked.items()}
     with folder.at_work({**generated_from(settings), "files": files}):
         logs = {}
-        with course("compare", dict.fromkeys(pairs, 1.0), show=progress) as steps:
-            for name, pair in pairs.items():
+        with course("compare", dict.fromkeys(asked, 1.0), show=progress) as steps:
+            for at, (name, (pair, model)) in enumerate(asked.items(), 1):
                 with steps.step(name):
-                    logs[name] = _write(name, pair, sized, drawn, folder, how)
+                    logs[name] = _write(name, pair, model, sized, drawn, folder, how)
+                if not any(later is pair for later, _ in [*asked.values()][at:]):
+                    pair.unload()
         fields = {"level": level, "resamples": resamples, "seed": seed, "settings": settings}
         return compare_logs(logs, {task.name: task for task in sized}, scorers, folder, **fields)
 
 
+def _open(models: Mapping[str, Checkpoint | InPair], opened: dict[str, Any]) -> dict[str, tuple[ModelPair, Any]]:
+    """For each model the pair that it is asked in, opened once, and what it is there: a side or a recipe."""
+    pairs: dict[tuple[str, str], ModelPair] = {}
+    found: dict[str, tuple[ModelPair, Any]] = {}
+    for name, model in models.items():
+        whole = model if isinstance(model, InPair) else InPair(model, model, "tuned")
+        place = (str(whole.base), str(whole.tuned))
+        if place not in pairs:
+            pairs[place] = ModelPair.load(whole.base, whole.tuned, **opened)
+        found[name] = pairs[place], whole.source(pairs[place])
+    return found
+
+
+def _files(pair: ModelPair, model: Any) -> Any:
+    """State of the files that a model is made of."""
+    tuned = state_of(pair.tuned_side)
+    return tuned if model == "tuned" else [state_of(pair.base_side), tuned]
+
+
 def _write(
-    name: str, pair: ModelPair, tasks: Sequence[TextTask], sampling: Sampling, folder: Folder, how: dict[str, Any]
+    name: str,
+    pair: ModelPair,
+    model: Any,
+    tasks: Sequence[TextTask],
+    sampling: Sampling,
+    folder: Folder,
+    how: dict[str, Any],
 ) -> list[Log]:
-    """Outputs of one model on every task; it is dropped from memory afterwards."""
-    asked = [asked_of(task, {name: "tuned"}, sampling, folder.outputs(task.name, name)) for task in tasks]
+    """Outputs of one model on every task."""
+    asked = [asked_of(task, {name: model}, sampling, folder.outputs(task.name, name)) for task in tasks]
     written = answer_all(pair, asked, **how)
-    logs = [Log(outputs[name], task.name) for task, outputs in zip(tasks, written, strict=True)]
-    pair.unload()
-    return logs
+    return [Log(outputs[name], task.name) for task, outputs in zip(tasks, written, strict=True)]
 
 
 def _record(
-    pairs: Mapping[str, ModelPair], tasks: Sequence[TextTask], sampling: Sampling, scorers: Scorers
+    asked: Mapping[str, tuple[ModelPair, Any]], tasks: Sequence[TextTask], sampling: Sampling, scorers: Scorers
 ) -> dict[str, Any]:
     """What is asked for, by which a later run knows whether it is the same."""
-    from slr_probe.pair.side import fingerprint
-
     return {
-        "models": {name: fingerprint(pair.tuned_side) for name, pair in pairs.items()},
+        "models": {name: _made_of(pair, model) for name, (pair, model) in asked.items()},
         "tasks": record_tasks(tasks),
         "sampling": record_sampling(sampling),
         "scorers": record_scorers(scorers),
         "library": versions(),
     }
+
+
+def _made_of(pair: ModelPair, model: Any) -> Any:
+    """What a model is, as plain data."""
+    from slr_probe.pair.side import fingerprint
+
+    tuned = fingerprint(pair.tuned_side)
+    if isinstance(model, Recipe):
+        return {"base": fingerprint(pair.base_side), "tuned": tuned, "recipe": model.to_dict()}
+    return tuned if model == "tuned" else fingerprint(pair.base_side)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from slr_probe import ModelPair, compare, generate
-from slr_probe.comparison import compare_models
-from slr_probe.errors import CheckpointError, ValidationError
+from slr_probe import ModelPair, Recipe, compare, generate, restore
+from slr_probe.comparison import InPair, compare_models
+from slr_probe.errors import CheckpointError, LayerRangeError, OutputError, ValidationError
 from slr_probe.generation import Sampling
 from slr_probe.tasks.text import Item, TextTask
 
@@ -53,8 +53,34 @@ def test_one_model_is_in_memory_at_a_time(folders, monkeypatch):
     assert len(held) == 2
 
 
+def test_hybrids_in_memory_write_what_their_folders_write(folders, tmp_path):
+    base, tuned = folders["base"], folders["tuned"]
+    built = {name: restore(base, tuned, recipe, tmp_path / name) for name, recipe in (("a", "1:2"), ("b", "2:4"))}
+    recipe = Recipe.restore("2:4", 4)
+    named = {"tuned": InPair(base, tuned, "tuned"), "a": InPair(base, tuned, "1:2"), "b": InPair(base, tuned, recipe)}
+    options = {"sampling": SAMPLING, "device": "cpu", "reference": "b"}
+    found = compare_models(named, TASK, out=tmp_path / "out", **options)
+    expected = compare_models({"tuned": tuned, **built}, TASK, **options)
+    assert found.models == ("b", "tuned", "a")
+    np.testing.assert_array_equal(found.values, expected.values)
+    again = compare_models({**named, "b": InPair(base, tuned, "2:4")}, TASK, out=tmp_path / "out", **options)
+    np.testing.assert_array_equal(again.values, found.values)
+    with pytest.raises(OutputError, match="holds another run"):
+        compare_models({**named, "b": InPair(base, tuned, "1:4")}, TASK, out=tmp_path / "out", **options)
+
+
+def test_a_pair_is_opened_once_and_dropped_after_its_last_model(folders, monkeypatch):
+    seen = []
+    monkeypatch.setattr(ModelPair, "unload", lambda pair: seen.append(pair))
+    hybrids = {name: InPair(*folders.values(), name) for name in ("1:2", "2:3", "soup:0.5")}
+    compare_models(hybrids, TASK, sampling=SAMPLING, device="cpu")
+    assert len(seen) == 1
+
+
 def test_bad_models(folders, tmp_path):
     with pytest.raises(ValidationError, match="two models or more"):
         compare_models({"one": folders["base"]}, TASK)
     with pytest.raises(CheckpointError):
         compare_models({"one": folders["base"], "two": tmp_path / "absent"}, TASK)
+    with pytest.raises(LayerRangeError):
+        compare_models({"one": folders["base"], "two": InPair(*folders.values(), "3:9")}, TASK)

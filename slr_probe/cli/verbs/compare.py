@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -31,6 +31,9 @@ from slr_probe.cli.verbs.text import (
 from slr_probe.defaults import MIN_P
 from slr_probe.errors import ValidationError
 
+if TYPE_CHECKING:
+    from slr_probe.comparison import InPair
+
 _GENERATES = frozenset(
     "quick prompts samples max_tokens backend engine temperature min_p top_p dtype device trust".split()
 )
@@ -49,6 +52,15 @@ def compare(
             show_default=False,
         ),
     ],
+    layers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--layers",
+            "-l",
+            help="With BASE TUNED as sources: tuned against this hybrid, START:STOP, soup:SHARE, a recipe file or the "
+            "folder of a hybrid; repeatable, and --reference may name one: 'hybrid 2:4'.",
+        ),
+    ] = None,
     tasks: Tasks = None,
     quick: Quick = False,
     temperature: Annotated[float, like(SAMPLING, "temperature")] = 1.0,
@@ -69,19 +81,20 @@ def compare(
     brings along are compared too. Checkpoints are asked the tasks, one model at a time.
 
     Examples: slr-probe compare tuned=tuned.jsonl hybrid=hybrid.jsonl --out comparison;
-    slr-probe compare tuned=organism:dpo sft=organism:sft --quick --tasks qa
+    slr-probe compare tuned=organism:dpo sft=organism:sft --quick --tasks qa;
+    slr-probe compare organism:base organism:dpo --layers 2:6 --layers soup:0.5 --quick --tasks qa
     """
     check_run(out, json_file)
     from slr_probe.comparison import compare as compare_outputs
     from slr_probe.comparison import compare_models
     from slr_probe.generation import Sampling
 
-    named = read_sources(sources)
+    named: Any = read_sources(sources) if layers is None else read_hybrids(sources, layers)
     shared: dict[str, Any] = {
         "out": out,
         **scoring.options("", download=loading.download),
     }
-    if _saved(named):
+    if layers is None and _saved(named):
         refuse_idle(context, _GENERATES)
         shared |= {"reference": options["reference"], "vocabulary": vocabulary, "seed": options["seed"]}
         found = compare_outputs(named, task_list(tasks), **shared)
@@ -116,6 +129,24 @@ def read_sources(sources: list[str]) -> dict[str, str] | list[str]:
             f"give every source a name of its own, such as tuned=tuned.jsonl, or none; got {', '.join(sources)}"
         )
     return named
+
+
+def read_hybrids(sources: list[str], layers: list[str]) -> dict[str, InPair]:
+    """Tuned and the hybrids of a pair, by name.
+
+    Raises:
+        ValidationError: The sources are not the two of a pair, or a hybrid is given twice.
+    """
+    from slr_probe.comparison import InPair
+
+    if len(sources) != 2 or isinstance(read_sources(sources), dict):
+        raise ValidationError(
+            f"--layers needs BASE and TUNED as the two sources, without names; got {', '.join(sources)}"
+        )
+    if len({*layers}) < len(layers):
+        raise ValidationError(f"a hybrid is given twice in --layers {', '.join(layers)}")
+    base, tuned = sources
+    return {"tuned": InPair(base, tuned, "tuned"), **{f"hybrid {one}": InPair(base, tuned, one) for one in layers}}
 
 
 def _saved(sources: dict[str, str] | list[str]) -> bool:

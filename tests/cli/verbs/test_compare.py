@@ -54,6 +54,23 @@ def test_checkpoints(run, pair_of, prompts, tmp_path):
     assert OutputComparison.load(out / "comparison.npz").models == ("one", "two")
 
 
+def test_hybrid_against_hybrid(run, pair_of, prompts, tmp_path):
+    size = ["--samples", 2, "--max-tokens", 4, "--device", "cpu", "--quiet", "--tasks", prompts]
+    asked = ["--layers", "1:2", "--layers", "soup:0.5", "--reference", "hybrid 1:2", "--out", tmp_path / "out"]
+    code, text, _ = run("compare", *pair_of("llama").folders, *asked, *size)
+    assert code == 0
+    found = OutputComparison.load(tmp_path / "out" / "comparison.npz")
+    assert found.models == ("hybrid 1:2", "tuned", "hybrid soup:0.5")
+    assert "against hybrid 1:2" in text
+
+
+@pytest.mark.parametrize("sources", [["organism:base"], ["a=organism:base", "b=organism:dpo"], ["a", "b", "c"]])
+def test_hybrids_need_a_pair(run, sources):
+    code, _, err = run("compare", *sources, "--layers", "2:4")
+    assert code == 2
+    assert "needs BASE and TUNED" in err
+
+
 def test_options_that_would_change_nothing_are_refused(run, files):
     code, _, err = run("compare", *files, "--samples", 3)
     assert code == 2
