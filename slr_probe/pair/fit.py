@@ -107,6 +107,33 @@ def looks_unusual(side: Side) -> bool:
     return len({frozenset(names) for names in suffixes.values()}) > 1 or not inside[0].startswith(_USUAL)
 
 
+def homeless_head(base: Side, tuned: Side) -> str | None:
+    """Base's head, where it has one of its own and tuned's is its embedding: no hybrid has a place for both.
+
+    Returns:
+        Its name in base; None where tuned has a head of its own, or base's equals its embedding.
+    """
+    import torch
+
+    if not tuned.tied or (tuned.model is None and any(a.role == "head" for a in tuned.addresses.values())):
+        return None
+    if tuned.model is not None and not _is_tied(tuned.model):
+        return None
+    heads = [name for name, address in base.addresses.items() if address.role == "head"]
+    like = [name for name, address in base.addresses.items() if address.role == "embedding"]
+    like = [name for name in like if heads and base.shapes[name] == base.shapes[heads[0]]]
+    if not like or base.quantised:
+        return None
+    read = base.checkpoint.read if base.checkpoint is not None else base.model.state_dict().__getitem__  # type: ignore[union-attr]
+    return None if torch.equal(read(heads[0]), read(like[0])) else heads[0]
+
+
+def _is_tied(model: PreTrainedModel) -> bool:
+    parts: Any = model
+    head, embedding = parts.get_output_embeddings(), parts.get_input_embeddings()
+    return head is not None and head.weight is embedding.weight
+
+
 def _fit_of(side: Side) -> Fit | None:
     """The fit of a side's files, for which transformers builds the model without weights; no tensor is read.
 

@@ -14,6 +14,7 @@ from slr_probe.checkpoint.names import Decoder, find_decoder
 from slr_probe.errors import CheckpointError, printable
 from slr_probe.layers import LayerRange
 from slr_probe.pair.compat import changes_base
+from slr_probe.pair.fit import homeless_head
 from slr_probe.pair.load import check_finite, find_device, find_dtype, from_disk, load_tokenizer
 from slr_probe.pair.notes import dtype_notes, template_notes
 from slr_probe.pair.open import open_sides
@@ -131,10 +132,11 @@ class ModelPair:
         """Whether the head shares the embedding's weight."""
         return self.tuned_side.tied
 
-    @property
+    @cached_property
     def base_fields(self) -> tuple[str, ...]:
-        """Fields of the config for which base's weights in the tuned model would not be the base model."""
-        return changes_base(self.base_side.config, self.tuned_side.config)
+        """Fields of the config, or a head, for which base's weights in the tuned model would not be the base model."""
+        head = homeless_head(self.base_side, self.tuned_side)
+        return changes_base(self.base_side.config, self.tuned_side.config) + ((head,) if head else ())
 
     def base_alone(self) -> ModelPair:
         """Base in the place of both sides, with its own config; weights that are loaded are shared."""

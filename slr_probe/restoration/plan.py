@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slr_probe.errors import RecipeError
-from slr_probe.pair.fit import shared_tensors
+from slr_probe.pair.fit import homeless_head, shared_tensors
 from slr_probe.pair.side import Side
 from slr_probe.recipe import Recipe
 
@@ -44,7 +44,7 @@ def plan_hybrid(base: Side, tuned: Side, recipe: Recipe) -> dict[str, Step]:
             f"tuned embedding and {recipe.head:g} of the tuned head; make both equal"
         )
     _check_shared(recipe, tuned)
-    _check_outside(recipe, tuned)
+    _check_outside(recipe, base, tuned)
     return {name: _step(name, base, tuned, recipe) for name in tuned.addresses}
 
 
@@ -86,8 +86,14 @@ def _check_shared(recipe: Recipe, tuned: Side) -> None:
             )
 
 
-def _check_outside(recipe: Recipe, tuned: Side) -> None:
-    """A part that the recipe takes from base must be among the tensors that are known by name."""
+def _check_outside(recipe: Recipe, base: Side, tuned: Side) -> None:
+    """A part that the recipe takes from base must be among the tensors that are known by name, and have a place."""
+    homeless = homeless_head(base, tuned) if recipe.head != 1.0 else None
+    if homeless:
+        raise RecipeError(
+            f"recipe '{recipe}' takes the head from base, whose '{homeless}' is not its embedding; tuned ties the two, "
+            "and a hybrid of its config has no place for it: keep both tuned (blocks_only=True for a soup)"
+        )
     roles = {address.role for address in tuned.addresses.values()}
     for part in ("embedding", "final_norm", "head"):
         if getattr(recipe, part) != 1.0 and part not in roles and not (part == "head" and tuned.tied):

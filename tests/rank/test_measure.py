@@ -6,14 +6,17 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
-from slr_probe import CRCTask, ModelPair, Recipe, rank_layers
-from slr_probe.errors import RankingError
+from slr_probe import CRCTask, ModelPair, Recipe, rank_layers, restore, restored
+from slr_probe.errors import RankingError, RecipeError
 from slr_probe.generation.decode import end_tokens
 from slr_probe.rank.measure import Scorer
 from slr_probe.show import ranking as shown
 from slr_probe.sweep import sweep
 from tests.tasks.exact import answer_distribution
+from tests.tiny import load
 
 TASK = CRCTask.of([("pick a or b", ["a", "b"]), ("choose c or d", ["c", "d"]), ("say e, f or g", ["e", "f", "g"])])
 OTHER = {"rope_parameters": {"rope_type": "default", "rope_theta": 50.0}}
@@ -52,6 +55,28 @@ def test_the_weights_of_base_under_the_tuned_config_are_another_model(own_pair):
     change(one.base, **OTHER)
     other = answer_distribution(ModelPair.load(*one.folders, device="cpu").base, task).validity
     assert abs(right - other).max() > 1e-4
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_base_with_a_head_of_its_own_beside_a_tied_tuned(own_pair, stream, tmp_path):
+    """The head is stored by base alone: transformers loads it, and a hybrid of tuned's files has no place for it."""
+    one = own_pair("llama_tied")
+    file = one.base / "model.safetensors"
+    tensors = load_file(file)
+    own = torch.randn(tensors["model.embed_tokens.weight"].shape, generator=torch.Generator().manual_seed(3))
+    base = Recipe.base(4, blocks_only=False)
+    for head in (tensors["model.embed_tokens.weight"].clone(), own):
+        save_file({**tensors, "lm_head.weight": head}, file, {"format": "pt"})
+        pair = ModelPair.load(*one.folders, device="cpu")
+        task = TASK.render(pair)
+        right = answer_distribution(load(one.base), task).validity
+        found = Scorer(pair, task, frozenset(range(4)), {"stream": stream, "progress": False})([base])[0]
+        assert found[0] == pytest.approx(right, abs=1e-6)
+    assert pair.base_fields == ("lm_head.weight",)
+    for call in (lambda: restore(*one.folders, base, tmp_path / "out"), lambda: restored(pair, base).__enter__()):
+        with pytest.raises(RecipeError, match="no place for it"):
+            call()
+    assert restore(*one.folders, "1:3", tmp_path / "out").is_dir()
 
 
 def test_token_ids_do_not_make_it_another_model(own_pair):
