@@ -153,12 +153,19 @@ def logs_of(
 
 
 def choice_table(logs: dict[str, list[Log]], tasks: dict[str, Any], scorers: Scorers) -> pd.DataFrame:
-    """Every method against tuned, then against tuned at each higher temperature: all metrics, paired by prompt."""
-    parts = []
-    for reference in (label for label in logs if label.startswith("tuned")):
-        ordered = {reference: logs[reference], **{label: log for label, log in logs.items() if label != reference}}
+    """Every method against tuned, then against tuned at each higher temperature: all metrics, paired by prompt.
+
+    Two methods are compared once, and a reference has a row of its own in the first comparison alone.
+    """
+    parts: list[pd.DataFrame] = []
+    references = [label for label in logs if label.startswith("tuned")]
+    for i, reference in enumerate(references):
+        rest = {label: log for label, log in logs.items() if label not in references[: i + 1]}
+        ordered = {reference: logs[reference], **rest}
         known = {task.name: task for task in tasks.values()}
         part = compare_logs(ordered, known, scorers, Folder(None)).to_dataframe()
+        if parts:
+            part = part[part["model"] != part["model"].iloc[0]]
         part.insert(2, "reference", reference)
         parts.append(part)
     return pd.concat(parts, ignore_index=True)

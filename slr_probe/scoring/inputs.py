@@ -105,9 +105,15 @@ def _check(task: TextTask | None, outputs: Outputs) -> None:
         raise ValidationError(
             f"outputs of '{outputs.model}' answer prompt {strange[0]!r}, which is not in the task '{task.name}'"
         )
-    others = set(known.values())  # a method may put words around a prompt; the prompt of another item is a mistake
-    pairs = zip(outputs.ids, outputs.prompts, strict=True)
-    moved = [(name, prompt) for name, prompt in pairs if prompt in others and prompt != known[name]]
+    # A method may put words around a prompt, but not around that of another item.
+    others = set(known.values())
+    pairs = [(name, prompt) for name, prompt in zip(outputs.ids, outputs.prompts, strict=True) if known]
+    strayed = [(name, prompt) for name, prompt in pairs if prompt != known[name]]
+    moved = [
+        (name, prompt)
+        for name, prompt in strayed
+        if prompt in others or (known[name] not in prompt and any(other in prompt for other in others))
+    ]
     if task is not None and moved:
         name, prompt = moved[0]
         raise ValidationError(

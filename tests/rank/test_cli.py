@@ -1,9 +1,11 @@
 import json
 
 import pytest
+import torch
 
 from slr_probe.rank import RangeRanking
 from slr_probe.show.words.plain import advice
+from slr_probe.tasks import CRCItem, CRCTask
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +53,26 @@ def test_two_equal_models_leave_nothing_to_restore(run, folders, task, tmp_path)
     assert not choice["confirmed"]
     assert "--layers" not in out
     assert choice["why"] in out
+
+
+def test_where_no_range_passes_a_warmer_tuned_is_named(run, folders, pair, tmp_path):
+    """Valid answers are what tuned is likeliest to say, which no hybrid of random models says as often."""
+    items = []
+    for i, prompt in enumerate(f"Say {word}." for word in ("one", "two", "three", "four", "five", "six")):
+        ids = torch.tensor([pair.prompts(prompt, "chat")])
+        likely = [pair.tokenizer.decode([token]) for token in pair.tuned(ids).logits[0, -1].topk(20).indices]
+        answers = [text for text in likely if text.isalnum() and len(text) == 1][:2]
+        items.append(CRCItem(prompt, tuple(answers), "letters", False, "held_out" if i % 2 else "selection"))
+    file = CRCTask.of(items).save(tmp_path / "task.json")
+    asked = ["--task", file, "--floor", 0.95, "--quiet", "--device", "cpu", "--soups", "0"]
+    code, out, _ = run("rank", *folders, *asked, "--out", tmp_path / "out")
+    assert code == 0
+    found = RangeRanking.load(tmp_path / "out" / "ranking.npz")
+    assert found.choice.layers is None
+    assert found.warmest.diversity.mean() > found.means("diversity")[found.tuned]
+    said = " ".join(out.split())
+    assert f"Use temperature: tuned at {found.warmest.temperature:.2f} reaches" in said
+    assert "--layers" not in out
 
 
 @pytest.mark.parametrize(

@@ -202,8 +202,11 @@ def test_prompts_in_another_order_are_matched_or_refused(qa):
     for name, values in score_outputs(qa, right, vocabulary=9).items():
         np.testing.assert_array_equal(score_outputs(qa, turned, vocabulary=9)[name], values[::-1])
     mixed = replace(right, texts=turned.texts, prompts=turned.prompts)  # numbered in another order
-    with pytest.raises(ValidationError, match="another order"):
-        score_outputs(qa, mixed, vocabulary=9)
+    around = [tuple(f"Answer in a word. {prompt} Thanks." for prompt in one.prompts) for one in (right, mixed)]
+    for wrong in (mixed, replace(mixed, prompts=around[1])):
+        with pytest.raises(ValidationError, match="another order"):
+            score_outputs(qa, wrong, vocabulary=9)
+    assert score_outputs(qa, replace(right, prompts=around[0]), vocabulary=9)
     assert score_outputs(qa, replace(right, prompts=("", "")), vocabulary=9)  # files of others may leave them out
 
 
