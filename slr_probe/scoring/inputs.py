@@ -11,6 +11,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from slr_probe.errors import ValidationError
+from slr_probe.stats.diversity.lexical import is_blank
 from slr_probe.tasks.text import Item, TextTask
 from slr_probe.tasks.thinking import REASONING, strip_reasoning
 
@@ -57,7 +58,7 @@ class ScoringInputs:
 
     def written(self, at: int) -> list[int]:
         """Which outputs of a prompt say something; an empty one has no meaning that could differ from another."""
-        return [i for i, text in enumerate(self.texts[at]) if text.strip()]
+        return [i for i, text in enumerate(self.texts[at]) if not is_blank(text)]
 
     @property
     def flat(self) -> tuple[list[str], list[str]]:

@@ -32,7 +32,7 @@ from slr_probe.stats.diversity import (
     self_repetition,
     vendi_score,
 )
-from slr_probe.stats.diversity.lexical import split_words
+from slr_probe.stats.diversity.lexical import is_blank, split_words
 from slr_probe.stats.diversity.semantic import as_float64
 
 Scores = dict[str, Float[ndarray, " prompt"]]
@@ -71,7 +71,7 @@ def _text_row(inputs: ScoringInputs, at: int, vocabulary: int | None) -> dict[st
 
 
 def _lexical(texts: Sequence[str], vocabulary: int | None) -> dict[str, float]:
-    several = sum(bool(text.strip()) for text in texts) >= 2
+    several = sum(not is_blank(text) for text in texts) >= 2
     found = {} if vocabulary is None else {"ead": ead(texts, vocabulary) if several else math.nan}
     found["distinct_2"] = distinct_n(texts, 2) if several else math.nan
     found["bleu_distance"] = 1 - self_bleu(texts) if several else math.nan

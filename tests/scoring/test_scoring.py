@@ -196,6 +196,15 @@ def test_a_vocabulary_has_tokens():
         score_outputs(None, outputs_of([["a", "b"]]), vocabulary=-3)
 
 
+def test_outputs_of_signs_that_nobody_sees_are_empty():
+    found = score_outputs(
+        None, outputs_of([["\u200b", "\ufeff ", "\u2060\n", ""], ["a b", "c d", "\u200b", ""]]), vocabulary=9
+    )
+    np.testing.assert_array_equal(found["empty"], [1, 0.5])
+    for name in ("ead", "distinct_2", "bleu_distance"):
+        np.testing.assert_array_equal(np.isnan(found[name]), [True, False])
+
+
 def test_prompts_in_another_order_are_matched_or_refused(qa):
     right = outputs_of(TEXTS, task=qa)
     turned = right.select(right.ids[::-1])

@@ -60,6 +60,7 @@ def test_ordinary_lines_are_no_question(text):
         ("<|begin_of_reasoning|>a<|end_of_reasoning|>b", "b"),
         ("\n<|thinking|>never closed", ""),
         ("<THINK>a</THINK>\nb", "b"),
+        ("<unused94>thought\na<unused95>b", "b"),
         ("<|channel|>analysis<|message|>a<|channel|>final<|message|>b", "b"),
         ("[A reflection] It rained.", "[A reflection] It rained."),
         ("She wrote <thoughtful> on it.", "She wrote <thoughtful> on it."),

@@ -19,9 +19,10 @@ REASONING: tuple[Tags, ...] = (
     ("<|inner_prefix|>", "<|inner_suffix|>"),
     ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),
     ("<|channel>thought", "<channel|>"),
+    ("<unused94>thought", "<unused95>"),
 )
-"""Opening and closing marks of the families that we know: DeepSeek, Qwen, Mistral, Kimi, Cohere, Seed, Apertus, gpt-oss
-and Gemma among them. The list is ours."""
+"""Opening and closing marks of the families that we know: DeepSeek, Qwen, Mistral, Kimi, Cohere, Seed, Apertus,
+gpt-oss, Gemma and MedGemma among them. The list is ours."""
 _ANY_TAG = re.compile(
     r"(<\|?|\[|◁)([\w:.-]{0,40}?(?:think|thought|reason|scratch|deliberat|reflect|monolog|ponder)[\w:.-]{0,40}|cot)( ?)"
     r"(\|?>|\]|▷)",

@@ -25,6 +25,7 @@ SIGNS = (
 """Signs of these scripts that belong to the letter before."""
 _BLANK = r"\s\u200b\u2060\ufeff"  # those without width part words of Thai and Khmer
 _SPECIAL = re.compile(rf"[{UNSPACED}\u200b\u2060\ufeff]")
+_UNSEEN = ("Zs", "Zl", "Zp", "Cc", "Cf")
 _WORD = re.compile(rf"[{UNSPACED}][{SIGNS}]*|[^{_BLANK}{UNSPACED}]+")
 
 
@@ -37,6 +38,16 @@ def split_words(text: str) -> list[str]:
     """
     text = unicodedata.normalize("NFC", text)
     return _WORD.findall(text) if _SPECIAL.search(text) else text.split()
+
+
+def is_blank(text: str) -> bool:
+    r"""Whether a text shows nothing: it is empty, or only blanks, controls and signs of no width.
+
+    Examples:
+        >>> is_blank(" \t"), is_blank("👍")
+        (True, False)
+    """
+    return all(unicodedata.category(letter) in _UNSEEN for letter in text)
 
 
 def ead(texts: Sequence[str], vocabulary: int, orders: Iterable[int] = (1, 2, 3, 4, 5)) -> float:
