@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slr_probe.errors import GenerationError, ResultError
+from slr_probe.errors import GenerationError, ResultError, one_line
 from slr_probe.files import json_line, read_json, read_jsonl, write_text
 from slr_probe.generation.sampling import Sampling
 
@@ -59,6 +59,10 @@ class Outputs:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __repr__(self) -> str:
+        first = next((text for texts in self.texts for text in texts), "")
+        return f"Outputs({self.model!r}, {len(self)} prompts x {self.samples} samples, first {one_line(first, 40)!r})"
 
     @property
     def samples(self) -> int:

@@ -123,9 +123,10 @@ class Findings:
 
     @property
     def settings(self) -> str:
-        """The study's settings as TOML, which `slr-probe run --settings` reads."""
+        """The study's settings as TOML, which `slr-probe run --settings` reads, without their comments."""
         file = self.folder / SETTINGS
-        return file.read_text(encoding="utf-8") if file.is_file() else ""
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.is_file() else []
+        return "".join(line for line in lines if not line.startswith("#"))
 
     @property
     def report(self) -> Path:

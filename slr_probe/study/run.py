@@ -21,6 +21,7 @@ from slr_probe.progress import Cost, course, silenced, step
 from slr_probe.rank.findings.points import points as ranking_points
 from slr_probe.study.context import Context
 from slr_probe.study.cost import study_cost
+from slr_probe.study.explained import explained
 from slr_probe.study.folder import Findings
 from slr_probe.study.place import RUN, SETTINGS
 from slr_probe.study.provenance import describe_pair, machine, versions
@@ -230,7 +231,7 @@ class _Study:
             "machine": machine(context.pair),
             "stages": {name: record for name, record in stages.items() if record} | (extra or {}),
         }
-        write_text(context.folder / SETTINGS, write_toml(context.settings.to_dict()))
+        write_text(context.folder / SETTINGS, write_toml(context.settings.to_dict(), explained()))
         write_json(context.folder / RUN, data)
 
 

@@ -84,8 +84,9 @@ class RankSettings:
     """The exhaustive sweep and the choice of the range: what `rank_layers` takes.
 
     Attributes:
-        task: JSON file of prompts with answer sets; empty for the built-in CRC task.
+        task: JSON or JSONL file of prompts with answer sets; empty for the built-in CRC task.
         prompts: Prompts a category and split; 0 for all.
+        guards: Whether a range must also treat tuned's replies nearly as tuned does, within the two bounds below.
         ending: Least and most probability of ending the turn where tuned did, as shares of tuned's own.
         surprise: Most surprise at tuned's replies, as a share of tuned's own; 0 for no bound.
     """

@@ -6,6 +6,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from slr_probe.errors import StudyError, one_line
@@ -56,8 +57,14 @@ def read_value(text: str) -> Any:
         return text.strip()
 
 
-def write_toml(tables: Mapping[str, Mapping[str, Any]]) -> str:
+def write_toml(
+    tables: Mapping[str, Mapping[str, Any]], explained: Mapping[str, Mapping[str, str]] | None = None
+) -> str:
     """Tables of text, numbers, truth values and lists of text, as TOML.
+
+    Args:
+        tables: The values, by table and key.
+        explained: What they mean, written above each as a comment.
 
     Examples:
         >>> print(write_toml({"rank": {"floor": 0.9, "guards": True, "task": ""}}))
@@ -67,9 +74,15 @@ def write_toml(tables: Mapping[str, Mapping[str, Any]]) -> str:
         task = ""
         <BLANKLINE>
     """
-    # JSON's spelling of these values is TOML's; of text, DEL alone would need more care.
-    blocks = [
-        f"[{table}]\n" + "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items())
-        for table, values in tables.items()
-    ]
+    blocks = []
+    for table, values in tables.items():
+        notes = (explained or {}).get(table, {})
+        blocks.append(f"[{table}]\n" + "".join(_line(key, value, notes.get(key, "")) for key, value in values.items()))
     return "\n".join(blocks)
+
+
+def _line(key: str, value: Any, note: str) -> str:
+    """One setting, below what it means."""
+    above = "".join(f"# {line}\n" for line in wrap(note, 118, break_on_hyphens=False))
+    # JSON's spelling of these values is TOML's; of text, DEL alone would need more care.
+    return f"{above}{key} = {json.dumps(value, ensure_ascii=False)}\n"

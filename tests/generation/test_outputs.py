@@ -111,3 +111,11 @@ def test_all_outputs_of_a_prompt_may_stand_in_one_line(tmp_path, field):
 def test_a_list_that_is_none_of_texts_is_named(tmp_path, row):
     with pytest.raises(ResultError, match="line 1: 'outputs' must be a list of texts"):
         read_outputs(write(tmp_path / "a.jsonl", {"id": "1", **row}))
+
+
+def test_outputs_print_short():
+    texts, ended = (("x\n" * 300, "y"), ("z", "z")), ((True, True), (True, False))
+    long = Outputs("tuned", ("a", "b"), ("p" * 500, "q"), texts, ended)
+    assert repr(long).startswith("Outputs('tuned', 2 prompts x 2 samples, first 'x x x")
+    assert len(repr(long)) < 120
+    assert repr(Outputs("none", (), (), (), ())) == "Outputs('none', 0 prompts x 0 samples, first '')"

@@ -1,6 +1,7 @@
 import pytest
 
 from slr_probe.errors import StudyError
+from slr_probe.study.explained import explained
 from slr_probe.study.settings import PRESETS, Settings
 from slr_probe.study.toml import read_change, read_toml, read_value, write_toml
 
@@ -46,3 +47,23 @@ def test_single_changes():
     assert read_change('validate.families=["qa"]') == {"validate": {"families": ["qa"]}}
     with pytest.raises(StudyError, match=r"is not TABLE\.KEY=VALUE"):
         read_change("floor=0.8")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_setting_is_explained_and_comments_change_nothing(name, tmp_path):
+    settings = Settings.preset(name)
+    notes = explained()
+    keys = {table: [*values] for table, values in settings.to_dict().items()}
+    assert keys == {table: [*values] for table, values in notes.items()}
+    assert all(note.strip() for keys in notes.values() for note in keys.values())
+    file = tmp_path / "study.toml"
+    file.write_text(write_toml(settings.to_dict(), notes), encoding="utf-8")
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert Settings.from_dict(read_toml(file)) == settings
+    assert max(map(len, lines)) <= 160
+    assert lines[lines.index("[rank]") + 1].startswith("# JSON or JSONL file of prompts")
+
+
+def test_a_comment_cannot_become_a_setting():
+    text = write_toml({"rank": {"floor": 0.9}}, {"rank": {"floor": "of tuned\n[mask]\nenabled = true"}})
+    assert text == "[rank]\n# of tuned [mask] enabled = true\nfloor = 0.9\n"
