@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 TOLERANCE = {"float32": 1e-3, "float16": 2e-2, "bfloat16": 1e-1}
 """Most that the two distributions over answers may be apart, in total variation (probability), by dtype (ours). Kernels
 add in another order; in bfloat16 that moves single log-probabilities by up to 0.12 nats."""
-_QUESTIONS = 8
+_QUESTIONS = 3
+"""Each costs every hybrid a forward pass of the sweep and one of the engine. On a pair of Gemma 3 270M, models that
+differ in a block or two were at least 0.019 apart on these three (on eight 0.028): 19 times what float32 is allowed."""
 _SEEN = 1e-3  # models that are this far apart do not give the same answers to the last bit
 
 Answers = Float[ndarray, "prompt answer"]
