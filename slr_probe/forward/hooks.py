@@ -153,7 +153,7 @@ def check_additive(model: PreTrainedModel, input_ids: Int[Tensor, "batch positio
         model(input_ids=input_ids, use_cache=False)
     low = next(model.parameters()).dtype in (torch.bfloat16, torch.float16)
     for block in sorted({block for block, _ in recorded}):
-        pre, attn, mlp, post = (recorded[block, part].double() for part in parts)
+        pre, attn, mlp, post = (recorded[block, part].to(model.device).double() for part in parts)
         size = max(float(t.norm()) for t in (pre, attn, mlp, post))
         gap = float((pre + attn + mlp - post).norm())
         if gap > (3e-2 if low else 1e-4) * size:

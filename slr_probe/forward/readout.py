@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from slr_probe.checkpoint.names import find_decoder
 from slr_probe.errors import LayoutError
+from slr_probe.forward.device import as_index
 from slr_probe.forward.hooks import recording, watching
 from slr_probe.forward.points import Point
 from slr_probe.forward.surgery import as_block_output, block_input, replaced, tuple_length
@@ -63,6 +64,7 @@ class Readout:
         def last(*args: Any, **kwargs: Any) -> Any:
             return self._returned(hidden[:, None])
 
+        hidden = hidden.to(self.model.device)  # blocks may lie on several
         ids = torch.zeros(len(hidden), 1, dtype=torch.long, device=hidden.device)
         with replaced(self._blocks, [*[pass_on] * (len(self._blocks) - 1), last]):
             logits: Tensor = self.model(input_ids=ids, use_cache=False).logits
@@ -134,7 +136,8 @@ class AnswerTable:
 
     def rows(self, prompts: Int[Tensor, " row"] | list[int] | slice) -> AnswerTable:
         """The answers of one prompt for every row."""
-        return AnswerTable(self.tokens[prompts])
+        index = as_index(prompts, self.tokens.device) if isinstance(prompts, list) else prompts
+        return AnswerTable(self.tokens[index])
 
     def spelled(self, scores: Float[Tensor, "*batch prompt vocab"]) -> Float[Tensor, "*batch prompt answer spelling"]:
         """The score of every spelling; -inf for padding."""

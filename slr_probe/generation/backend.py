@@ -11,6 +11,7 @@ from slr_probe.errors import GenerationError
 from slr_probe.generation.sampling import Sampling
 from slr_probe.generation.sources import Source
 from slr_probe.generation.text import Writing
+from slr_probe.pair.several import is_spread
 
 if TYPE_CHECKING:
     from slr_probe.generation.decode import Request, Sample
@@ -71,6 +72,11 @@ class InMemory:
         stops = Writing(self._pair.tokenizer, sampling.stop).stopped if sampling.stop else None
         how: dict[str, Any] = {"ends": ends, "stops": stops, "end_bias": source.end_bias}
         with source.model(self._pair) as model:
+            if is_spread(model):
+                raise GenerationError(
+                    "the models are spread over several devices, and text is written on one; give a device that holds "
+                    "both, or backend='vllm'"
+                )
             yield from write(model, requests, sampling, batch_tokens=self._batch_tokens, **how)
 
 

@@ -149,7 +149,7 @@ def find_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
 
 
 def find_device(device: torch.device | str | None, base: Side, tuned: Side) -> torch.device:
-    """The device of models in memory, else the requested one, else CUDA where there is one.
+    """The device of models in memory, else the requested one, else CUDA where there is one; also for `"auto"`.
 
     Raises:
         IncompatiblePairError: Models in memory lie on different devices or not on the requested one, or there is no
@@ -161,6 +161,7 @@ def find_device(device: torch.device | str | None, base: Side, tuned: Side) -> t
     if len(set(loaded.values())) > 1:
         raise IncompatiblePairError(f"the loaded models are on different devices: {loaded}; move both to one")
     default = next(iter(loaded.values()), torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    device = None if device == "auto" else device
     with foreign(IncompatiblePairError, f"unknown device {device!r}"):
         requested = torch.device(device) if device is not None else default
     if any(requested.type != other.type for other in loaded.values()):

@@ -20,6 +20,7 @@ from slr_probe.pair.notes import dtype_notes, template_notes
 from slr_probe.pair.open import open_sides
 from slr_probe.pair.prompts import Format, Prompt, PromptRenderer
 from slr_probe.pair.prompts.tokens import compare_tokenizers
+from slr_probe.pair.several import device_count, place, spread
 from slr_probe.pair.side import Side, dtypes
 from slr_probe.pair.travel import Origin, reopen
 from slr_probe.recipe import GROUPS, Recipe, as_recipe
@@ -54,9 +55,11 @@ class ModelPair:
         device: torch.device,
         tokenizer: PreTrainedTokenizerBase | None = None,
         trust_remote_code: bool = False,
+        several: bool = False,
     ) -> None:
         self.base_side, self.tuned_side, self.notes = base_side, tuned_side, notes
         self.dtype, self.device = dtype, device
+        self._several = several
         self._trust = trust_remote_code
         self._tokenizer = self._given = tokenizer
 
@@ -81,7 +84,8 @@ class ModelPair:
                 (also in a TransformerLens bridge or a model of nnsight).
             tuned: Post-trained side: the same, or the folder of a LoRA adapter over `base`.
             dtype: Dtype to load both models in and to compute in, such as `"float32"`; default: as stored.
-            device: Where the models run; default: CUDA where there is one, else CPU.
+            device: Where the models run; default: CUDA where there is one, else CPU. `"auto"` spreads the blocks of
+                both over all GPUs of this machine, for `logit_lens`, `patch_activations`, `record` and masks.
             tokenizer: Needed for prompts when `tuned` is a loaded model; otherwise read from the checkpoint.
             download: Let hub ids be fetched over the network; otherwise only the local cache is read.
             trust_remote_code: Let transformers run Python code that comes with a checkpoint.
@@ -113,6 +117,7 @@ class ModelPair:
             device=find_device(device, *opened[:2]),
             tokenizer=tokenizer,
             trust_remote_code=trust_remote_code,
+            several=device == "auto" and device_count() > 1,
         )
         pair.notes += dtype_notes(opened[:2], pair.dtype) + pair._tokenizer_notes()
         return pair
@@ -142,7 +147,7 @@ class ModelPair:
         """Base in the place of both sides, with its own config; weights that are loaded are shared."""
         twin = replace(self.base_side, role="tuned")
         pair = ModelPair(self.base_side, twin, (), dtype=self.dtype, device=self.device, tokenizer=self._tokenizer)
-        pair._trust = self._trust
+        pair._trust, pair._several = self._trust, self._several
         if "base" in self.__dict__:
             pair.__dict__.update(base=self.base, tuned=self.base)
         return pair
@@ -190,10 +195,19 @@ class ModelPair:
             model = side.model
         else:
             model = from_disk(side, self.dtype, self._trust)
-            model.to(self.device)  # type: ignore[arg-type]
+            if self._several:
+                spread(model, self._places(model))
+            else:
+                model.to(self.device)  # type: ignore[arg-type]
         model.eval()  # type: ignore[no-untyped-call]
         check_finite(model, side)
         return model
+
+    def _places(self, model: PreTrainedModel) -> dict[str, str]:
+        """The device of each module, the same in base and tuned."""
+        places: dict[str, str] = vars(self).setdefault("_placed", {})
+        places.update(places or place(model, self.device.type))
+        return places
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:

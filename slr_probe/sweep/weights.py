@@ -14,6 +14,7 @@ from slr_probe.checkpoint.names import Decoder, Role, find_decoder
 from slr_probe.errors import SweepError
 from slr_probe.forward.budget import in_dtype
 from slr_probe.forward.surgery import empty_model
+from slr_probe.pair.several import is_spread
 from slr_probe.pair.side import Side
 from slr_probe.restoration.plan import grid, mix, plan_hybrid
 from slr_probe.sweep.prefixes.trie import BlockPath
@@ -36,11 +37,16 @@ def resident(pair: ModelPair, dtype: torch.dtype | None = None) -> Weights:
     """Weights of the loaded models; nothing is copied unless `dtype` differs from theirs.
 
     Raises:
-        SweepError: The two models lie on different devices or in different dtypes.
+        SweepError: The two models lie on different devices, or on several, or in different dtypes.
     """
     base, tuned = ((model.dtype, model.device) for model in (pair.base, pair.tuned))
     if base != tuned:
         raise SweepError(f"base is {base} and tuned {tuned}; load the pair with one dtype= and device=")
+    if is_spread(pair.tuned):
+        raise SweepError(
+            "the models are spread over several devices, and a sweep of loaded models runs on one; give stream=True "
+            "(--stream), which holds a block at a time, or a device that holds both"
+        )
     return Weights(pair.tuned, loaded_source(pair), None if dtype == pair.tuned.dtype else dtype, pair.tuned.device)
 
 

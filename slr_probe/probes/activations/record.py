@@ -160,7 +160,7 @@ def _record_batch(
     ids = batch.ids.to(model.device)
     with torch.inference_mode(), recording(places, at=rows.at(batch)) as recorded:
         model.base_model(input_ids=ids, use_cache=False)
-        values = torch.stack([recorded[place.key] for place in places])
+        values = torch.stack([recorded[place.key].to(model.device) for place in places])
         finite = bool(values.isfinite().all())
     if not finite:
         _raise_not_finite(model, name, ids)

@@ -15,6 +15,7 @@ from slr_probe.checkpoint.names import find_decoder
 from slr_probe.errors import SlrProbeError
 from slr_probe.forward import distributions as maths
 from slr_probe.forward.budget import spans
+from slr_probe.forward.device import as_index
 from slr_probe.forward.hooks import recording
 from slr_probe.forward.points import Point
 from slr_probe.forward.questions import batches
@@ -73,10 +74,10 @@ def record_blocks(
     for batch in batches(queries, batch_size):
         with torch.inference_mode(), recording(points, at=batch.last[:, None]) as recorded:
             model.base_model(input_ids=batch.ids.to(model.device), use_cache=False)
-            rows = torch.stack([recorded[point.key][:, 0] for point in points])
+            rows = torch.stack([recorded[point.key][:, 0].to(model.device) for point in points])
             if hidden is None:
                 hidden = rows.new_empty(len(blocks), len(queries), rows.shape[-1])
-            hidden[:, batch.rows] = rows
+            hidden[:, as_index(batch.rows, hidden.device)] = rows
         ticker.update(len(batch.rows))
     assert hidden is not None
     bad = (~hidden.isfinite().all(dim=2)).cpu().numpy()

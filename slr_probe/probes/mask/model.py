@@ -190,7 +190,7 @@ class MaskedModel:
 
         def hook(module: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
             inner = torch.nn.functional.linear(inputs[0], a)
-            return output + torch.nn.functional.linear(inner * ((self._scales[i] - 1) * scaling).to(a.dtype), b)
+            return output + torch.nn.functional.linear(inner * ((self._scales[i] - 1) * scaling).to(a), b)
 
         return self.pair.tuned.get_submodule(weight.name.rpartition(".")[0]).register_forward_hook(hook)
 
@@ -238,7 +238,7 @@ def token_losses(
     """
     ids, replies, real = _padded(batch)
     kept = np.flatnonzero(replies[:, 1:].any(axis=0))
-    tokens, at = torch.tensor(ids, device=model.device), torch.tensor(kept, device=model.device)
+    tokens, at = torch.tensor(ids, device=model.device), torch.tensor(kept)  # the head may lie on another device
     options: dict[str, Any] = {"input_ids": tokens, "use_cache": False, "logits_to_keep": at}
     if not real.all():
         options["attention_mask"] = torch.tensor(real, device=model.device)

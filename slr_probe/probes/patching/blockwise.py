@@ -57,13 +57,18 @@ class BlockwiseModel:
         keys: KeyValue | None = None,
         cache: KVCache | None = None,
     ) -> Float[Tensor, "row position model"]:
-        """One block on states of its own, or of the last position only where the keys of those before are given."""
+        """One block on states of its own, or of the last position only where the keys of those before are given.
+
+        Returns:
+            Its output, where the states were: blocks may lie on several devices.
+        """
         if keys is None:
-            return self.capture.run(block, hidden, Geometry(hidden.shape[1], 0, cache is not None), cache)
+            out = self.capture.run(block, hidden, Geometry(hidden.shape[1], 0, cache is not None), cache)
+            return out.to(hidden.device)
         past = keys[0].shape[-2]
         times = len(hidden) // len(keys[0])
         cache = KVCache(past, (_repeated(keys[0], times), _repeated(keys[1], times)))
-        return self.capture.run(block, hidden, Geometry(1, past, True), cache)
+        return self.capture.run(block, hidden, Geometry(1, past, True), cache).to(hidden.device)
 
     @torch.inference_mode()
     def _check(self, ids: Int[Tensor, "one position"]) -> bool:

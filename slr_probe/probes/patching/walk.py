@@ -74,7 +74,7 @@ class _Unpatched:
             self.keys = before_last(cache.new)
         with recording(points.values()) as recorded:
             out = self.model.run(block, self.held, self.keys)
-        self.parts = {component: recorded[point.key] for component, point in points.items()}
+        self.parts = {component: recorded[point.key].to(out.device) for component, point in points.items()}
         if self.last is None:
             self.stream = out
         else:
