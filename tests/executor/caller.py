@@ -66,7 +66,7 @@ class Telling:
 def main(base: str, tuned: str, out: str, address: str) -> None:
     """Do all of it; this process's number is said before each part is kept, and in the end."""
     pair = ModelPair.load(base, tuned, device="cpu")
-    executor = Telling(RayExecutor(address, workers=1), Path(out) / "notes", pause=0.4)
+    executor = Telling(RayExecutor(address, workers=1), Path(out) / "notes", pause=0.3)
     sweeps(pair, executor, Path(out))
     writes(pair, executor, Path(out))
     print(os.getpid(), flush=True)

@@ -17,8 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_SETUP = "setup_worker.py"  # of Ray: it sets environments up, here none, and then becomes the script behind it
-_FORKED = (_SETUP, "caller.py")
+_FORKED = ("default_worker.py", "caller.py")  # the first is what Ray's workers run
 _PYTHON = """#!{python} -IS
 import json, os, socket, sys
 if os.path.basename(sys.argv[1]) not in {forked!r}:
@@ -52,21 +51,12 @@ def forking_python(folder: Path) -> Iterator[str]:
 
 
 def _serve(address: str) -> None:
-    import ray
-    import torch
-    import transformers  # noqa: F401
-
-    import slr_probe.generation
-    import slr_probe.sweep  # noqa: F401
-    import tests.executor.work  # noqa: F401
-
-    torch.set_num_threads(1)
-    assert not ray.is_initialized()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(address)
         listening.listen(64)
-        print("ready", flush=True)
+        print("ready", flush=True)  # who asks before all is imported waits
+        _import()
         while True:
             line = listening.accept()[0]
             if not os.fork():
@@ -74,6 +64,18 @@ def _serve(address: str) -> None:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 _become(line)
             line.close()
+
+
+def _import() -> None:
+    import torch
+    import transformers.models.gemma3.modeling_gemma3  # noqa: F401
+
+    import slr_probe.generation.calls.spread  # noqa: F401
+    import tests.executor.caller
+    import tests.executor.work  # noqa: F401
+
+    torch.set_num_threads(1)
+    assert "ray" not in sys.modules, "Ray's library reads the environment, such as a worker's job, when it is loaded"
 
 
 def _become(line: socket.socket) -> None:
@@ -89,8 +91,6 @@ def _become(line: socket.socket) -> None:
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    if Path(arguments[0]).name == _SETUP:
-        arguments = [one for one in arguments[1:] if not one.startswith(("--language", "--serialized-runtime-env"))]
     sys.argv = arguments
     runpy.run_path(arguments[0], run_name="__main__")
     os._exit(0)

@@ -18,6 +18,20 @@ from tests.executor.caller import Telling, sweeps, writes
 from tests.executor.work import Squares
 
 
+@pytest.fixture(autouse=True)
+def limit():
+    """A test that hangs fails, after far more than it takes on a machine that is busy with other things."""
+
+    def give_up(*_):
+        raise TimeoutError("the test takes too long")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(240)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
 @pytest.fixture
 def workers(cluster):
     """`workers(2)`: an executor with two workers, which go when the test ends."""
@@ -58,8 +72,8 @@ def test_an_error_of_a_part_arrives_as_it_was_and_the_executor_goes_on(workers, 
 
 
 def test_no_machine_has_room(workers, tmp_path):
-    with pytest.raises(ExecutorError, match="needs 1 GPU"):
-        list(workers().run(Squares(tmp_path, gpus=1), [1]))
+    with pytest.raises(ExecutorError, match=r"needs 2 GPU\(s\) on one machine"):  # there are two, on two machines
+        list(workers().run(Squares(tmp_path, gpus=2), [1]))
 
 
 def test_a_machine_that_goes(cluster, workers, tmp_path):
@@ -102,7 +116,7 @@ def test_a_caller_that_is_killed_at_ten_random_moments(cluster, python, pair, sw
         arguments = [python, str(Path(caller.__file__)), *map(str, folders), str(tmp_path), cluster.address]
         with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as child:
             number = int(child.stdout.readline())
-            time.sleep(chance.uniform(0, 0.5))
+            time.sleep(chance.uniform(0, 0.4))
             with suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
     assert 5 <= notes.read_text().count("kept") < 18
@@ -120,11 +134,7 @@ def test_a_caller_that_is_killed_at_ten_random_moments(cluster, python, pair, sw
 def test_an_engine_on_several_gpus_has_them_on_one_machine(cluster, workers, tmp_path):
     from ray.util import placement_group_table
 
-    nodes = [cluster.add_node(num_cpus=1, num_gpus=1, object_store_memory=80 << 20) for _ in range(2)]
-    cluster.wait_for_nodes()
-    with pytest.raises(ExecutorError, match=r"needs 2 GPU\(s\) on one machine"):
-        list(workers().run(Squares(tmp_path, gpus=2), [1]))
-    nodes.append(cluster.add_node(num_cpus=1, num_gpus=2, object_store_memory=80 << 20))
+    node = cluster.add_node(num_cpus=1, num_gpus=2, object_store_memory=80 << 20)
     cluster.wait_for_nodes()
     executor = workers()
     assert dict(executor.run(Squares(tmp_path, gpus=2, deadly={1: 1}), [1, 2])) == {0: 1, 1: 4}
@@ -133,8 +143,7 @@ def test_an_engine_on_several_gpus_has_them_on_one_machine(cluster, workers, tmp
     assert [one["strategy"] for one in _places(placement_group_table())] == ["STRICT_PACK"]
     executor.close()
     assert not _places(placement_group_table())
-    for node in nodes:
-        cluster.remove_node(node)
+    cluster.remove_node(node)
 
 
 def _places(table):
