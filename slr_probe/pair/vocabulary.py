@@ -34,7 +34,8 @@ def require_one_vocabulary(base: Side, tuned: Side, what: str) -> None:
     if rows is not None:
         raise IncompatiblePairError(
             f"base has a vocabulary of {rows[0]} tokens and tuned of {rows[1]}; {what} compares both models over one. "
-            "delta, rank, restore and verify work on this pair; for the rest save the smaller side again after "
+            "what is not about that works on this pair (rank, restore, validate, compare; lineage with --no-depth, "
+            "depth=False); for the rest save the smaller side again after "
             f"model.resize_token_embeddings({max(rows)})"
         )
 

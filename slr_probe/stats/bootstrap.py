@@ -95,6 +95,8 @@ def winner_share(
     reference = np.asarray(reference, dtype=np.float64)
     require_finite(objective, constrained, reference)
     order = np.arange(len(objective)) if priority is None else np.argsort(priority, kind="stable")
+    if not len(objective):
+        return np.zeros(0), 1.0
     counts = resample_counts(objective.shape[-1], resamples, seed, strata)
     wins, none = np.zeros(len(objective)), 0
     for rows in slices(resamples, len(objective)):

@@ -58,3 +58,8 @@ def test_without_a_reference_no_floor_is_met():
     empty = (resample_counts(5, seed=3)[:, 0] == 0).mean()
     assert none == pytest.approx(empty)
     assert share.tolist() == [pytest.approx(1 - empty), 0]
+
+
+def test_of_no_candidates_none_wins():
+    share, none = winner_share(np.zeros((0, 6)), np.zeros((0, 6)), np.ones(6), 0.9, resamples=50)
+    assert (share.shape, none) == ((0,), 1.0)
