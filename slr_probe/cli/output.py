@@ -15,16 +15,24 @@ _FILE_WIDTH = 200
 """Columns of a table that is not printed to a terminal: a line of a log is as long as it must be."""
 
 
-def check_places(out: Path | None, json_file: Path | None) -> None:
+def check_places(out: Path | None, json_file: Path | None, result: str | None = None, also: Sequence[str] = ()) -> None:
     """Check, before any work, that what a user named can be a folder and a file, and can be written.
 
+    Args:
+        out: The folder.
+        json_file: The file.
+        result: Name of the result that goes into the folder with its table and figure, if one does.
+        also: Names of other files that go with it.
+
     Raises:
-        OutputError: It stands or lies where a file is, is a folder where a file is wanted, or cannot be written.
+        OutputError: It stands or lies where a file is, is a folder where a file is wanted, or cannot be written; or the
+            folder is a checkpoint's, or has a file of such a name that came without the result.
     """
     try:
         if out is not None:
             if out.exists() and not out.is_dir():
                 raise OutputError(f"--out {out} is a file; give a folder")
+            _check_own(out, result, also)
             _check_writable(out, out)
         if json_file is not None:
             if json_file.is_dir():
@@ -45,6 +53,18 @@ def check_run(out: Path | None, json_file: Path | None) -> None:
 
     check_places(out, json_file)
     Folder(out).refuse_foreign()
+
+
+def _check_own(out: Path, result: str | None, also: Sequence[str]) -> None:
+    """Nothing of the user's is written over: neither a hybrid's recipe nor a table of another origin."""
+    if (out / "config.json").exists():
+        raise OutputError(f"--out {out} is a checkpoint, with a config.json; give another folder")
+    if result is None or (out / f"{result}.npz").exists():
+        return
+    names = (*(f"{result}.{ending}" for ending in ("csv", "pdf", "png")), *also)
+    other = next((name for name in names if (out / name).exists()), None)
+    if other is not None:
+        raise OutputError(f"--out {out} has a {other} that came without {result}.npz; give another folder, or move it")
 
 
 def _check_writable(path: Path, folder: Path) -> None:

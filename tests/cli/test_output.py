@@ -38,6 +38,28 @@ def test_what_cannot_be_written_is_said_first(run, verb, option):
     assert len(err.splitlines()) == 1
 
 
+RESULTS = {"delta": "weight_delta", "lens": "lens", "patch": "patching", "mask": "mask", "rank": "ranking"}
+
+
+@pytest.mark.parametrize("verb", RESULTS)
+def test_no_file_of_the_users_is_written_over(run, verb, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    code, _, err = run(verb, *VERBS[verb], "--out", tmp_path)
+    assert (code, "is a checkpoint" in err) == (2, True)
+    (tmp_path / "config.json").rename(tmp_path / f"{RESULTS[verb]}.csv")
+    code, _, err = run(verb, *VERBS[verb], "--out", tmp_path)
+    assert (code, f"has a {RESULTS[verb]}.csv that came without" in err) == (2, True)
+    (tmp_path / f"{RESULTS[verb]}.npz").touch()  # of the same verb's last call
+    assert "--out" not in run(verb, *VERBS[verb], "--out", tmp_path)[2]
+
+
+def test_a_mask_writes_over_no_recipe(run, tmp_path):
+    (tmp_path / "recipe.json").write_text("mine")
+    code, _, err = run("mask", *VERBS["mask"], "--out", tmp_path)
+    assert (code, "has a recipe.json that came without mask.npz" in err) == (2, True)
+    assert (tmp_path / "recipe.json").read_text() == "mine"
+
+
 @pytest.mark.parametrize(("option", "value"), [("--keep", "2"), ("--keep", "-0.1"), ("--freeze", "1")])
 def test_shares_of_a_mask_are_checked_first(run, option, value):
     code, _, err = run("mask", "nobody/base", "nobody/tuned", option, value)

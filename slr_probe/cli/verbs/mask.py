@@ -17,6 +17,7 @@ from slr_probe.errors import MaskError
 _TAKEN = (
     "granularity steps batch_size learning_rate init temperature sparsity budget seeds seed checkpointing max_length"
 )
+_LISTS = ("recipe.json", "freeze.json", "conversations.jsonl")  # what goes into a folder besides the result
 
 
 @app.command()
@@ -47,7 +48,7 @@ def mask(
 
     Example: slr-probe mask organism:base organism:dpo
     """
-    check_places(out, json_file)
+    check_places(out, json_file, "mask", _LISTS)
     _check_shares(keep, freeze)
     from slr_probe.probes.mask.examples import hold_back, read_conversations
     from slr_probe.probes.mask.learn import learn_layer_mask, sample_conversations
@@ -93,8 +94,9 @@ def _write_lists(out: Path, recipe: Any, frozen: Any, sampled: Any) -> None:
     """Write what to restore, what to freeze, and the conversations if they were sampled."""
     from slr_probe.files import write_text
 
-    write_text(out / "recipe.json", recipe.to_json() + "\n")
-    write_text(out / "freeze.json", json.dumps(frozen.to_dict(), indent=2) + "\n")
+    restored, freeze, conversations = (out / name for name in _LISTS)
+    write_text(restored, recipe.to_json() + "\n")
+    write_text(freeze, json.dumps(frozen.to_dict(), indent=2) + "\n")
     if sampled is not None:
         lines = (json.dumps({"messages": messages}) + "\n" for messages in sampled)
-        write_text(out / "conversations.jsonl", "".join(lines))
+        write_text(conversations, "".join(lines))

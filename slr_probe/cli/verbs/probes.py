@@ -43,7 +43,7 @@ def delta(
 
     Example: slr-probe delta organism:base organism:dpo
     """
-    check_places(out, json_file)
+    check_places(out, json_file, "weight_delta")
     from slr_probe.probes.weights.measure import weight_delta
     from slr_probe.show.weights import lines
 
@@ -83,7 +83,7 @@ def lens(
 
     Example: slr-probe lens organism:base organism:dpo
     """
-    check_places(out, json_file)
+    check_places(out, json_file, "lens")
     from slr_probe.probes.lens.lens import logit_lens
     from slr_probe.show.lens import lines
 
@@ -116,7 +116,7 @@ def patch(
 
     Example: slr-probe patch organism:base organism:dpo --component mlp
     """
-    check_places(out, json_file)
+    check_places(out, json_file, "patching")
     from slr_probe.probes.patching.patch import patch_activations
     from slr_probe.show.patching import lines
 

@@ -57,7 +57,7 @@ def rank(
 
     Example: slr-probe rank organism:base organism:dpo
     """
-    check_places(out, json_file)
+    check_places(out, json_file, "ranking")
     from slr_probe.rank import Guards, rank_layers
     from slr_probe.rank.cost import ranking_cost
     from slr_probe.show import ranking as shown
