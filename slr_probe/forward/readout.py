@@ -64,7 +64,6 @@ class Readout:
         def last(*args: Any, **kwargs: Any) -> Any:
             return self._returned(hidden[:, None])
 
-        hidden = hidden.to(self.model.device)  # blocks may lie on several
         ids = torch.zeros(len(hidden), 1, dtype=torch.long, device=hidden.device)
         with replaced(self._blocks, [*[pass_on] * (len(self._blocks) - 1), last]):
             logits: Tensor = self.model(input_ids=ids, use_cache=False).logits
@@ -93,7 +92,7 @@ class Readout:
         ):
             self.own = own = model(input_ids=ids, use_cache=False).logits[0, -1].float()
         self.in_tuple = lengths[-1]
-        replayed = self(recorded[last.key][:, 0])[0].float()
+        replayed = self(recorded[last.key][:, 0].to(ids.device))[0].float()  # blocks may lie on several
         gap, spread = float((replayed - own).abs().max()), float(own.std())
         if bool(own.isfinite().all()) and not gap <= _TOLERANCE.get(model.dtype, 1e-4) * max(spread, 1e-6):
             raise LayoutError(
