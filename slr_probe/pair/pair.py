@@ -60,6 +60,7 @@ class ModelPair:
         self.base_side, self.tuned_side, self.notes = base_side, tuned_side, notes
         self.dtype, self.device = dtype, device
         self._several = several
+        self._placed: dict[str, str] = {}
         self._trust = trust_remote_code
         self._tokenizer = self._given = tokenizer
 
@@ -196,18 +197,13 @@ class ModelPair:
         else:
             model = from_disk(side, self.dtype, self._trust)
             if self._several:
-                spread(model, self._places(model))
+                self._placed = self._placed or place(model, self.device.type)  # base and tuned lie alike
+                spread(model, self._placed)
             else:
                 model.to(self.device)  # type: ignore[arg-type]
         model.eval()  # type: ignore[no-untyped-call]
         check_finite(model, side)
         return model
-
-    def _places(self, model: PreTrainedModel) -> dict[str, str]:
-        """The device of each module, the same in base and tuned."""
-        places: dict[str, str] = vars(self).setdefault("_placed", {})
-        places.update(places or place(model, self.device.type))
-        return places
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
