@@ -71,12 +71,12 @@ class InMemory:
 
         stops = Writing(self._pair.tokenizer, sampling.stop).stopped if sampling.stop else None
         how: dict[str, Any] = {"ends": ends, "stops": stops, "end_bias": source.end_bias}
+        if is_spread(self._pair.tuned):
+            raise GenerationError(
+                "the models are spread over several devices, and text is written on one; give a device that holds "
+                "both, or backend='vllm'"
+            )
         with source.model(self._pair) as model:
-            if is_spread(self._pair.tuned):
-                raise GenerationError(
-                    "the models are spread over several devices, and text is written on one; give a device that holds "
-                    "both, or backend='vllm'"
-                )
             yield from write(model, requests, sampling, batch_tokens=self._batch_tokens, **how)
 
 

@@ -19,6 +19,8 @@ from torch.utils.backend_registration import _setup_privateuseone_for_python_bac
 
 CPU = torch.device("cpu")
 POINTS = ["resid_post", "mlp_out"]
+ANSWERS = ((20,), (21,), (22,))
+QUESTIONS = [((5, 6, 7 + i, 8, 9), ANSWERS) for i in range(3)] + [((5, 6, 7), ANSWERS)]
 COPIES = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
 _tensor = torch.tensor
 
@@ -92,7 +94,6 @@ def main(base: str, tuned: str) -> None:
     from slr_probe.probes.activations.record import record
     from slr_probe.sweep import sweep
     from slr_probe.tasks.answers import Query
-    from tests.pair.test_several import QUESTIONS
 
     here, there = (ModelPair.load(base, tuned, device="cpu") for _ in range(2))
     assert here.base.device == here.tuned.device == there.base.device == there.tuned.device == CPU  # all are loaded

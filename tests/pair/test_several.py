@@ -13,9 +13,6 @@ from slr_probe import ModelPair
 from slr_probe.errors import CheckpointError
 from slr_probe.pair import several
 
-ANSWERS = ((20,), (21,), (22,))
-QUESTIONS = [((5, 6, 7 + i, 8, 9), ANSWERS) for i in range(3)] + [((5, 6, 7), ANSWERS)]
-
 
 def test_probes_of_a_pair_on_two_devices(pair_of):
     command = [sys.executable, "-m", "tests.pair.standin", *map(str, pair_of("gemma3_text").folders)]

@@ -75,9 +75,10 @@ def _measured_rate(device: torch.device, dtype: torch.dtype, threads: int) -> fl
     one, other = torch.ones(side, side, dtype=dtype, device=device), torch.ones(side, side, dtype=dtype, device=device)
     torch.matmul(one, other.T)
     best = math.inf
-    for _ in range(_BURSTS):
+    for burst in range(_BURSTS):
+        if burst:
+            time.sleep(_SECONDS)
         best = min(best, *_burst(one, other, device))
-        time.sleep(_SECONDS)
     return 2.0 * side**3 / best
 
 
