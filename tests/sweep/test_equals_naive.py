@@ -24,7 +24,7 @@ def test_every_recipe_equals_the_hybrid_run_by_itself(pair_of, family):
     assert result.settings["method"] == "wavefront"
     assert bool(result.settings["notes"]) == (family in NO_CACHE)
     expected = naive_logprobs(pair, recipes, queries)
-    assert_same(result.answer_logprobs, expected)
+    assert_same(result.answer_logprobs, expected, atol=5e-5 if family in NO_CACHE else 1e-5)
 
     fresh = ModelPair.load(*folders.folders, dtype="float32")
     streamed = sweep(fresh, recipes, queries, stream=True)

@@ -24,7 +24,7 @@ from tests.sweep.test_memory import write
 def warm():
     with tempfile.TemporaryDirectory() as folder:
         small = write(folder, hidden_size=32, intermediate_size=48, num_hidden_layers=2)
-        sweep(ModelPair.load(small, small), None, make_queries(), stream=True)
+        sweep(ModelPair.load(small, small, device="cpu"), None, make_queries(), stream=True)
 
 warm()  # imports everything
 """
@@ -39,7 +39,7 @@ Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
 before = read("VmRSS")
 replies = make_replies() if sys.argv[5] == "replies" else None
 asked = {"memory": limit, "dtype": dtype, "stream": True, "replies": replies}
-result = sweep(ModelPair.load(big, big), eval(recipe), make_queries(), **asked)
+result = sweep(ModelPair.load(big, big, device="cpu"), eval(recipe), make_queries(), **asked)
 assert result.settings["streamed"] and result.settings["chunks"] == 1, result.settings
 print(read("VmHWM") - before)
 """

@@ -401,7 +401,7 @@ def test_figure_shows_every_block_and_component(pair_of: Callable[[str], Pair]) 
     cells = right.get_images()[0].get_array()
     assert cells.shape == (7, 4)
     table = delta.to_dataframe().set_index(["block", "component"])["relative"]
-    assert cells[4, 2] == table.loc[(2, "gate")]
+    assert [cells[4, 2]] == table.loc[[(2, "gate")]].tolist()
     assert attention.get_xdata().tolist() == [0, 1, 2, 3] == matrices["block"].tolist()
 
 
