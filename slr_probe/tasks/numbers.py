@@ -29,7 +29,9 @@ _SCIENTIFIC = re.compile(rf"(?<![\d.])({_PLAIN}){_GAP}(?:\\times|\\cdot|[×·⋅
 _POWER = re.compile(rf"(?<![\d.])(?:\(\s?(-?\d+(?:\.\d+)?)\s?\)|(\d+(?:\.\d+)?)){_GAP}\^{_GAP}{_INTEGER}")
 _NAMED = {"hundred": 2, "thousand": 3, "lakh": 5, "million": 6, "crore": 7, "billion": 9, "trillion": 12}
 _SCALES = _NAMED | {"k": 3, "m": 6, "b": 9, "t": 12}
-_SCALED = re.compile(rf"(?<![\d.,])({_PLAIN})(?:{_GAP}|-)({'|'.join(_NAMED)})s?\b", re.IGNORECASE)
+_SCALED = re.compile(rf"(?<![\d.,])({_PLAIN})((?:(?:{_GAP}|-)(?:{'|'.join(_NAMED)})s?\b){{1,3}})", re.IGNORECASE)
+_NAME = re.compile("|".join(_NAMED), re.IGNORECASE)
+_DOZEN = re.compile(rf"(?<![\d.,/])({_PLAIN})(?:{_GAP}|-)dozens?\b", re.IGNORECASE)
 _MONEY = re.compile(rf"(?<=[$€£])({_PLAIN})([kKMBT])\b")
 _UNIT_POWER = re.compile(rf"(?<=[A-Za-zµΩ°%)}}]){_GAP}\^{_GAP}{_INTEGER}")
 _UNIT_DIGIT = re.compile(r"(?<![A-Za-z])((?:[kcdmn]?m|ft|in|yd|mi))[23]\b")
@@ -37,12 +39,17 @@ _UNREAD_POWER = re.compile(rf"[\w.)}}]{{1,200}}{_GAP}\^{_GAP}(?:\{{[^{{}}]{{0,20
 _UNREAD = re.compile(
     r"\d{0,20}(?:\\?\bsqrt|\\sqrt|[√∛∜])(?:\[\d{1,3}\])?\s?(?:\{[^{}]{0,200}\}|\([^()]{0,200}\)|[\d.]{0,20})"
     r"|(?<![\d.,])[\d.,]{1,20}\s?(?:\\?pi\b|[π∞])|(?<![\d.:])\d{1,20}(?:\.\d{1,20}){2,9}|(?<![\d:])\d{1,20}(?::\d{1,20})+"
-    r"|\d{1,3}h\d{1,2}\b"
+    r"|\d{1,3}h\d{1,2}\b|\b\d{1,20}['′]\s?\d{1,20}|\b0[xXoObB][0-9A-Fa-f]{1,100}\b|\b\d{1,20}_\{?\d{1,3}\}?"
+    r"|\b\d{1,20}\s?\(?(?:in )?base[ -]\d{1,2}\)?|\d{0,20}\.\d{1,20}(?:\.{3}|…|[\u0304\u0305\u0307]|\(\d{1,20}\))"
+    r"|\d{0,20}\.\d{0,20}\\(?:overline|bar|dot)\b(?:\{\d{1,20}\})?|(?<![\w$€£.,])\d[\d.,]{0,20}[kKMBT]\b"
 )
-"""Roots, multiples of π, versions and times: no number, and neither is a part of them."""
+"""Roots, multiples of π, versions, times, feet with inches, digits of another base, decimals that go on for ever, and
+`5k`, which may be a distance: no number, and neither is a part of them."""
+_NAMES = re.compile(r"(?<![\w\\$.])(?!(?:USD|EUR|GBP|CAD|AUD|INR|Rs)\d)[A-Za-z]{1,20}\d\w{0,50}")
+"""Names with a number in them: A4, H2O, x1."""
 _OPERAND = r"(?:\{\s{0,3}(-?)\s{0,3}(\d[\d,]*(?:\.\d+)?)\s{0,3}\}|(\d))"
-_FRACTION = re.compile(rf"(\d?)\s{{0,3}}\\[dtc]?frac\s{{0,3}}{_OPERAND}\s{{0,3}}{_OPERAND}")
-_VULGAR = re.compile("(\\d?) ?([¼-¾⅐-⅞])")
+_FRACTION = re.compile(rf"(?:(\d)\s{{0,3}})?\\[dtc]?frac\s{{0,3}}{_OPERAND}\s{{0,3}}{_OPERAND}")
+_VULGAR = re.compile("(?:(\\d) ?)?([¼-¾⅐-⅞])")
 _SUPERSCRIPT = re.compile("[⁻⁺]?[⁰¹²³⁴-⁹]+")
 _WORDS = re.compile(r"\\(?:text(?:bf|it|rm|sf|tt)?|math(?:rm|bf|it|sf)|mbox|operatorname)\s{0,3}\{([^{}]*)\}")
 _SPACE = re.compile(
@@ -51,14 +58,15 @@ _SPACE = re.compile(
 )
 _MARKS = str.maketrans(dict.fromkeys("‐‑‒–−﹣－˗➖", "-") | {"٫": ".", "．": ".", "٬": ",", "⁄": "/"})
 _SYMBOL = re.compile(r"(?<=\d)(?:[abcijknpqrtuvwxyz](?![A-Za-z])|e(?![\w+-]))|[A-Za-z]\^|-\(|\d!")  # not 3m, 3g, 3h
-_MEASURE = r"(?:hours?|hrs?|min(?:ute)?s?|days?|weeks?|months?|years?|feet|foot|ft|pounds?|lbs?)"
+_MEASURE = r"(?:hours?|hrs?|h|min(?:ute)?s?|days?|weeks?|months?|years?|feet|foot|ft|pounds?|lbs?)"
 _GOES_ON = re.compile(
-    r"\s?(?:[-+*/÷×·±:^xX]|\+/-|\\times|\\cdot|\\div|\\pm)\s?[$€£(]?\d|,\d|/\d"
-    r"|(?: [a-z]{1,12})?,? (?:and|(?P<either>or)|to(?! \d{1,3} (?:dec|sig))|remainder|&) (?:about )?[$€£]?(?=\d)"
-    rf"|\s?(?:\.{{3}}|…)\s?\d|,? [$€£]?[\d.]{{1,20}}(?= ?(?:[.,;!]?$|and\b|or\b))|,? {_MEASURE},? \d+ ?[a-z]"
+    r"\s?(?:[-+*/÷×·±:^xX]|\+/-|\\times|\\cdot|\\div|\\pm)\s?[$€£(]?\d|,\d|/\d|\(\d"
+    r"|(?: [a-z]{1,12})?,? (?:and|(?P<either>or)|to(?! \d{1,3} (?:dec|sig))|out of|over|remainder|&)"
+    r" (?:about )?[$€£]?(?=\d)|\s\.\."
+    rf"|(?:\.{{3}}|\s?…)\s?\d|,? [$€£]?\.?\d[\d.]{{0,19}}(?= ?(?:[.,;!)}}\]]*$|and\b|or\b))|,? {_MEASURE},? \d+ ?[a-z]"
 )
 """After a number: a sum, product, ratio, range, list or decimal comma, which is no number, and neither is its part."""
-_BOUND = re.compile(r"(?:[<>≤≥]|\b(?:less|more|fewer|greater) than)\s?$")
+_BOUND = re.compile(r"(?:[<>≤≥]|\b(?:less|more|fewer|greater) than|\bnot)\s?$")
 _SEVERAL = re.compile(r"\b[a-z]\s?=[^=]{1,60}(?:[,;]|\bor\b|\band\b)\s{0,3}[a-z]\s?=")
 _UNREADABLE = "?"
 _TOO_LARGE = " \\unread "
@@ -82,7 +90,7 @@ def read_number(text: str) -> str | None:
     3. a statement: "the answer is 42", "Answer: 42". In the rest of its sentence the first number counts, or of an
        equation its value ("the answer is 4 + 3 = 7", "the answer is 42 = 6 * 7"). Sentences about a total or a result
        are no such statement: worked steps have them on the way;
-    4. the last number of the output.
+    4. the last number of the output, unless it is a part of something longer ("10 - 4", "5 and 6", a date) or a bound.
 
     Read are digits with marks between thousands, decimals, exponents (`1e5`, `3 \times 10^5`, `2^{10}`, `2 million`),
     fractions and mixed numbers (`3/4`, `\frac{3}{4}`, `3 1/2`, `½`), a sign, a currency symbol before and any unit
@@ -115,8 +123,7 @@ def read_number(text: str) -> str | None:
         if number is not None:
             return number if number != _UNREADABLE else None
     ending = _HASHES.findall(plain.rstrip().rpartition("\n")[2])
-    numbers = _numbers(plain.rpartition(_TOO_LARGE)[2])
-    return None if not numbers or any(_marked(line) == _UNREADABLE for line in ending) else numbers[-1]
+    return None if any(_marked(line) == _UNREADABLE for line in ending) else _last(plain.rpartition(_TOO_LARGE)[2])
 
 
 def canonical_number(text: str) -> str | None:
@@ -177,16 +184,17 @@ def _simplify(text: str) -> str:
     text = _SUPERSCRIPT.sub(lambda match: "^" + unicodedata.normalize("NFKC", match[0]).replace("−", "-"), text)
     text = _SCIENTIFIC.sub(lambda match: _scaled(match[1], match[2]), text)
     text = _POWER.sub(lambda match: _power(match[1] or match[2], match[3]), text)
-    for names in (_MONEY, _SCALED):
-        text = names.sub(lambda match: _scaled(match[1], str(_SCALES[match[2].lower()])), text)
+    text = _MONEY.sub(lambda match: _scaled(match[1], str(_SCALES[match[2].lower()])), text)
+    text = _SCALED.sub(lambda match: _scaled(match[1], str(_exponent(match[2]))), text)
+    text = _DOZEN.sub(lambda match: _scaled(match[1], "0", 12), text)
     text = _UNREAD.sub(lambda _: _TOO_LARGE, text)
-    return _UNREAD_POWER.sub(lambda _: _TOO_LARGE, _UNIT_DIGIT.sub(r"\1", _UNIT_POWER.sub("", text)))
+    return _NAMES.sub(" ", _UNREAD_POWER.sub(lambda _: _TOO_LARGE, _UNIT_DIGIT.sub(r"\1", _UNIT_POWER.sub("", text))))
 
 
 def _fraction(match: re.Match[str]) -> str:
-    before, minus, above, digit, other_minus, below, other_digit = match.groups()
+    before, minus, above, digit, other_minus, below, other_digit = match.groups(default="")
     sign = "-" if bool(minus) != bool(other_minus) else ""
-    above, below = ((part or "").replace(",", "") for part in (above, below))
+    above, below = above.replace(",", ""), below.replace(",", "")
     return f"{before}{' ' if before else ''}{sign}{above or digit}/{below or other_digit}"
 
 
@@ -195,10 +203,15 @@ def _vulgar(match: re.Match[str]) -> str:
     return f"{match[1]} {fraction}" if match[1] else fraction
 
 
-def _scaled(factor: str, exponent: str) -> str:
+def _exponent(names: str) -> int:
+    """Of "hundred thousand": 5."""
+    return sum(_NAMED[name.lower()] for name in _NAME.findall(names))
+
+
+def _scaled(factor: str, exponent: str, times: int = 1) -> str:
     if len(factor) > _DIGITS or len(exponent) > 4 or abs(int(exponent)) > _DIGITS:
         return _TOO_LARGE
-    return spell_number(Fraction(factor.replace(",", "")) * Fraction(10) ** int(exponent))
+    return spell_number(times * Fraction(factor.replace(",", "").replace(" ", "")) * Fraction(10) ** int(exponent))
 
 
 def _power(base: str, exponent: str) -> str:
@@ -214,7 +227,8 @@ def _whole(text: str) -> str | None:
         return None if _SEVERAL.search(text) else _equation(text)
     numbers = _numbers(text)
     symbolic = any(mark in text for mark in "\\<>≤≥|") or _SYMBOL.search(text) or text.count("/") > 1
-    return numbers[0] if len(numbers) == 1 and not symbolic else None
+    bound = numbers and _BOUND.search(_NUMBER.split(text, maxsplit=1)[0])
+    return numbers[0] if len(numbers) == 1 and not symbolic and not bound else None
 
 
 def _marked(line: str) -> str | None:
@@ -240,6 +254,25 @@ def _stated(rest: str) -> str | None:
     if first is None:
         return None
     return _UNREADABLE if _goes_on(first, sentence) else _spell(first, sentence)
+
+
+def _last(text: str) -> str | None:
+    """The last number of a text, unless it is a part of something longer or a bound."""
+    found = list(_NUMBER.finditer(text))
+    if not found:
+        return None
+    last, before = found[-1], found[-2] if len(found) > 1 else None
+    pairs = [match.end() for match in _SEVERAL.finditer(text) if match.end() <= last.start()]
+    if (
+        _goes_on(last, text)
+        or _BOUND.search(text[: last.start()][-20:])
+        or (pairs and not text[pairs[-1] : last.start()].strip())
+    ):
+        return None
+    rest = _GOES_ON.match(text, before.end()) if before else None
+    if before and rest and rest.end() >= last.start() and not (rest["either"] and not _goes_on(before, text)):
+        return None
+    return _spell(last, text)
 
 
 def _goes_on(match: re.Match[str], text: str) -> bool:
@@ -279,9 +312,7 @@ def _value(match: re.Match[str]) -> Fraction | None:
         return int(match["whole"]) + Fraction(int(match["above"]), under) if under else None
     first = Fraction(match["first"].replace(",", "").replace(" ", "") + exponent)
     parts = [Fraction(part) for part in match["below"].split("/")[1:]]
-    if len(parts) > 1:  # a date
-        return parts[-1]
-    if parts and not parts[0]:
+    if len(parts) > 1 or (parts and not parts[0]):  # a date, or a division by zero
         return None
     return first / parts[0] if parts else first
 
