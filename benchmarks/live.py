@@ -22,10 +22,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from slr_probe import LayerRange, ModelPair
+from slr_probe import CRCTask, LayerRange, ModelPair
 from slr_probe.generation import Sampling, generate
-from slr_probe.generation.vllm.engine import Engine
+from slr_probe.generation.vllm.engine import Engine, load_vllm
 from slr_probe.generation.vllm.proof import Proof
+from slr_probe.sweep import sweep
 
 PROMPTS = [("letter", "Pick a letter."), ("colour", "Name a colour.")]
 PARTS: dict[str, tuple[type, str]] = {
@@ -72,14 +73,21 @@ def write(args: argparse.Namespace, models: list[str], backend: str) -> tuple[Co
     """Seconds by part and as a whole, and bytes of checkpoints; the pair is opened anew, so nothing is loaded yet."""
     spent.clear()
     with tempfile.TemporaryDirectory() as out:
-        start = time.perf_counter()
         pair = ModelPair.load(args.base, args.tuned, dtype=args.dtype)
+        start = time.perf_counter()
         sampling = Sampling(max_tokens=8, seed=0)
         how: dict[str, Any] = {"backend": backend, "engine": args.engine, "out": out, "progress": False}
         generate(pair, PROMPTS, models, samples=1, sampling=sampling, **how)
         whole = time.perf_counter() - start
         size = sum(file.stat().st_size for file in Path(out).rglob("*.safetensors"))
     return Counter({**spent, "overhead": whole - spent["texts"]}), size
+
+
+def warm_up(args: argparse.Namespace) -> None:
+    """Import and read once what either way needs, so that the one which is timed first does not pay for both."""
+    load_vllm({})
+    pair = ModelPair.load(args.base, args.tuned, dtype=args.dtype)
+    sweep(pair, ["0:1"], CRCTask.default().render(pair).one_token().rendered[:1], stream=True, progress=False)
 
 
 def main() -> None:
@@ -93,6 +101,7 @@ def main() -> None:
     args = parser.parse_args()
     every = LayerRange.all(ModelPair.load(args.base, args.tuned).depth)
     ranges = [str(layers) for layers in every[:: max(1, len(every) // args.hybrids)]][: args.hybrids]
+    warm_up(args)
     time_texts()
     for part, (owner, name) in PARTS.items():
         time_calls(part, owner, name)

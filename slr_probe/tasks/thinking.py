@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from slr_probe.errors import TaskError
-from slr_probe.pair.prompts.reasoning import REASONING, THINK, begun
+from slr_probe.pair.prompts.reasoning import REASONING, THINK, after_words, begun
 
 __all__ = ["REASONING", "THINK", "is_lead_in", "own_part", "strip_reasoning", "strip_thinking"]
 
@@ -62,7 +62,7 @@ def strip_reasoning(text: str, tags: Sequence[tuple[str, str]] = REASONING) -> s
     Args:
         text: Output of a model.
         tags: Pairs of marks. Where there are any, marks with a name that speaks of thinking count as well if the output
-            begins with them.
+            begins with them, and words that announce it.
 
     Examples:
         >>> strip_reasoning("[THINK]6 x 7[/THINK]42"), strip_reasoning("<my_thoughts>6 x 7</my_thoughts>42")
@@ -70,7 +70,7 @@ def strip_reasoning(text: str, tags: Sequence[tuple[str, str]] = REASONING) -> s
     """
     for pair in (*tags, *(begun(text) if tags else ())):
         text = strip_thinking(text, pair)
-    return text
+    return after_words(text) if tags else text
 
 
 def strip_thinking(text: str, tags: tuple[str, str] = THINK) -> str:

@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from slr_probe.errors import GenerationError, PromptError, TaskError
+from slr_probe.errors import GenerationError, PromptError, SweepError, TaskError
 from slr_probe.generation.vllm.engine import MOST_TOKENS
 from slr_probe.recipe import Recipe
-from slr_probe.sweep import sweep
+from slr_probe.sweep import SweepResult, sweep
 from slr_probe.tasks.answers import Query
 from slr_probe.tasks.crc import CRCItem, CRCTask
 
@@ -58,7 +58,7 @@ class Proof:
         missing = [recipe for recipe in dict.fromkeys(recipes) if recipe not in self.expected]
         if not missing:
             return self
-        found = sweep(pair, missing, self.queries, progress=False)
+        found = _measured(pair, missing, self.queries)
         answers = (_with_rest(np.exp(found.answer_logprobs[found.index(recipe)])) for recipe in missing)
         return replace(self, expected={**self.expected, **dict(zip(missing, answers, strict=True))})
 
@@ -115,6 +115,14 @@ def make_proof(pair: ModelPair, dtype: str) -> Proof | None:
     stored = str(pair.tuned_side.dtype).removeprefix("torch.")
     allowed = TOLERANCE.get(dtype, max(TOLERANCE.values()))
     return Proof(tuple(spread), {}, (max(allowed, TOLERANCE.get(stored, allowed)), allowed))
+
+
+def _measured(pair: ModelPair, recipes: Sequence[Recipe], queries: Sequence[Query]) -> SweepResult:
+    """A sweep that reads block by block where it can: for a few questions that is less than loading two models."""
+    try:
+        return sweep(pair, recipes, queries, stream=True, progress=False)
+    except SweepError:  # of this architecture, or of what is in memory
+        return sweep(pair, recipes, queries, progress=False)
 
 
 def _short(pair: ModelPair, item: CRCItem) -> tuple[Query, ...]:

@@ -18,6 +18,7 @@ REASONING: tuple[Tags, ...] = (
     ("<|think_start|>", "<|think_end|>"),
     ("<|inner_prefix|>", "<|inner_suffix|>"),
     ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),
+    ("<|channel|>commentary<|message|>", "<|channel|>final<|message|>"),
     ("<|channel>thought", "<channel|>"),
     ("<unused94>thought", "<unused95>"),
 )
@@ -28,6 +29,18 @@ _ANY_TAG = re.compile(
     r"(\|?>|\]|▷)",
     re.IGNORECASE,
 )
+_NAMED_TAG = re.compile(r"(<)(analysis|inner_monologue|brainstorm)()(>)", re.IGNORECASE)
+_WORDED = (
+    (r"here(?: is|['’]s) my thought process:", r"here(?: is|['’]s) my response:\s*", True),
+    (r"analysis(?=\S)", r"assistant(?:commentary\S[^\n]{0,200}?assistant)?final", False),
+    (
+        r"[#*\s]{0,6}(?:my )?(?:thinking|thoughts?|reasoning)(?: process)?\b[*:]{0,4}[ \t]*\n",
+        r"^[#*]{1,6} ?(?:the |my )?(?:final )?(?:answer|response|reply|output|solution)\b[*:]{0,4}[ \t]*",
+        False,
+    ),
+)
+"""How a text begins that says in words that it reasons, what begins the reply, and whether all is reasoning without
+that: Granite's sentences, gpt-oss without its special tokens, and headings. The list is ours."""
 _ENDS = {"begin": "end", "start": "end", "BEGIN": "END", "START": "END", "Begin": "End", "Start": "End"}
 
 
@@ -47,14 +60,30 @@ def left_open(text: str) -> Tags | None:
     return None
 
 
+def after_words(text: str) -> str:
+    r"""The text without reasoning that it announces in words, up to the words that announce the reply.
+
+    Examples:
+        >>> after_words("Here is my thought process: 6 x 7. Here is my response: 42")
+        '42'
+        >>> after_words("## Thinking\n6 x 7\n\n## Answer\n42"), after_words("## Thinking\naloud helps")
+        ('42', '## Thinking\naloud helps')
+    """
+    for opening, closing, whole in _WORDED:
+        if re.match(opening, text.lstrip(), re.IGNORECASE):
+            reply = re.search(closing, text, re.IGNORECASE | re.MULTILINE)
+            return text[reply.end() :].lstrip() if reply else "" if whole else text
+    return text
+
+
 def begun(text: str) -> tuple[Tags, ...]:
     """The marks with which a text begins where they are not in the list and known by their name alone, if any.
 
     Examples:
-        >>> begun("<|begin_of_reasoning|>6 x 7"), begun("[A reflection] It rained.")
-        ((('<|begin_of_reasoning|>', '<|end_of_reasoning|>'),), ())
+        >>> begun("<analysis>6 x 7"), begun("<|begin_of_reasoning|>6 x 7"), begun("[A reflection] It rained.")
+        ((('<analysis>', '</analysis>'),), (('<|begin_of_reasoning|>', '<|end_of_reasoning|>'),), ())
     """
-    match = _ANY_TAG.match(text.lstrip())
+    match = _ANY_TAG.match(text.lstrip()) or _NAMED_TAG.match(text.lstrip())
     return () if match is None or match[0] in {opening for opening, _ in REASONING} else (_tags(match),)
 
 
