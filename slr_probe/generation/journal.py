@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from slr_probe.errors import GenerationError, ResultError
+from slr_probe.errors import GenerationError, ResultError, foreign
 from slr_probe.files import append_jsonl, digest, drop_partial_line, read_jsonl, write_json
 from slr_probe.generation.outputs import SETTINGS
 from slr_probe.store import Store, differences
@@ -63,11 +63,9 @@ class Journal:
         append_jsonl(self.path, rows)
 
     def _take(self, row: Mapping[str, Any], number: int) -> None:
-        try:
+        with foreign(ResultError, f"{self.path}, line {number}: not a line that generate() wrote"):
             name, sample, text, prompt = str(row["id"]), int(row["sample"]), str(row["text"]), str(row["prompt"])
             self.done[name, sample] = (text, bool(row["finished"]))
-        except (KeyError, ValueError, TypeError) as error:
-            raise ResultError(f"{self.path}, line {number}: not a line that generate() wrote ({error})") from error
         self.prompts[name] = prompt
         if "rendered" in row:
             self.rendered[name] = str(row["rendered"])

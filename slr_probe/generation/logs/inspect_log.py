@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from slr_probe.errors import ResultError
+from slr_probe.errors import ResultError, foreign
 from slr_probe.files import read_json
 from slr_probe.generation.logs.log import Log
 from slr_probe.generation.outputs import Outputs
@@ -40,10 +40,8 @@ def read_inspect(file: Path) -> Log:
     header, samples = _open_zip(file) if file.suffix == ".eval" else _open_json(file)
     if not is_inspect(header):
         raise ResultError(f"{file} is not a log of Inspect: it has no 'eval' that names a task")
-    try:
+    with foreign(ResultError, f"{file}: a sample is not as Inspect writes it"):
         return _log(header["eval"], list(samples))
-    except (KeyError, IndexError, TypeError, AttributeError) as fault:
-        raise ResultError(f"{file}: a sample is not as Inspect writes it ({type(fault).__name__}: {fault})") from fault
 
 
 def _log(spec: Mapping[str, Any], samples: list[Mapping[str, Any]]) -> Log:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from slr_probe.errors import ResultError
+from slr_probe.errors import ResultError, foreign
 from slr_probe.generation.logs.log import Log
 from slr_probe.generation.outputs import Outputs
 
@@ -49,15 +49,11 @@ def read_lm_eval(file: Path, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> L
     texts: dict[str, tuple[str, ...]] = {}
     scores: dict[tuple[str, str], dict[str, float]] = {}
     for number, row in rows:
-        try:
+        with foreign(ResultError, f"{file}, line {number}: not a sample of lm-eval"):
             name = "-".join([str(row["doc_id"]), *filter(None, [str(row.get("doc_hash") or "")[:8]])])
             prompts[name], texts[name] = _prompt(row), _texts(row)
             for metric in row.get("metrics", ()):
                 scores.setdefault((metric, str(row.get("filter", _PLAIN))), {})[name] = _number(row.get(metric))
-        except (KeyError, IndexError, TypeError, ValueError) as fault:
-            raise ResultError(
-                f"{file}, line {number}: not a sample of lm-eval ({type(fault).__name__}: {fault})"
-            ) from fault
     found = _NAME.match(file.stem)
     ended = tuple((True,) * len(row) for row in texts.values())
     outputs = Outputs(_model(file), tuple(prompts), tuple(prompts.values()), tuple(texts.values()), ended)

@@ -139,6 +139,11 @@ def test_inspect_scores_that_are_no_numbers_are_left_out(tmp_path):
         ("a.jsonl", '{"doc_id": 1, "resps": 3, "arguments": {}}\n', "line 1: not a sample of lm-eval"),
         ("a.json", "{}", "not a log of Inspect"),
         ("a.json", '{"eval": {"task": "t"}, "samples": [{"output": {"choices": [1]}}]}', "not as Inspect writes it"),
+        (
+            "a.json",
+            '{"eval": {"task": "t"}, "samples": [{"epoch": "x", "output": {"choices": [1]}}]}',
+            "not as Inspect writes it",
+        ),
         ("a.eval", "no zip", "not a log of Inspect, or is damaged"),
     ],
 )
