@@ -18,7 +18,7 @@ DECISIVE = frozenset(
     model_type hidden_size n_embd d_model intermediate_size n_inner ffn_dim moe_intermediate_size
     num_hidden_layers n_layer num_layers layer_types sliding_window sliding_window_pattern _sliding_window_pattern
     num_attention_heads n_head num_key_value_heads head_dim multi_query new_decoder_architecture parallel_attn
-    use_parallel_residual rotary_dim partial_rotary_factor rope_type query_pre_attn_scalar attention_multiplier
+    use_parallel_residual rotary_dim partial_rotary_factor query_pre_attn_scalar attention_multiplier
     residual_multiplier embedding_multiplier logits_scaling scale_attn_weights scale_attn_by_inverse_layer_idx
     rms_norm_eps layer_norm_eps layer_norm_epsilon layernorm_epsilon norm_eps norm_epsilon qk_norm use_qk_norm
     attn_logit_softcapping final_logit_softcapping logit_scale

@@ -20,6 +20,7 @@ from tests.tiny import load
 
 TASK = CRCTask.of([("pick a or b", ["a", "b"]), ("choose c or d", ["c", "d"]), ("say e, f or g", ["e", "f", "g"])])
 OTHER = {"rope_parameters": {"rope_type": "default", "rope_theta": 50.0}}
+LONGER = {"rope_parameters": {"rope_type": "linear", "rope_theta": 10000.0, "factor": 8.0}}
 
 
 def change(folder, **fields):
@@ -27,10 +28,11 @@ def change(folder, **fields):
     file.write_text(json.dumps({**json.loads(file.read_text()), **fields}))
 
 
+@pytest.mark.parametrize("rope", [OTHER, LONGER])
 @pytest.mark.parametrize(("stream", "loaded"), [(False, True), (False, False), (True, False)])
-def test_base_is_measured_under_its_own_config(own_pair, stream, loaded):
+def test_base_is_measured_under_its_own_config(own_pair, stream, loaded, rope):
     one = own_pair()
-    change(one.tuned, **OTHER)
+    change(one.tuned, **rope)
     pair = ModelPair.load(*one.folders, device="cpu")
     assert any("rope" in field for field in pair.base_fields)
     task = TASK.render(pair)
