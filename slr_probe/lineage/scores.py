@@ -77,7 +77,7 @@ def lineage_from_scores(table: pd.DataFrame, metric: str = "diversity") -> Linea
 
 
 def lineage_from_outputs(
-    stages: Iterable[tuple[str, Source]],
+    stages: Mapping[str, Source] | Iterable[tuple[str, Source]],
     tasks: TextTask | Iterable[TextTask] | None = None,
     *,
     branches: Mapping[str, Iterable[tuple[str, Source]]] | None = None,
@@ -156,29 +156,36 @@ def check_metric(name: str | None) -> None:
         raise LineageError(f"unknown metric {name!r}; expected one of {', '.join(known)}")
 
 
-def read_stages(
-    stages: Iterable[tuple[str, Any]], branches: Mapping[str, Iterable[tuple[str, Any]]] | None
-) -> tuple[list[str], list[int], list[Any]]:
+Stages = Mapping[str, Any] | Iterable[tuple[str, Any]]
+
+
+def read_stages(stages: Stages, branches: Mapping[str, Stages] | None) -> tuple[list[str], list[int], list[Any]]:
     """Names, places of the stages before, and what was given for each stage; branches start at base.
 
     Raises:
-        LineageError: Fewer than two stages in all, or a name twice.
+        LineageError: Fewer than two stages in all, a name twice, or something else than pairs of a name and a stage.
     """
-    trunk = list(stages)
     names, parents, sources = [], [], []
-    for place, (name, one) in enumerate(trunk):
+    for place, (name, one) in enumerate(_pairs(stages)):
         names.append(str(name))
         parents.append(place - 1)
         sources.append(one)
     for branch, members in (branches or {}).items():
         before = 0
-        for name, one in members:
+        for name, one in _pairs(members):
             names.append(f"{branch}/{name}")
             parents.append(before)
             sources.append(one)
             before = len(names) - 1
     _check_names(names)
     return names, parents, sources
+
+
+def _pairs(stages: Stages) -> list[tuple[str, Any]]:
+    found = list(stages.items() if isinstance(stages, Mapping) else stages)
+    if any(isinstance(one, str) or not isinstance(one, Sequence) or len(one) != 2 for one in found):
+        raise LineageError(f"stages are pairs of a name and a checkpoint, such as ('sft', 'folder'); got {found!r}")
+    return found
 
 
 def same_prompts(outputs: Sequence[Outputs], stages: Sequence[str], task: str) -> tuple[list[Outputs], list[str]]:

@@ -45,7 +45,7 @@ _PARTS = {"text": 0.8, "layers": 0.2}  # of a stage's time, roughly (ours)
 @executes
 @told("lineage")
 def trace_lineage(
-    stages: Iterable[tuple[str, Checkpoint]],
+    stages: Mapping[str, Checkpoint] | Iterable[tuple[str, Checkpoint]],
     tasks: Any = None,
     *,
     branches: Mapping[str, Iterable[tuple[str, Checkpoint]]] | None = None,

@@ -110,6 +110,13 @@ def test_different_prompts_and_single_samples_are_refused():
         lineage_from_outputs(STAGES[:1])
     with pytest.raises(LineageError, match="given twice"):
         lineage_from_outputs([*STAGES, STAGES[0]])
+    with pytest.raises(LineageError, match="pairs of a name and a checkpoint"):
+        lineage_from_outputs(["base", "sft"])
+
+
+def test_stages_may_be_a_mapping():
+    found, expected = lineage_from_outputs(dict(STAGES)), lineage_from_outputs(STAGES)
+    pd.testing.assert_frame_equal(found.stage_loss, expected.stage_loss)
     with pytest.raises(LineageError, match="no metric 'vendi'"):
         lineage_from_outputs(STAGES, metric="vendi")
 
