@@ -184,6 +184,7 @@ class _Job:
                     self._require_finite(model, unpatched[:, m, batch.rows])
                 for w, ((_, recipient), states) in enumerate(zip(self.ways, of_ways, strict=True)):
                     scores = _score(self.scores, self.models[recipient], states, batch.rows)
+                    self._require_finite_cells(self.models[recipient], scores)
                     patched[:, w][..., batch.rows] = scores
                 ticker.update(len(batch.rows))
         return patched, unpatched
@@ -204,6 +205,16 @@ class _Job:
             raise SlrProbeError(
                 f"{model.name}, block {len(model.points) - 1}: the logits read from it are NaN or infinite, though all "
                 "block outputs are finite; check the final norm and the head"
+            )
+
+    def _require_finite_cells(self, model: BlockwiseModel, metrics: Float[ndarray, "metric cell prompt"]) -> None:
+        """A patched run may reach weights that no other does, such as those of another expert."""
+        finite = np.isfinite(metrics[self.scores.names.index("entropy")]).all(axis=-1)
+        if not finite.all():
+            cell = self.cells[int(np.argmin(finite))]
+            raise SlrProbeError(
+                f"{model.name}, {cell.component} of block {cell.window} patched: its logits are NaN or infinite, "
+                "though finite unpatched; check the weights of these blocks and of those after them"
             )
 
 

@@ -13,6 +13,7 @@ import torch
 
 from slr_probe.errors import IncompatiblePairError, LayerRangeError, LayoutError, PromptError, SlrProbeError
 from slr_probe.pair import ModelPair
+from slr_probe.probes.lens.lens import logit_lens
 from slr_probe.probes.patching import walk as patching_walk
 from slr_probe.probes.patching.patch import patch_activations
 from slr_probe.probes.patching.result import PatchingResult
@@ -20,9 +21,10 @@ from slr_probe.rank.blocks.scorers import patching
 from slr_probe.rank.measure import Scorer
 from slr_probe.recipe import BASE, TUNED, Recipe
 from slr_probe.restoration import restored
+from slr_probe.tasks.answers import Query
 from slr_probe.tasks.crc import CRCTask
 from tests.probes.lens.reference import PARTS, patched_logits
-from tests.tiny import DEPTH, make_model
+from tests.tiny import DEPTH, make_model, rewrite_tensor
 from tests.tiny_tokenizer import make_tokenizer
 
 PROMPTS = ["Pick a letter.", "No", "A rather long question: which letter?", "Or"]
@@ -315,6 +317,16 @@ class TestBadInput:
         pair.tuned.to("meta")
         with pytest.raises(IncompatiblePairError, match="base is on cpu and tuned on meta"):
             patch_activations(pair, PROMPTS)
+
+    def test_weights_that_only_a_patched_run_reaches(self, own_pair: Any) -> None:
+        """An expert that no unpatched run is sent to."""
+        folders = own_pair("qwen3_moe")
+        rewrite_tensor(folders.tuned, "model.layers.0.mlp.experts.2.down_proj.weight", lambda one: one.fill_(3e38))
+        pair = ModelPair.load(*folders.folders, device="cpu")
+        queries = [Query((5, 6, 7, 8, 9, 10), ((20,), (21,), (22,))), Query((5, 6, 7, 11, 12), ((20,), (21,)))]
+        assert np.isfinite(logit_lens(pair, queries, progress=False).entropy).all()
+        with pytest.raises(SlrProbeError, match=r"tuned, \w+ of block \d:\d patched: its logits are NaN"):
+            patch_activations(pair, queries, progress=False)
 
     def test_nan_names_model_and_first_block(self, pair: ModelPair) -> None:
         with torch.no_grad():
