@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from slr_probe.checkpoint import AdapterCheckpoint, identity, open_checkpoint, r
 from slr_probe.comparison.outputs import OutputComparison, compare
 from slr_probe.defaults import LEVEL, RESAMPLES
 from slr_probe.errors import OutputError, ValidationError, one_line
-from slr_probe.files import digest, write_json
+from slr_probe.files import digest, safe_name, write_json
 from slr_probe.progress import progress_bar, silenced
 
 
@@ -36,6 +37,9 @@ class HarnessRun:
         download: Let datasets and models be fetched over the network.
         trust_remote_code: Let Python code that comes with a checkpoint run.
         seed: Seed of lm-eval's random numbers.
+
+    Raises:
+        ValidationError: A number is out of range, or `include` is no folder.
     """
 
     tasks: tuple[str, ...]
@@ -49,6 +53,16 @@ class HarnessRun:
     download: bool = False
     trust_remote_code: bool = False
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.include is not None and not Path(self.include).is_dir():
+            raise ValidationError(f"include is a folder with task files (YAML); {self.include} is none")
+        for name, least in (("limit", 1), ("fewshot", 0), ("seed", 0)):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < least):
+                raise ValidationError(f"{name} is a whole number of at least {least}; got {value!r}")
+        if not re.fullmatch(r"auto(:[1-9][0-9]*)?|[1-9][0-9]*", self.batch):
+            raise ValidationError(f"batch is a number of rows or 'auto'; got {self.batch!r}")
 
     def command(self, model: Path, out: Path) -> list[str]:
         """The command line of lm-eval for one model."""
@@ -117,13 +131,15 @@ def evaluate(
         ValidationError: lm-eval is not installed or failed, or there are fewer than two models or no tasks.
         CheckpointError: A model is missing or corrupt.
     """
-    if find_spec("lm_eval") is None:
-        raise ValidationError("lm-eval is not installed; pip install 'slr-probe[harness]'")
     if len(models) < 2 or not tasks:
         raise ValidationError("an evaluation needs two models or more and at least one task of lm-eval")
+    if reference is not None and reference not in models:
+        raise ValidationError(f"reference={reference!r} is none of the models: {', '.join(models)}")
     own = None if include is None else str(Path(include).resolve())
     asked = HarnessRun(tuple(tasks), own, limit, fewshot, chat, batch, dtype, device, download, trust_remote_code, seed)
     places = {name: _folder(source, download, trust_remote_code) for name, source in models.items()}
+    if find_spec("lm_eval") is None:
+        raise ValidationError("lm-eval is not installed; pip install 'slr-probe[harness]'")
     logs: dict[str, str | os.PathLike[str]] = {}
     with progress_bar(len(models), "lm-eval", unit="model", show=progress) as bar:
         for name, place in places.items():
@@ -137,13 +153,15 @@ def _folder(source: str | os.PathLike[str], download: bool, code: bool) -> Path:
     path = resolve(source, download=download, code=code)
     if isinstance(open_checkpoint(path), AdapterCheckpoint):
         raise ValidationError(f"{source} is an adapter; merge it with PEFT first, or evaluate the folder of a hybrid")
+    if "," in str(path) or "=" in str(path):
+        raise ValidationError(f"lm-eval cannot be given the path {path}: a comma or '=' separates its settings")
     return path
 
 
 def _logs(name: str, model: Path, asked: HarnessRun, out: Path, *, quiet: bool) -> Path:
     """Sample logs of one model: found, or made; they appear together or not at all."""
     key = digest({"model": identity(open_checkpoint(model)), **vars(asked)})[:8]
-    done = out / f"{name}-{key}"
+    done = out / f"{safe_name(name)}-{key}"
     if done.is_dir():
         return done
     out.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,25 +68,34 @@ def test_what_lm_eval_complains_of_is_said(tmp_path: Path) -> None:
     assert not list((tmp_path / "out").glob("*"))
 
 
-@pytest.fixture
-def installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("slr_probe.comparison.harness.find_spec", lambda name: True)
+PAIR = {"a": "organism:dpo", "b": "organism:sft"}
 
 
-@pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize(
-    ("models", "tasks", "error"),
+    ("models", "tasks", "options", "error", "message"),
     [
-        ({"a": "organism:dpo"}, ["x"], ValidationError),
-        ({"a": "organism:dpo", "b": "organism:sft"}, [], ValidationError),
-        ({"a": "organism:dpo", "b": "no/such/folder"}, ["x"], CheckpointError),
+        ({"a": "organism:dpo"}, ["x"], {}, ValidationError, "two models or more"),
+        (PAIR, [], {}, ValidationError, "at least one task"),
+        ({"a": "organism:dpo", "b": "no/such/folder"}, ["x"], {}, CheckpointError, "no local folder"),
+        (PAIR, ["x"], {"reference": "c"}, ValidationError, "none of the models: a, b"),
+        (PAIR, ["x"], {"limit": 0}, ValidationError, "limit is a whole number of at least 1"),
+        (PAIR, ["x"], {"fewshot": -1}, ValidationError, "fewshot"),
+        (PAIR, ["x"], {"batch": "many"}, ValidationError, "batch is a number of rows"),
+        (PAIR, ["x"], {"include": "no/such/folder"}, ValidationError, "folder with task files"),
     ],
 )
-def test_what_cannot_be_run_is_refused_before_anything_is_written(
-    models: dict[str, str], tasks: list[str], error: type[SlrProbeError], tmp_path: Path
+def test_what_cannot_be_run_is_refused_first_also_without_lm_eval(
+    models: dict[str, str],
+    tasks: list[str],
+    options: dict[str, Any],
+    error: type[SlrProbeError],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with pytest.raises(error):
-        evaluate(models, tasks, tmp_path / "out")
+    monkeypatch.setattr("slr_probe.comparison.harness.find_spec", lambda name: None)
+    with pytest.raises(error, match=message):
+        evaluate(models, tasks, tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
 
 
