@@ -5,16 +5,22 @@ Weights do not travel. The other process reads them from the same folders, which
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from slr_probe.checkpoint.open import EMBEDDED
 from slr_probe.errors import CheckpointError
+from slr_probe.executor import Executor, each
 from slr_probe.pair.side import Side, fingerprint, require_checkpoint
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
+
+    from slr_probe.pair import ModelPair
+
+Found = TypeVar("Found")
 
 _opened: dict[Any, Any] = {}
 """The pair that was opened last in this process, with its models if they were loaded."""
@@ -91,6 +97,22 @@ def reopen(origin: Origin) -> Any:
     _opened.clear()
     _opened[origin.key] = pair
     return pair
+
+
+def gpus_for(pair: ModelPair) -> int:
+    """GPUs that a worker needs which loads a pair: one, where the pair runs on GPUs."""
+    return int(pair.device.type == "cuda")
+
+
+def by_worker(executor: Executor | str | None, function: Callable[[ModelPair], Found], pair: ModelPair) -> Found:
+    """What a function of a pair gives, called by a worker, so that no model is loaded here; here without an executor.
+
+    Args:
+        executor: Whose worker.
+        function: A function of a module, or a `partial` of one.
+        pair: The pair.
+    """
+    return each(executor, function, [pair], gpus_for(pair))[0]
 
 
 def _place(side: Side) -> str:

@@ -119,8 +119,8 @@ def rank_layers(
         dtype: Dtype to compute in; default: the pair's.
         out: Folder for results as they come; the same call goes on there after a kill, and one with
             another seed or floor takes from there what does not depend on it.
-        executor: Who does the sweeps: `"local"`, `"ray"`, `"ray://HOST:PORT"` or an `Executor`; default: this process,
-            uncut. See `slr_probe.executor`.
+        executor: Who samples replies and does the sweeps: `"local"`, `"ray"`, `"ray://HOST:PORT"` or an `Executor`;
+            default: this process, uncut. See `slr_probe.executor`.
         log: Called once with numbers by name and a step, to log them elsewhere; see `slr_probe.log`.
         progress: Whether to show progress bars; None shows them on a terminal and in Jupyter.
 
@@ -152,8 +152,8 @@ def rank_layers(
     changed = changed_blocks(pair, stream=stream, dtype=dtype)
     steps = expected_steps(pair.depth, method, proposals, soups, held_out * bool(prompts.held_out), 1 + len(families))
     with course("rank", steps, show=progress):
-        replies = read_replies(pair, bounds, objective, format, engine, out)
         engine |= {"progress": progress, "executor": executor}
+        replies = read_replies(pair, bounds, objective, format, engine, out)
         selection = Scorer(pair, prompts.selection, changed, engine, _folder(out, "selection"), replies.selection)
         tested = _held_out(pair, prompts, changed, engine, out, replies)
         whole, (others, notes) = ranges(pair.depth), references(pair, soups)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
+from slr_probe.pair.travel import by_worker
 from slr_probe.progress import Cost
 
 if TYPE_CHECKING:
@@ -41,9 +43,9 @@ def _ranking(context: Context) -> Cost:
     from slr_probe.study.stages.ranking import guards_of
 
     settings, common = context.settings.rank, context.settings.common
-    return ranking_cost(
-        context.pair,
-        choose(context, settings.prompts),
+    cost = partial(
+        ranking_cost,
+        task=choose(context, settings.prompts),
         guards=guards_of(settings),
         objective=settings.objective,
         candidates=settings.candidates,
@@ -54,6 +56,7 @@ def _ranking(context: Context) -> Cost:
         temperature=settings.temperature,
         min_p=settings.min_p,
     )
+    return by_worker(context.executor, cost, context.pair)
 
 
 def _text(context: Context) -> Cost:
@@ -62,10 +65,10 @@ def _text(context: Context) -> Cost:
     from slr_probe.validation.cost import validation_cost
 
     settings, common, depth = context.settings.validate, context.settings.common, context.pair.depth
-    return validation_cost(
-        context.pair,
-        f"{depth // 3}:{max(2 * depth // 3, depth // 3 + 1)}",
-        settings.families,
+    cost = partial(
+        validation_cost,
+        recipes=f"{depth // 3}:{max(2 * depth // 3, depth // 3 + 1)}",
+        tasks=settings.families,
         prompts=settings.prompts or None,
         samples=settings.samples or None,
         max_tokens=settings.max_tokens or None,
@@ -79,3 +82,4 @@ def _text(context: Context) -> Cost:
         seed=common.seed,
         embedder=settings.embedder or None,
     )
+    return by_worker(context.executor, cost, context.pair)

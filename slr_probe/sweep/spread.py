@@ -11,6 +11,7 @@ import torch
 
 from slr_probe.forward.budget import spans
 from slr_probe.forward.device import many_shapes
+from slr_probe.pair.travel import gpus_for
 from slr_probe.sweep.measure import Piece, how, measured
 from slr_probe.sweep.prepare import Engine, bytes_to_load
 from slr_probe.sweep.reads.rows import Asked
@@ -69,7 +70,7 @@ class SweepWork:
     @property
     def gpus(self) -> int:
         """One, where the pair runs on GPUs."""
-        return int(self.request.pair.device.type == "cuda")
+        return gpus_for(self.request.pair)
 
     @contextmanager
     def open(self) -> Iterator[Callable[[Rows], Block]]:

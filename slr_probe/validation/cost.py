@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from slr_probe.progress import Cost
 from slr_probe.recipe import Recipe
 from slr_probe.scoring.scoring import Scorers
 from slr_probe.scoring.tasks import few_stories, read_sampling, read_size, read_tasks, resize
+from slr_probe.signature import parameters
 from slr_probe.validation.crc import CRC
 from slr_probe.validation.methods import BASELINES, QUICK, Method, check_baselines, read_recipes
 from slr_probe.validation.plan import plan_methods
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _FOLLOWED = {"full": 3.0, "quick": 1.0}
 """Seconds that outputs of a model are followed to see how long they get (ours)."""
 _SCORED = 2  # prompts that scoring is timed on
+_TAKEN = parameters("validation.cost:validation_cost").keys()
 _MODELS = ("embedder", "entailment", "fluency", "judge")
 
 
@@ -70,6 +72,12 @@ def validation_cost(
     swept = choice.expected_seconds([one.recipe for one in methods if one.recipe is not None], soup="soup" in wanted)
     unknown = [name for name in _MODELS if others.get(name) is not None]
     return Cost({**parts, "CRC": swept or 0.0}, (*unknown, *(("CRC",) if swept is None else ())))
+
+
+def estimated(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of `validate` that its cost follows from; models that score are told by name, as they may not travel."""
+    judged = {name: name for name in _MODELS if options.get(name) is not None}
+    return {name: value for name, value in options.items() if name in _TAKEN} | judged
 
 
 def _task_seconds(

@@ -1,10 +1,12 @@
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
+from slr_probe.executor import RayExecutor
 from tests.executor.forking import forking_python
 
 
@@ -33,3 +35,31 @@ def cluster(python):
     yield found
     ray.shutdown()
     found.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def limit():
+    """A test that hangs fails, after far more than it takes on a machine that is busy with other things."""
+
+    def give_up(*_):
+        raise TimeoutError("the test takes too long")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(240)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def workers(cluster):
+    """`workers(2)`: an executor with two workers, which go when the test ends."""
+    made = []
+
+    def make(count=None):
+        made.append(RayExecutor(cluster.address, workers=count))
+        return made[-1]
+
+    yield make
+    for executor in made:
+        executor.close()

@@ -70,7 +70,8 @@ def _import() -> None:
     import torch
     import transformers.models.gemma3.modeling_gemma3  # noqa: F401
 
-    import slr_probe.generation.calls.spread  # noqa: F401
+    import slr_probe.generation.calls.spread
+    import slr_probe.validation.cost  # noqa: F401
     import tests.executor.caller
     import tests.executor.work  # noqa: F401
 

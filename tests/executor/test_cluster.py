@@ -12,38 +12,10 @@ import pytest
 
 from slr_probe import ModelPair
 from slr_probe.errors import ExecutorError, TaskError
-from slr_probe.executor import LocalExecutor, RayExecutor
+from slr_probe.executor import LocalExecutor
 from tests.executor import caller
 from tests.executor.caller import Telling, sweeps, writes
 from tests.executor.work import Squares
-
-
-@pytest.fixture(autouse=True)
-def limit():
-    """A test that hangs fails, after far more than it takes on a machine that is busy with other things."""
-
-    def give_up(*_):
-        raise TimeoutError("the test takes too long")
-
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(240)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
-
-
-@pytest.fixture
-def workers(cluster):
-    """`workers(2)`: an executor with two workers, which go when the test ends."""
-    made = []
-
-    def make(count=None):
-        made.append(RayExecutor(cluster.address, workers=count))
-        return made[-1]
-
-    yield make
-    for executor in made:
-        executor.close()
 
 
 def test_a_worker_for_every_core_and_each_opens_the_work_once(workers, tmp_path):

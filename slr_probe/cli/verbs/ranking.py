@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -58,6 +59,8 @@ def rank(
     Example: slr-probe rank organism:base organism:dpo
     """
     check_places(out, json_file, "ranking")
+    from slr_probe.executor import opened
+    from slr_probe.pair.travel import by_worker
     from slr_probe.rank import Guards, rank_layers
     from slr_probe.rank.cost import ranking_cost
     from slr_probe.show import ranking as shown
@@ -70,8 +73,10 @@ def rank(
     if quick:
         asked, options["soups"] = asked.thinned(QUICK_PROMPTS), min(options["soups"], QUICK_SOUPS)
     cost = {name: value for name, value in options.items() if name in parameters("rank.cost:ranking_cost")}
-    with foretold(lambda: ranking_cost(pair, asked, **cost), "rank", quicker="" if quick else "--quick"):
-        found = rank_layers(pair, asked, out=sweeps, **options)
+    estimate, quicker = partial(ranking_cost, task=asked, **cost), "" if quick else "--quick"
+    with opened(options.pop("executor")) as executor:
+        with foretold(lambda: by_worker(executor, estimate, pair), "rank", quicker=quicker):
+            found = rank_layers(pair, asked, out=sweeps, executor=executor, **options)
     print(found)
     print_table(*shown.lines(found, top))
     if "matmul_share" in found.settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -70,10 +71,12 @@ def validate(
     Example: slr-probe validate organism:base organism:dpo --layers 3:9 --quick --out validation
     """
     check_run(out, json_file)
+    from slr_probe.executor import opened
     from slr_probe.generation import Sampling
+    from slr_probe.pair.travel import by_worker
     from slr_probe.restoration.named import named_recipe
     from slr_probe.validation import validate as compare
-    from slr_probe.validation.cost import validation_cost
+    from slr_probe.validation.cost import estimated, validation_cost
 
     pair = loading.pair(base, tuned)
     recipes = [named_recipe(one, pair.base_side, pair.tuned_side) for one in layers]
@@ -85,8 +88,10 @@ def validate(
         **scoring.options(base, download=loading.download),
     }
     wanted, quicker = task_list(tasks), "" if quick else "--quick"
-    with foretold(lambda: validation_cost(pair, recipes, wanted, **asked), "validate", quicker=quicker):
-        found = compare(pair, recipes, wanted, out=out, **asked)
+    estimate = partial(validation_cost, recipes=recipes, tasks=wanted, **estimated(asked))
+    with opened(asked.pop("executor")) as executor:
+        with foretold(lambda: by_worker(executor, estimate, pair), "validate", quicker=quicker):
+            found = compare(pair, recipes, wanted, out=out, executor=executor, **asked)
     print(found)
     for note in found.notes:
         print(f"note: {note}")

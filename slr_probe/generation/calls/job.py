@@ -80,8 +80,9 @@ class Job:
 
     @property
     def longest(self) -> int:
-        """Tokens of the longest prompt that is left, and of its output."""
-        return max(left.longest for left in self._left.values()) + self.asked.sampling.max_tokens
+        """Tokens of the longest prompt that is left, and of its output; 0 where nothing is."""
+        prompts = [left.longest for left in self._left.values() if left.left]
+        return max(prompts) + self.asked.sampling.max_tokens if prompts else 0
 
     def left(self, source: Source) -> Left:
         """What a model had yet to write when it began."""

@@ -16,6 +16,7 @@ from slr_probe.generation.journal import held
 from slr_probe.generation.outputs import Outputs
 from slr_probe.generation.sampling import Sampling
 from slr_probe.generation.sources import Source
+from slr_probe.pair.travel import gpus_for
 from slr_probe.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Writing:
         settings: Settings of its engine.
         batch_tokens: Bound on the size of a batch in memory.
         ends: Tokens that end an output.
-        sources: All models.
+        sources: All models, in the order in which they are written.
         length: Tokens of the longest prompt and its output.
     """
 
@@ -67,9 +68,8 @@ class Writing:
     @property
     def gpus(self) -> int:
         """One where the pair runs on GPUs; for an engine of vLLM as many as it is split over."""
-        if self.pair.device.type != "cuda":
-            return 0
-        return max(1, _size(self.settings, "tensor_parallel_size") * _size(self.settings, "pipeline_parallel_size"))
+        split = _size(self.settings, "tensor_parallel_size") * _size(self.settings, "pipeline_parallel_size")
+        return gpus_for(self.pair) * max(1, split)
 
     @contextmanager
     def open(self) -> Iterator[Callable[[Part], list[Sample]]]:
@@ -79,9 +79,12 @@ class Writing:
             settings.setdefault("distributed_executor_backend", "mp")
         batch = self.batch_tokens
         with open_backend(self.pair, self.backend, settings, batch_tokens=batch, progress=False) as writer:
-            writer.expect(self.sources, self.length)
+            expected: list[Source] = []
 
             def do(part: Part) -> list[Sample]:
+                if not expected:  # of a queue ordered by model, those before the first part are written by others
+                    expected[:] = self.sources[_place(self.sources, part.source) :]
+                    writer.expect(expected, self.length)
                 written = writer.write(part.source, part.requests, part.sampling, self.ends)
                 return sorted((one for some in written for one in some), key=lambda one: (one.number, one.id))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.errors import GenerationError, PromptError, RankingError
+from slr_probe.executor import Executor
 from slr_probe.files import digest, read_json, write_json
 from slr_probe.pair.prompts import Format
 from slr_probe.pair.side import state_of
@@ -76,7 +77,7 @@ def read_replies(
         guards: How many replies; None where nothing is asked of them.
         objective: What is maximised.
         format: Prompt format.
-        engine: Options of `sweep`.
+        engine: Options of `sweep`, of which its executor samples them.
         out: Folder of the sweeps; None keeps replies in memory only.
 
     Raises:
@@ -97,7 +98,7 @@ def read_replies(
         )
     bounds = guards or Guards()
     try:
-        replies = _kept(pair, bounds, format, None if out is None else Path(out))
+        replies = _kept(pair, bounds, format, None if out is None else Path(out), engine.get("executor"))
     except (GenerationError, PromptError) as error:
         if objective == "crc":
             return AskedReplies(notes=(_UNWRITTEN.format(error=error),))
@@ -107,7 +108,7 @@ def read_replies(
     return AskedReplies(replies["selection"], replies["held_out"], (few,) if ended < FEWEST_REPLIES else ())
 
 
-def _kept(pair: ModelPair, guards: Guards, format: Format | None, out: Path | None) -> Any:
+def _kept(pair: ModelPair, guards: Guards, format: Format | None, out: Path | None, executor: Executor | None) -> Any:
     """The replies; from the folder where an earlier call sampled the same ones."""
     from slr_probe.generation.decode import end_tokens
 
@@ -117,7 +118,7 @@ def _kept(pair: ModelPair, guards: Guards, format: Format | None, out: Path | No
     asked |= {"tuned": state_of(pair.tuned_side), "dtype": str(pair.dtype)}
     file = None if out is None else out / f"replies-{digest(asked)[:12]}.json"
     if file is None or not file.exists():
-        found = sample_replies(pair, guards, format)
+        found = sample_replies(pair, guards, format, executor)
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
             write_json(file, {half: [asdict(one) for one in one_half.written] for half, one_half in found.items()})

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
 from slr_probe.defaults import MIN_P
+from slr_probe.executor import Executor, each
 from slr_probe.pair.prompts import Format
+from slr_probe.pair.travel import gpus_for
 from slr_probe.rank.guards.bounds import Guards
 from slr_probe.rank.guards.table import Place
 from slr_probe.tasks.builtin import choice_task, size_for
@@ -104,27 +107,32 @@ class ReadReplies:
             yield {"half": half, "prompt": one.prompt, "by": one.by, "ended": one.ended, "text": text}
 
 
-def sample_replies(pair: ModelPair, guards: Guards, format: Format | None) -> dict[Half, ReadReplies]:
+def sample_replies(
+    pair: ModelPair, guards: Guards, format: Format | None, executor: Executor | None = None
+) -> dict[Half, ReadReplies]:
     """Replies to selection prompts and to others, at temperature 1 and with the min-p that text is generated with.
 
     Half of `choice_task` is for the choice, the other half is held out; hybrids are validated on neither. The first
     samples of all prompts come first, so that finished replies are from as many prompts as there can be.
 
     Args:
-        pair: The pair; tuned is loaded, and base for its openings.
+        pair: The pair; tuned is loaded, and base for its openings, by whoever samples.
         guards: How many replies, how long, and their seed.
         format: Prompt format; None for the pair's default.
+        executor: Who samples, in two parts; None for this process.
     """
+    halves = get_args(Half)
+    found = each(executor, partial(_half, pair, guards, format), range(len(halves)), gpus_for(pair))
+    return dict(zip(halves, found, strict=True))
+
+
+def _half(pair: ModelPair, guards: Guards, format: Format | None, number: int) -> ReadReplies:
     from slr_probe.generation.decode import end_tokens
 
     ends = end_tokens(pair)
-    tasks = reply_tasks(pair, guards)
-    found: dict[Half, ReadReplies] = {}
-    for half, qa, writing in zip(("selection", "held_out"), *tasks, strict=True):
-        writer = Writer(pair, guards, format, ends)
-        written = [*writer.finished(qa, writing), *writer.openings(writing)]
-        found[half] = ReadReplies.of(written, ends, guards)  # type: ignore[index]
-    return found
+    qa, writing = (halves[number] for halves in reply_tasks(pair, guards))
+    writer = Writer(pair, guards, format, ends)
+    return ReadReplies.of([*writer.finished(qa, writing), *writer.openings(writing)], ends, guards)
 
 
 def reply_tasks(pair: ModelPair, guards: Guards) -> list[tuple[TextTask, TextTask]]:

@@ -12,8 +12,10 @@ from slr_probe import ModelPair
 from slr_probe.errors import GenerationError, SlrProbeError
 from slr_probe.executor import LocalExecutor
 from slr_probe.generation import Sampling, generate
+from slr_probe.generation.backend import InMemory
 from slr_probe.generation.calls import spread
 from slr_probe.generation.calls.asked import Asked
+from slr_probe.generation.calls.job import Job
 from slr_probe.generation.calls.spread import BLOCK, Writing, write_spread
 from slr_probe.generation.journal import Journal
 from tests.generation.vllm_fake import install_fake_vllm
@@ -116,6 +118,33 @@ def test_vllm_swaps_a_model_once_for_all_blocks(monkeypatch):
     assert len(fake.rpc) == 2
     assert len(fake.prompts) == 2 * 3 * len(PROMPTS)
     assert not fake.llms[0].open
+
+
+def test_a_worker_that_comes_late_expects_no_model_that_is_written(pair, monkeypatch):
+    expected = []
+    monkeypatch.setattr(InMemory, "expect", lambda self, *asked: expected.append(asked))
+    executor, models = Counting(), ["tuned", "1:3", "base"]
+    generate(pair, PROMPTS, models, samples=1, sampling=SHORT, executor=executor)
+    sources = tuple(executor.parts[number].source for number in (0, 3, 6))
+    work = Writing(pair, "hf", {}, None, (), sources, 9)
+    expected.clear()
+    with work.open() as write:
+        write(executor.parts[4])
+        write(executor.parts[8])
+    assert expected == [([*sources[1:]], 9)]
+
+
+def test_an_engine_is_made_for_what_is_left(pair, tmp_path):
+    long = Asked(PROMPTS, "tuned", 1, replace(SHORT, max_tokens=30), out=tmp_path)
+    assert Job(pair, long, "hf").begin({}).longest == max(map(_tokens(pair), PROMPTS)) + 30
+    write_spread(pair, [long], "local")
+    assert Job(pair, long, "hf").begin({}).longest == 0
+    more = replace(long, models=["tuned", "1:3"], prompts=PROMPTS[:1])
+    assert Job(pair, more, "hf").begin({}).longest == _tokens(pair)(PROMPTS[0]) + 30
+
+
+def _tokens(pair):
+    return lambda prompt: len(pair.render(prompt[1]))
 
 
 @pytest.mark.parametrize(
