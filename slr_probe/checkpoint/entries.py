@@ -34,8 +34,8 @@ def list_files(folder: Path) -> Iterator[Path]:
     for entry in entries:
         if entry.name in _READ_FOLDERS and entry.is_dir():
             yield from (inner for inner in sorted(entry.iterdir()) if is_read(inner.name))
-        elif is_read(entry.name) and not entry.is_dir():
-            yield entry
+        elif entry.name.endswith(_READ) or (is_read(entry.name) and not entry.is_dir()):
+            yield entry  # a folder named tokenizer.json too, for check_files to refuse; a folder LICENSES is none's
 
 
 def check_files(folder: Path) -> None:

@@ -26,7 +26,8 @@ def check_places(out: Path | None, json_file: Path | None, result: str | None = 
 
     Raises:
         OutputError: It stands or lies where a file is, is a folder where a file is wanted, or cannot be written; or the
-            folder is a checkpoint's, or has a file of such a name that came without the result.
+            folder is a checkpoint's, as the file's folder may not be, or has a file of such a name that came without
+            the result.
     """
     try:
         if out is not None:
@@ -38,6 +39,7 @@ def check_places(out: Path | None, json_file: Path | None, result: str | None = 
             if json_file.is_dir():
                 raise OutputError(f"--json {json_file} is a folder; give a file")
             if json_file.is_file() or not json_file.exists():  # what else there is, such as /dev/null, is written into
+                _check_outside(json_file)
                 _check_writable(json_file, json_file.resolve().parent)
     except OSError as error:
         raise OutputError(f"cannot write {error.filename}: {error.strerror}") from error
@@ -65,6 +67,18 @@ def _check_own(out: Path, result: str | None, also: Sequence[str]) -> None:
     other = next((name for name in names if (out / name).exists()), None)
     if other is not None:
         raise OutputError(f"--out {out} has a {other} that came without {result}.npz; give another folder, or move it")
+
+
+def _check_outside(json_file: Path) -> None:
+    """No file of a checkpoint or an adapter is replaced, and none is added that its loaders would meet."""
+    for folder in {
+        json_file.parent,
+        json_file.resolve().parent,
+    }:  # in the hub's cache a file is a link out of its folder
+        settings = any((folder / name).exists() for name in ("config.json", "adapter_config.json"))
+        if not settings or not any(folder.glob("*.safetensors")):
+            continue
+        raise OutputError(f"--json {json_file} would lie among the files of a checkpoint; give a file elsewhere")
 
 
 def _check_writable(path: Path, folder: Path) -> None:

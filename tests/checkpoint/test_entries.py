@@ -92,6 +92,16 @@ def test_files_are_bounded(name: str, megabytes: int, right: bool, folder: Path)
             check_files(folder)
 
 
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "modeling.py"])
+def test_a_folder_in_the_place_of_a_file_is_refused(name: str, folder: Path) -> None:
+    (folder / "LICENSES").mkdir()
+    check_files(folder)
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).mkdir()
+    with pytest.raises(CheckpointError, match="no regular file"):
+        Checkpoint.open(folder)
+
+
 def test_stamps_change_with_a_byte_in_the_middle_of_a_tensor(folder: Path) -> None:
     before = stamps(folder)
     assert before == stamps(folder)

@@ -53,6 +53,22 @@ def test_no_file_of_the_users_is_written_over(run, verb, tmp_path):
     assert "--out" not in run(verb, *VERBS[verb], "--out", tmp_path)[2]
 
 
+@pytest.mark.parametrize("settings", ["config.json", "adapter_config.json"])
+@pytest.mark.parametrize("name", ["config.json", "new.json"])
+def test_json_goes_into_no_checkpoint(name, settings, tmp_path):
+    blob, folder = tmp_path / "blobs" / "12ab", tmp_path / "snapshot"
+    for one in (blob.parent, folder):
+        one.mkdir()
+    blob.write_text("{}")
+    (folder / settings).symlink_to(blob)  # as in the hub's cache
+    check_places(None, folder / "new.json")  # a project's own config.json is no checkpoint
+    (folder / "model.safetensors").touch()
+    (tmp_path / "inside.json").symlink_to(folder / "new.json")
+    for place in (folder / name, folder / settings, tmp_path / "inside.json"):
+        with pytest.raises(OutputError, match="among the files of a checkpoint"):
+            check_places(None, place)
+
+
 def test_a_mask_writes_over_no_recipe(run, tmp_path):
     (tmp_path / "recipe.json").write_text("mine")
     code, _, err = run("mask", *VERBS["mask"], "--out", tmp_path)
