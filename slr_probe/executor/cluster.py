@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import warnings
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from slr_probe.executor.worker import Worker, versions
 
 _TRIES = 4  # ours: times that a part may be given to a worker that does not live to finish it
 _PATIENCE = 60.0  # ours: seconds to wait for a first worker before saying so
+_ANSWER = 10.0  # ours: seconds in which the head of a cluster has to answer
 _FAREWELL = 20.0  # ours: seconds that workers have to end engines and delete their files
 _MISSING = "executor='ray' needs Ray, which is an extra: pip install 'slr-probe[cluster]', or use executor='local'"
 
@@ -151,14 +153,16 @@ class RayExecutor:
 
     def _connect(self) -> None:
         ray = _import()
-        self._ours = not ray.is_initialized()
-        if self._ours:
+        ours = not ray.is_initialized()
+        if ours:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent unless somebody asks for it
             where = f"at {self.address}" if self.address else "of this machine"
             with foreign(ExecutorError, f"the Ray cluster {where} cannot be reached"):
+                _knock(self.address)
                 ray.init(
                     address=self.address, log_to_driver=False, include_dashboard=False if not self.address else None
                 )
+        self._ours = ours
         self._ray = ray
 
     def _nodes(self) -> list[dict[str, float]]:
@@ -216,6 +220,13 @@ def _import() -> ModuleType:
     except ImportError as error:
         raise ExecutorError(_MISSING) from error
     return ray  # type: ignore[no-any-return]
+
+
+def _knock(address: str | None) -> None:
+    """Raise where nothing answers at a port: Ray would try for minutes."""
+    host, _, port = (address or "").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER).close()
 
 
 def _threads() -> int:

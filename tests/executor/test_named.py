@@ -57,3 +57,12 @@ def test_local_passes_errors_on(tmp_path):
 def test_counts_of_workers():
     with pytest.raises(ExecutorError, match="at least 1"):
         RayExecutor(workers=0)
+
+
+def test_a_cluster_that_is_not_there_is_one_line_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(pytest.importorskip("ray"), "is_initialized", lambda: False)
+    with (
+        pytest.raises(ExecutorError, match=r"the Ray cluster at 127\.0\.0\.1:1 cannot be reached"),
+        opened("ray://127.0.0.1:1") as executor,
+    ):
+        list(executor.run(Squares(tmp_path), [1]))
