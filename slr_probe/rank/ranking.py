@@ -228,7 +228,7 @@ class RangeRanking(RangeScores):
             "choice": self._plain_choice(),
             **({} if self.race is None else {"race": dict(self.race)}),
             "cost_at_equal_entropy": None if self.cost is None else self.cost.to_dict(self.ranges),
-            "interaction": [asdict(one) for one in self.interactions],
+            "interaction": [{k: plain_value(v) for k, v in asdict(one).items()} for one in self.interactions],
             "order_and_shape": None if self.split is None else self.split.to_dict(self.ranges),
             "diversity_unit": "fraction of log |V|",
             "level": self.level,

@@ -406,3 +406,9 @@ def test_controls_are_other_sets_than_the_best():
         assert len(set(recipes)) == len(recipes)
         assert not set(recipes) & {early.recipe, late.recipe, Recipe.restore(best, depth)}
         assert all(len(recipe.restored_blocks) == best.width for recipe in recipes)
+
+
+def test_what_a_few_prompts_leave_open_is_null(pair):
+    items = [("Pick a or b.", ["a", "b"]), ("Pick c or d.", ["c", "d"]), ("Say e or f.", ["e", "f"])]
+    data = json.loads(json.dumps(rank_layers(pair, items).to_dict(), allow_nan=False))
+    assert data["interaction"][0]["low"] is None
