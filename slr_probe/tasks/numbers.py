@@ -60,7 +60,7 @@ _MARKS = str.maketrans(dict.fromkeys("‐‑‒–−﹣－˗➖", "-") | {"٫":
 _SYMBOL = re.compile(r"(?<=\d)(?:[abcijknpqrtuvwxyz](?![A-Za-z])|e(?![\w+-]))|[A-Za-z]\^|-\(|\d!")  # not 3m, 3g, 3h
 _MEASURE = r"(?:hours?|hrs?|h|min(?:ute)?s?|days?|weeks?|months?|years?|feet|foot|ft|pounds?|lbs?)"
 _GOES_ON = re.compile(
-    r"\s?(?:[-+*/÷×·±:^xX]|\+/-|\\times|\\cdot|\\div|\\pm)\s?[$€£(]?\d|,\d|/\d|\(\d"
+    r"\s?(?:[-+*/÷×·±^xX]|\+/-|\\times|\\cdot|\\div|\\pm)\s?[$€£(]?\d|(?:\s:\s|:)\d|,\d|/\d|\(\d"
     r"|(?: [a-z]{1,12})?,? (?:and|(?P<either>or)|to(?! \d{1,3} (?:dec|sig))|out of|over|remainder|&)"
     r" (?:about )?[$€£]?(?=\d)|\s\.\."
     rf"|(?:\.{{3}}|\s?…)\s?\d|,? [$€£]?\.?\d[\d.]{{0,19}}(?= ?(?:[.,;!)}}\]]*$|and\b|or\b))|,? {_MEASURE},? \d+ ?[a-z]"

@@ -242,4 +242,10 @@ CASES: dict[str, str | None] = {
     "due on 05/06/2024": None,
     "1.234,50": None,
     "12 34": None,
+    "Step 3: 12": "12",
+    "For day 2: 8 dollars": "8",
+    "1. apples\n2. pears\n3. 8": "8",
+    "Total = 5 x 4 = 20": "20",
+    "In 2024, 8 people came.": "8",
+    "The answer is 3 : 1": None,
 }
