@@ -57,8 +57,8 @@ def random_regret(exhaustive: RangeRanking) -> Float[ndarray, " range"]:
 def spearman_interval(exhaustive: RangeRanking, cheap: RangeRanking) -> Interval:
     """Spearman's rank correlation of a cheap order with the exhaustive one, which is drawn again with its prompts.
 
-    Percentile bootstrap over the selection prompts of the sweep; the cheap scores stay as they are. NaN where the cheap
-    method gives all ranges one score.
+    Percentile bootstrap over the selection prompts of the sweep; the cheap scores, and what guards say of replies, stay
+    as they are. NaN where the cheap method gives all ranges one score.
 
     Raises:
         RankingError: The two are of models of different depth, or not every range was measured.
@@ -73,7 +73,14 @@ def spearman_interval(exhaustive: RangeRanking, cheap: RangeRanking) -> Interval
     counts = resample_counts(prompts, exhaustive.resamples, exhaustive.seed, exhaustive.categories or None)
     validity, diversity = (resampled_means(v[:n], counts) for v in (exhaustive.validity, exhaustive.diversity))
     tuned = resampled_means(exhaustive.validity[exhaustive.rows("tuned")[:1]], counts)
-    keys = np.where(validity >= exhaustive.floor * tuned - 1e-9, 2 + diversity, validity)
+    least = exhaustive.floor * tuned
+    judge, nearest = exhaustive.judge, validity
+    passed = np.ones(n, dtype=bool)
+    for guard in judge.asked:  # of replies, which are not drawn again
+        passed &= judge.passes(guard)[:n]
+    if judge.asked:
+        nearest = np.where(exhaustive.feasible[:n, None], validity / least, exhaustive.standing[:n, None])
+    keys = np.where((validity >= least - 1e-9) & passed[:, None], 2 + diversity, nearest)
     drawn = _correlations(rankdata(np.round(keys, 9), axis=0).T, rankdata(np.round(cheap.key, 9)))
     tail = (1 - exhaustive.level) / 2
     low, high = np.quantile(drawn, (tail, 1 - tail))

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -6,7 +7,9 @@ from scipy import stats
 
 from analyses.methods.regret import random_regret, regret_curve, roc_auc, spearman_interval
 from slr_probe.errors import RankingError
+from slr_probe.rank.guards import Guards
 from tests.rank.conftest import ranking_of  # noqa: F401 (a fixture)
+from tests.rank.guards.replies import table_of
 
 SCORES = {
     "0:1": (0.98, 0.3),
@@ -53,6 +56,20 @@ def test_the_correlation_is_drawn_again_with_the_prompts(ranking_of):  # noqa: F
     assert (noisy.low, noisy.high) == (again.low, again.high)
     flat = spearman_interval(sure, ranking_of(3, {}, method="delta", score=[1.0] * 6))
     assert np.isnan(flat.estimate)
+
+
+def test_what_guards_exclude_is_excluded_in_every_resample(ranking_of):  # noqa: F811
+    """With all prompts alike the interval is the estimate, with guards as well."""
+    sure, cheap = ranking_of(3, SCORES), ranking_of(3, {}, method="delta", score=[1.0, 2.0, 3.0, 5.0, 6.0, 4.0])
+    ending, surprise = np.full(len(sure.kinds), 0.6), np.ones(len(sure.kinds))
+    ending[int(sure.order[0])] = 0.1
+    table = table_of(ending, surprise)
+    replies = {"reply_prompt": table.prompt, "reply_place": table.place, "reply_scores": table.scores}
+    guarded = replace(sure, guards=Guards().to_dict(), **replies)
+    assert guarded.order[0] != sure.order[0]
+    found = spearman_interval(guarded, cheap)
+    assert found.estimate != spearman_interval(sure, cheap).estimate
+    np.testing.assert_allclose([found.low, found.high], found.estimate, atol=1e-9)
 
 
 def test_roc_auc():
