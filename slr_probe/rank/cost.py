@@ -27,6 +27,8 @@ _REPLIES = 5.0
 _REFERENCES, _CONTROLS, _CURVES = 3, 10, 4
 _FIXED = 0.5
 """Seconds that any sweep takes besides: planning, checking that blocks can be replayed (ours)."""
+_SHOWN = 1.5
+"""Seconds for the table, the figure and the files (ours)."""
 
 
 def expected_steps(
@@ -105,6 +107,7 @@ def ranking_cost(
             (pace * scorer.work(row.recipe for row in tested) + _FIXED) if prompts.held_out else 0.0
         )
         parts["temperatures"] = (1 + bool(prompts.held_out)) * (pace * _CURVES * pair.depth / 2 + _FIXED)
+    parts["table and figure"] = _SHOWN
     unknown = () if method in ("sweep", "race") else ("the scores of blocks",)
     return Cost(parts, unknown if whole is not None else (*unknown, "the sweeps"))
 

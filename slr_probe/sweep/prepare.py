@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
 
 _CHECK_BATCH = 1024
+_KEPT_CPU, _KEPT_GPU = 5e11, 5e14
+"""Products of weights and tokens in a piece that is kept by itself, at least: some seconds (ours)."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ class Engine:
         Args:
             recipes: Recipes that are left to do, as indices.
             rows: Rows of `request.asked` that are left to do, as indices.
-            pieces: Cut into about as many chunks at least, where weights are loaded.
+            pieces: Cut into about as many chunks at least, where weights are loaded and each is some seconds' work.
 
         Raises:
             SweepError: It does not fit into memory, or it was to be streamed and cannot be.
@@ -137,12 +139,20 @@ class Engine:
         if not recipes:
             return Prepared(runner, None, None, self.evaluations, stream, 1, dtype, notes)
         compared = asked.compared(rows)
+        needs = self._needs(compared)
         cut = partial(self._schedule, rows=asked.rows, limit=self.limit)
-        whole = partial(cut, recipes=recipes, kinds=asked.kinds(rows), pieces=1 if stream else pieces)
-        schedule, needs = _ahead_if_it_fits(whole, self._needs(compared))
+        pieces = 1 if stream or pieces == 1 else min(pieces, self._worth_keeping(rows, needs))
+        whole = partial(cut, recipes=recipes, kinds=asked.kinds(rows), pieces=pieces)
+        schedule, needs = _ahead_if_it_fits(whole, needs)
         reference = cut(recipes=[len(self.request.recipes)], kinds=[compared], needs=needs) if compared else None
         runner = replace(runner, batch=schedule.batch, ahead=needs.ahead > 0)
         return Prepared(runner, schedule, reference, self.evaluations, stream, 1, dtype, notes)
+
+    def _worth_keeping(self, rows: Sequence[int], needs: Needs) -> int:
+        """Pieces of some seconds that the work has: smaller ones batch fewer prompts, which is slower."""
+        tokens = sum(len(self.request.asked.rows[i].token_ids) for i in rows)
+        products = float(self.evaluations) * tokens * needs.block
+        return max(1, int(products / (_KEPT_CPU if self.weights.device.type == "cpu" else _KEPT_GPU)))
 
     def _schedule(self, **options: Any) -> Schedule:
         assert self.runner is not None

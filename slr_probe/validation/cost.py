@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _FOLLOWED = {"full": 3.0, "quick": 1.0}
 """Seconds that outputs of a model are followed to see how long they get (ours)."""
+_SHOWN = 2.5
+"""Seconds for intervals, the figure and the files (ours)."""
 _SCORED = 2  # prompts that scoring is timed on
 _TAKEN = parameters("validation.cost:validation_cost").keys()
 _MODELS = ("embedder", "entailment", "fluency", "judge")
@@ -70,8 +72,8 @@ def validation_cost(
         parts[task.name] = _task_seconds(pair, task, methods, format, _FOLLOWED[preset])
     choice = CRC(pair, crc, memory=memory, format=format, progress=False)
     swept = choice.expected_seconds([one.recipe for one in methods if one.recipe is not None], soup="soup" in wanted)
-    unknown = [name for name in _MODELS if others.get(name) is not None]
-    return Cost({**parts, "CRC": swept or 0.0}, (*unknown, *(("CRC",) if swept is None else ())))
+    unknown = [name for name in _MODELS if others.get(name) is not None] + ["CRC"] * (swept is None)
+    return Cost({**parts, "CRC": swept or 0.0, "report and figure": _SHOWN}, tuple(unknown))
 
 
 def estimated(options: Mapping[str, Any]) -> dict[str, Any]:

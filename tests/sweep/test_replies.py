@@ -105,10 +105,11 @@ import sys, time
 import torch
 torch.set_num_threads(1)
 from slr_probe import ModelPair
-from slr_probe.sweep import sweep
+from slr_probe.sweep import prepare, sweep
 from slr_probe.sweep.store import ChunkStore
 from tests.sweep.naive import all_kinds, make_queries, make_replies
 
+prepare._KEPT_CPU = 1.0  # of this small a model, all would be one piece
 append = ChunkStore.append
 seen = []
 def slowly(self, *args):
@@ -124,6 +125,7 @@ sweep(pair, all_kinds(pair.depth), make_queries(), replies=make_replies(), grid=
 
 
 def test_a_sweep_killed_in_the_middle_gives_the_same_scores(pair_of, tmp_path, monkeypatch):
+    monkeypatch.setattr("slr_probe.sweep.prepare._KEPT_CPU", 1.0)
     folders = pair_of("llama").folders
     pair = ModelPair.load(*folders)
     asked = {"recipes": all_kinds(4), "task": make_queries(), "replies": make_replies(), "grid": [(1.3, 0.0)]}

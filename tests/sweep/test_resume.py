@@ -24,10 +24,11 @@ import os, sys, time
 import torch
 torch.set_num_threads(1)
 from slr_probe import ModelPair
-from slr_probe.sweep import run, sweep
+from slr_probe.sweep import prepare, sweep
 from slr_probe.sweep.store import ChunkStore
 from tests.sweep.naive import all_kinds, make_queries
 
+prepare._KEPT_CPU = 1.0  # of this small a model, all would be one piece
 append = ChunkStore.append
 def slowly(self, *args):
     append(self, *args)
@@ -40,6 +41,7 @@ sweep(pair, all_kinds(pair.depth), make_queries(), out=sys.argv[3])
 
 
 def test_a_sweep_killed_in_the_middle_gives_the_same_result(pair_of, tmp_path, monkeypatch):
+    monkeypatch.setattr("slr_probe.sweep.prepare._KEPT_CPU", 1.0)
     folders = pair_of("gemma3_text").folders
     pair = ModelPair.load(*folders)
     recipes = all_kinds(pair.depth)
@@ -63,6 +65,17 @@ def test_a_sweep_killed_in_the_middle_gives_the_same_result(pair_of, tmp_path, m
     assert 0 < done < len(make_queries()), "finished prompts were run again"
     assert np.array_equal(resumed.invalid_tokens, whole.invalid_tokens)
     np.testing.assert_allclose(resumed.answer_logprobs, whole.answer_logprobs, atol=1e-6)
+
+
+def test_small_work_is_kept_in_one_piece(pair_of, tmp_path, monkeypatch):
+    """Many small pieces batch fewer prompts, which took half as long again, to save seconds."""
+    pair = ModelPair.load(*pair_of("llama").folders)
+    arguments = {"recipes": all_kinds(pair.depth), "task": make_queries()}
+    one = sweep(pair, **arguments, out=tmp_path / "one")
+    monkeypatch.setattr("slr_probe.sweep.prepare._KEPT_CPU", 1.0)
+    many = sweep(pair, **arguments, out=tmp_path / "many")
+    assert one.settings["chunks"] == 1 < many.settings["chunks"]
+    np.testing.assert_allclose(one.answer_logprobs, many.answer_logprobs, atol=1e-6)
 
 
 def test_a_damaged_chunk_is_measured_again(pair_of, tmp_path, monkeypatch):
