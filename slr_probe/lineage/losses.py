@@ -56,8 +56,9 @@ def changes(
 
     D of a stage is the mean over prompts, so a loss is a ratio of means; prompts are resampled, and all stages
     recomputed on the same ones. The mean over tasks resamples each task's prompts by themselves. A task where base's
-    interval reaches zero (ours: a percent of next to nothing is noise), or the metric is nowhere defined, is NaN and
-    left out of the mean. Where there are too few prompts for an interval, base's mean must lie above zero.
+    interval reaches zero, or base is zero in some resample (ours: a percent of next to nothing is noise), or the metric
+    is nowhere defined, is NaN and left out of the mean. Where there are too few prompts for an interval, base's mean
+    must lie above zero.
 
     Args:
         values: Scores, base first among the stages.
@@ -81,8 +82,11 @@ def changes(
         if not _above_zero(base, labels, options):
             continue
         percents = {"loss": 100 * (rows[1:] - rows[list(parents[1:])]), "retained": 100 * rows[1:]}
+        found = {name: _shares(part, base, labels, options) for name, part in percents.items()}
+        if len(base) >= FEWEST and not np.isfinite(found["retained"]).all():  # base is 0 in some resample
+            continue
         for name, part in percents.items():
-            limits[name][:, t] = _shares(part, base, labels, options)
+            limits[name][:, t] = found[name]
             parts[name].append(part)
         bases.append(base)
         strata.append(labels)

@@ -3,6 +3,7 @@ import pandas as pd
 
 from slr_probe.lineage import lineage_from_outputs, lineage_from_scores
 from slr_probe.lineage.losses import changes
+from slr_probe.stats.interval import mean_interval
 from tests.lineage.stages import STAGES
 
 
@@ -37,3 +38,12 @@ def test_percents_of_a_base_that_may_have_nothing_are_undefined():
 def test_one_value_a_task_has_no_interval_to_reach_zero():
     found = changes(np.array([[[0.01], [0.02]]]), [-1, 0], [[]])
     assert found.retained.estimate[0, 0] == 200
+
+
+def test_a_base_that_some_resample_leaves_with_nothing_is_undefined_above_an_interval_of_its_own():
+    """Four prompts of twelve carry base: its interval lies above 0, but some draws hold none of the four."""
+    base = np.repeat([0.02, 0.0], [4, 8])
+    assert mean_interval(base).low > 0
+    found = changes(np.stack([base, np.full(12, 0.4), np.full(12, 0.2)])[None], [-1, 0, 1], [["a"] * 12])
+    assert not found.defined.any()
+    assert np.isnan(found.mean_loss.estimate).all()
