@@ -83,6 +83,7 @@ class Gap:
         keeps_floor: Whether that share meets the floor.
         temperature: The temperature that the other model is sampled at; NaN for that of the ranking.
         prompts: How many prompts the difference is the mean of.
+        other: Row of the other model; None for tuned at another temperature.
     """
 
     kind: str
@@ -93,6 +94,7 @@ class Gap:
     keeps_floor: bool
     temperature: float = float("nan")
     prompts: int = 0
+    other: int | None = None
 
     @property
     def exploratory(self) -> bool:
@@ -141,7 +143,7 @@ def estimates(scores: RangeScores, what: What, rows: Sequence[int], *, held_out:
 
 def evidence(scores: RangeScores, row: int) -> Evidence:
     """Scores of a row: on held-out prompts where it was scored on them, else on those it was chosen on."""
-    held_out = _held_out(scores, row)
+    held_out = both_held_out(scores, row)
     validity, diversity, gain, kept = (estimates(scores, what, [row], held_out=held_out)[0] for what in MEASURES)
     prompts = scores.prompts(held_out=held_out)
     return Evidence(held_out, prompts, validity, diversity, gain, kept, _floor_state(kept, scores.floor))
@@ -149,7 +151,7 @@ def evidence(scores: RangeScores, row: int) -> Evidence:
 
 def compare(scores: RangeScores, row: int, other: int) -> Estimate:
     """Diversity of one row above another's, paired over prompts, held out where both were scored so."""
-    return _estimate(scores, _differences(scores, row, other), held_out=_held_out(scores, row, other))
+    return _estimate(scores, _differences(scores, row, other), held_out=both_held_out(scores, row, other))
 
 
 def _estimate(scores: RangeScores, moved: np.ndarray, *, held_out: bool) -> Estimate:
@@ -247,16 +249,17 @@ class _Rival:
     held_out: bool
     kept: float
     temperature: float = float("nan")
+    other: int | None = None
 
 
 def _rival(scores: RangeScores, row: int, kind: str, other: int) -> _Rival:
-    kept = float(scores.means("kept", held_out=_held_out(scores, other))[other])
-    return _Rival(kind, _differences(scores, row, other), _held_out(scores, row, other), kept)
+    kept = float(scores.means("kept", held_out=both_held_out(scores, other))[other])
+    return _Rival(kind, _differences(scores, row, other), both_held_out(scores, row, other), kept, other=other)
 
 
 def _warmer(scores: RangeScores, row: int) -> list[_Rival]:
     """Tuned at equal validity, where some temperature gives that."""
-    held_out = _held_out(scores, row)
+    held_out = both_held_out(scores, row)
     found = warmer(scores, row, held_out=held_out)
     if found is None:
         return []
@@ -272,17 +275,17 @@ def _gap(scores: RangeScores, rival: _Rival, adjusted: float) -> Gap:
     state = difference_state(difference.low, difference.high, adjusted, scores.level)
     keeps = bool(rival.kept >= scores.floor)
     prompts = int(np.isfinite(rival.differences).sum())
-    return Gap(rival.kind, difference, adjusted, state, rival.kept, keeps, rival.temperature, prompts)
+    return Gap(rival.kind, difference, adjusted, state, rival.kept, keeps, rival.temperature, prompts, rival.other)
 
 
-def _held_out(scores: RangeScores, *rows: int) -> bool:
+def both_held_out(scores: RangeScores, *rows: int) -> bool:
     """Whether there are held-out prompts on which all these rows were scored."""
     held = scores.held_diversity[list(rows)]
     return bool(held.shape[1]) and bool(np.isfinite(held).all())
 
 
 def _differences(scores: RangeScores, row: int, other: int) -> np.ndarray:
-    values = scores.held_diversity if _held_out(scores, row, other) else scores.diversity
+    values = scores.held_diversity if both_held_out(scores, row, other) else scores.diversity
     return np.asarray(values[row] - values[other])
 
 

@@ -14,6 +14,7 @@ from slr_probe.errors import LayerRangeError
 from slr_probe.layers import LayerRange
 from slr_probe.rank.candidates import WIDER
 from slr_probe.rank.compare import Choice, Gap, choose, gaps
+from slr_probe.rank.findings.dominant import dominant
 from slr_probe.rank.findings.entropy_cost import EntropyCost, cost_at_equal_entropy
 from slr_probe.rank.findings.interaction import SplitInteraction, interaction_interval, split_interactions
 from slr_probe.rank.findings.near import NearEqual, near_equal
@@ -263,12 +264,14 @@ class RangeRanking(RangeScores):
     def _plain_choice(self) -> dict[str, Any]:
         choice = self.choice
         compared = [] if choice.layers is None else self.gaps(choice.layers)
+        better = () if choice.layers is None else dominant(self, self.index(choice.layers))
         return {
             "layers": None if choice.layers is None else str(choice.layers),
             "why": choice.why,
             "confirmed": choice.confirmed,
             "excluded": None if choice.excluded is None else str(choice.excluded),
             "excluded_by": list(choice.excluded_by),
+            "better_in_both": [str(self.recipes[gap.other]) for gap in better if gap.other is not None],
             "gaps": [
                 {
                     "kind": gap.kind,

@@ -33,7 +33,7 @@ def test_equal_models_have_nothing_to_restore(ranking_of):
     assert str(ranking.best) == "0:1"
     assert ranking.choice.layers is None
     assert not ranking.choice.confirmed
-    choice = {"layers": None, "why": ranking.choice.why, "confirmed": False, "gaps": []}
+    choice = {"layers": None, "why": ranking.choice.why, "confirmed": False, "gaps": [], "better_in_both": []}
     assert ranking.to_dict()["choice"] == {**choice, "excluded": None, "excluded_by": []}
 
 

@@ -91,9 +91,11 @@ def _print_advice(ranking: RangeRanking, base: str, tuned: str) -> None:
     from textwrap import fill
 
     from slr_probe.show.words.plain import advice
+    from slr_probe.show.words.unmeasured import not_measured, of_ranking
 
     choice = ranking.choice
-    print(f"\n{fill(advice(ranking, choice), 100, break_on_hyphens=False)}\n")
+    lines = [advice(ranking, choice), *not_measured([*of_ranking(ranking), "generated text (slr-probe validate)"])]
+    print("", *(fill(line, 100, break_on_hyphens=False) for line in lines), "", sep="\n")
     if choice.layers is not None:
         doubt = "to restore it" if choice.confirmed else "to try it all the same"
         print(f"{doubt}:  slr-probe restore {base} {tuned} --layers {choice.layers} --out hybrid")

@@ -170,12 +170,14 @@ def _settings(preset: str | None, file: Path | None, changes: list[str]) -> Any:
 def _summary(found: Any, seconds: float) -> None:
     from textwrap import fill
 
+    from slr_probe.show.words.unmeasured import not_measured
     from slr_probe.study.report.page import plain_verdict
     from slr_probe.study.report.truth import truth
+    from slr_probe.study.report.unmeasured import unmeasured
 
     print()
     if found.ranking is not None:
-        for line in (*plain_verdict(found), *truth(found)):
+        for line in (*plain_verdict(found), *not_measured(unmeasured(found)), *truth(found)):
             print(fill(line, 100, break_on_hyphens=False))
         print()
     if found.hybrid is not None:

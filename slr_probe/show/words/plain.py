@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from slr_probe.rank.compare import Choice, Evidence, ahead, evidence, stability
 from slr_probe.scoring.metrics import metric
+from slr_probe.show.words.dominant import better_in_both, rival
 from slr_probe.show.words.format import listed, number, places, short
 from slr_probe.show.words.guards import instead
 from slr_probe.show.words.near import blocks_of, steadiness
-from slr_probe.show.words.sentences import OTHERS
 
 if TYPE_CHECKING:
     from slr_probe.rank.ranking import RangeRanking
@@ -24,7 +24,9 @@ _FLOOR = {
 
 
 def advice(ranking: RangeRanking, choice: Choice, *, steady: bool = True) -> str:
-    """What to restore, or why nothing; a better rival and a choice that is not stable are named at once.
+    """What to restore, or why nothing; better rivals and a choice that is not stable are named at once.
+
+    What beats the range in diversity and validity alike comes first.
 
     Args:
         ranking: What was measured.
@@ -38,11 +40,18 @@ def advice(ranking: RangeRanking, choice: Choice, *, steady: bool = True) -> str
     blocks, change = f"{blocks_of(choice.layers)} of {ranking.depth}", _change(evidence(ranking, row), ranking.floor)
     beside = doubt(ranking, choice) if steady else ""
     after = f" {beside}" if beside else ""
+    first = better_in_both(ranking, choice.layers)
+    before = f"{first} " if first else ""
     if not choice.confirmed:
-        return f"It is not confirmed that setting {blocks} back to base makes answers more diverse: {change}.{after}"
-    rivals = [f"{OTHERS[gap.kind]} (keeping {gap.kept:.0%})" for gap in ahead(ranking, row)]
+        doubted = f"It is not confirmed that setting {blocks} back to base makes answers more diverse"
+        return f"{before}{doubted}: {change}.{after}"
+    rivals = [
+        f"{rival(ranking, gap)} (keeping {gap.kept:.0%})"
+        for gap in ahead(ranking, row)
+        if not (first and gap.kind == "soup")
+    ]
     better = f" But {listed(rivals)} would be more diverse still: consider that instead." if rivals else ""
-    return f"Set {blocks} back to base: {change}.{better}{after}"
+    return f"{before}{'Of the ranges, set' if first else 'Set'} {blocks} back to base: {change}.{better}{after}"
 
 
 def doubt(ranking: RangeRanking, choice: Choice) -> str:

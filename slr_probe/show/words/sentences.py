@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from slr_probe.layers import LayerRange
 from slr_probe.rank.compare import Choice, Estimate, Evidence, Gap, evidence, own_controls
 from slr_probe.show.words.cost import cost_sentence
+from slr_probe.show.words.dominant import OTHERS, better_in_both, rival
 from slr_probe.show.words.format import listed, p_clause, with_limits
 from slr_probe.show.words.guards import excluded, instead
 from slr_probe.show.words.near import blocks_of, steadiness
@@ -19,13 +20,6 @@ from slr_probe.stats.compare import FEWEST_PROMPTS, State
 if TYPE_CHECKING:
     from slr_probe.rank.ranking import RangeRanking
 
-OTHERS = {
-    "tuned": "tuned",
-    "early": "the first blocks of equal width",
-    "late": "the last blocks of equal width",
-    "soup": "the best uniform soup",
-    "warmer": "tuned at the temperature of equal validity",
-}
 _NOT_CONFIRMED = "is not confirmed once adjusted for the number of comparisons"
 _STANDING: dict[State, str] = {
     "more": "it is more diverse than {}",
@@ -51,6 +45,7 @@ def sentences(ranking: RangeRanking, choice: Choice) -> list[str]:
         _floor(found, ranking.floor),
         *_sentence(excluded(ranking, choice)),
         _standing(ranking, row, compared[1:]),
+        *filter(None, [better_in_both(ranking, choice.layers)]),
         *([cost_sentence(ranking)] if ranking.cost is not None and ranking.cost.row == row else []),
         steadiness(ranking, choice.layers),
     ]
@@ -69,7 +64,7 @@ def few_prompts(count: int) -> str:
 def rivals(ranking: RangeRanking, layers: LayerRange) -> str:
     """The differences in diversity to controls and soup, with intervals."""
     said = [
-        f"{as_text(gap.difference, '+.3f')} to {OTHERS[gap.kind]} ({p_clause(gap.p, 'adjusted p')})"
+        f"{as_text(gap.difference, '+.3f')} to {rival(ranking, gap)} ({p_clause(gap.p, 'adjusted p')})"
         for gap in ranking.gaps(layers)[1:]
     ]
     held_out = evidence(ranking, ranking.index(layers)).held_out
@@ -151,7 +146,7 @@ def _standing(ranking: RangeRanking, row: int, compared: tuple[Gap, ...]) -> str
     by: dict[State, list[str]] = {state: [] for state in _STANDING}
     for gap in compared:
         kept = "" if gap.keeps_floor else f" (which keeps only {gap.kept:.0%} of validity)"
-        by[gap.state].append(OTHERS[gap.kind] + kept)
+        by[gap.state].append(rival(ranking, gap) + kept)
     said = [_STANDING[state].format(listed(names)) for state, names in by.items() if names]
     said += [f"it is itself {OTHERS[kind]}" for kind in own_controls(ranking, row)]
     return f"Against controls, {'; '.join(said)}." if said else ""

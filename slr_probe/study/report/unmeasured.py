@@ -5,18 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from slr_probe.show.words.unmeasured import of_ranking, of_text
+
 if TYPE_CHECKING:
-    from slr_probe.rank.ranking import RangeRanking
     from slr_probe.study.folder import Findings
     from slr_probe.validation.result import ValidationReport
-
-_BASELINES = {
-    "soup": "soups",
-    "temperature": "warmer sampling",
-    "prompt": "a prompt that asks for diversity",
-    "random": "random ranges of equal width",
-}
-"""Kinds of baselines in generated text, and what they are called."""
 
 
 def unmeasured(found: Findings) -> list[str]:
@@ -27,22 +20,13 @@ def unmeasured(found: Findings) -> list[str]:
         "activation patching": found.patching,
     }
     return [
-        *(["the ranges"] if found.ranking is None else _of_ranking(found.ranking)),
-        *(["generated text"] if found.validation is None else _of_text(found.validation)),
+        *(["the ranges"] if found.ranking is None else of_ranking(found.ranking)),
+        *(["generated text"] if found.validation is None else _in_text(found.validation)),
         *(name for name, result in probes.items() if result is None),
     ]
 
 
-def _of_ranking(ranking: RangeRanking) -> Iterator[str]:
-    if not ranking.prompts(held_out=True):
-        yield "prompts held out from the choice"
-    if ranking.best_soup is None:
-        yield "soups on the random-choice prompts"
-    if not ranking.measured[: len(ranking.ranges)].all():
-        yield f"{int((~ranking.measured[: len(ranking.ranges)]).sum())} of the {len(ranking.ranges)} ranges"
-
-
-def _of_text(report: ValidationReport) -> Iterator[str]:
-    absent = [name for kind, name in _BASELINES.items() if kind not in report.kinds]
+def _in_text(report: ValidationReport) -> Iterator[str]:
+    absent = list(of_text(report))
     if absent:
         yield f"in generated text {', '.join(absent)}"
