@@ -111,6 +111,21 @@ class ScoreReport(Result):
         """Share of a model's outputs on a task that are empty; diversity is that of the others. NaN if not counted."""
         return float(np.mean(self.scores(task, model, "empty"))) if "empty" in self.metrics else float("nan")
 
+    def any_silent(self, task: str) -> bool:
+        """Whether any model has empty outputs on a task."""
+        return any(self.silent(task, model) > 0 for model in self.models)
+
+    def fewest(self, task: str) -> int:
+        """Prompts that the thinnest of the primary comparisons of a task rests on; all of them without comparisons."""
+        at = self.task(task)
+        pairs = [
+            int(self.comparisons.pairs[self.at(task, model, name)])
+            for model in self.chosen
+            for name in self.primary[at]
+            if name in self.metrics
+        ]
+        return min(pairs, default=len(self.prompt_ids[at]))
+
     def calibration(self, task: str) -> Interval | None:
         """Expected calibration error of every model on a task with accepted answers; None on others.
 
@@ -154,11 +169,32 @@ class ScoreReport(Result):
         return is_confirmed(smallest_p(int(found.pairs[at])) * int(found.tests[at]), self.level)
 
     def to_dataframe(self) -> pd.DataFrame:
-        """One row for each task, model and metric: mean and difference with intervals, effect, p-values."""
+        """One row for each task, model and metric: mean and difference with intervals, effect, p-values.
+
+        Where outputs of a task are empty, their share is a row a model, with the mean alone.
+        """
         import pandas as pd
 
         counted = np.argwhere(self.comparisons.count > 0)
-        return pd.DataFrame([self._row(t, m, i) for t, m, i in counted.tolist()])
+        rows = [self._row(t, m, i) for t, m, i in counted.tolist()]
+        return pd.DataFrame([*rows, *self._silences()])
+
+    def _silences(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "task": task,
+                "model": model,
+                "metric": "empty",
+                "role": "record",
+                "mean": self.silent(task, model),
+                "prompts": len(ids),
+                "pairs": 0,
+                "family": "other",
+            }
+            for task, ids in zip(self.tasks, self.prompt_ids, strict=True)
+            if self.any_silent(task)
+            for model in self.models
+        ]
 
     def _calibrations(self) -> list[dict[str, Any]]:
         """Calibration error of each model and task that has one, as plain data."""

@@ -32,7 +32,7 @@ def text(report: OutputComparison) -> str:
     for task in report.tasks:
         columns, rows = every_line(report, task)
         parts.append(f"\n{task}\n" + aligned([columns, *rows], left=(0, 1)))
-        if few := few_prompts(len(report.prompt_ids[report.task(task)])):
+        if few := few_prompts(report.fewest(task)):
             parts.append(few.strip())
     parts += ["", _METHOD.format(level=report.level), *(f"note: {note}" for note in report.notes)]
     for example in report.examples:
@@ -62,7 +62,7 @@ def heading(report: ScoreReport) -> str:
 
 
 def every_line(report: ScoreReport, task: str) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows of the table of one task: every metric, and under it every model."""
+    """Columns and rows of the table of one task: every metric, under it every model, and last the empty outputs."""
     found, t = report.comparisons, report.task(task)
     rows = []
     for i, name in enumerate(report.metrics):
@@ -73,6 +73,11 @@ def every_line(report: ScoreReport, task: str) -> tuple[list[str], list[list[str
             p = p_value(found.adjusted[at]) if np.isfinite(found.adjusted[at]) else ""
             rows.append([label, report.models[m], mean, difference(report, at, task), p, str(found.count[at])])
             label = ""
+    if report.any_silent(task):
+        for model in report.models:
+            label = metric("empty").label if model == report.reference else ""
+            share = f"{report.silent(task, model):.2f}"
+            rows.append([label, model, share, "", "", str(len(report.prompt_ids[t]))])
     return ["metric", "model", "mean", f"against {report.reference}", "adjusted p", "prompts"], rows
 
 
@@ -91,8 +96,7 @@ def lines(report: ScoreReport, task: str) -> tuple[list[str], list[list[str]]]:
     calibration = report.calibration(task)
     if calibration is not None:
         columns.append("calibration error (ECE)")
-    silent = {model: report.silent(task, model) for model in report.models}
-    empty = any(share > 0 for share in silent.values())
+    empty = report.any_silent(task)
     rows = []
     for model in report.models:
         row = ["*" if model in report.chosen else "", model]
@@ -104,7 +108,7 @@ def lines(report: ScoreReport, task: str) -> tuple[list[str], list[list[str]]]:
                 row.append(difference(report, at, task) + star)
         if calibration is not None:
             row.append(number(calibration.estimate[report.model(model)], ".2f"))
-        rows.append([*row, *([number(silent[model], ".2f")] if empty else [])])
+        rows.append([*row, *([number(report.silent(task, model), ".2f")] if empty else [])])
     return [*columns, *([metric("empty").label] if empty else [])], rows
 
 

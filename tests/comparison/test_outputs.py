@@ -165,3 +165,19 @@ def test_bad_names(tmp_path):
     with pytest.raises(ValidationError, match="holds outputs of far, near"):
         compare({"tuned": TUNED, "hybrid": both})
     assert compare({"tuned": TUNED, "far": both}).models == ("tuned", "far")
+
+
+def test_silence_is_a_row_of_text_and_table_and_few_prompts_left_by_it_are_exploratory():
+    """A model that is silent on every other prompt is compared on the other six alone: that must be seen."""
+    texts = tuple(("",) * 4 if i % 2 else one for i, one in enumerate(FAR.texts))
+    quiet = Outputs("quiet", FAR.ids, FAR.prompts, texts, FAR.finished)
+    found = compare([TUNED, quiet])
+    share = np.mean([text == "" for one in texts for text in one])
+    row = found.to_dataframe().query("model == 'quiet' and metric == 'empty'").iloc[0]
+    assert (row["mean"], row["prompts"], row["role"]) == (share, 12, "record")
+    assert "empty outputs (share)" in repr(found)
+    assert found.fewest("outputs") == 6
+    assert "From fewer than 10 prompts, this is exploratory." in repr(found)
+    spoken = compare([TUNED, FAR])
+    assert "empty" not in set(spoken.to_dataframe()["metric"])
+    assert "exploratory" not in repr(spoken)

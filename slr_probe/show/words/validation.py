@@ -110,7 +110,9 @@ def verdicts(report: ValidationReport) -> tuple[str, ...]:
         for task, (diversity, quality) in zip(report.tasks, report.primary, strict=True):
             one = _judge(report, task, model, diversity, _DIVERSITY)
             other = _judge(report, task, model, quality, _QUALITY)
-            few = few_prompts(len(report.prompt_ids[report.task(task)]))
+            few = few_prompts(
+                min(int(report.comparisons.pairs[report.at(task, model, name)]) for name in (diversity, quality))
+            )
             lines.append(f"{task}: {model}: {one}; {other}.{_silence(report, task, model)}{few}")
     return tuple(lines)
 
