@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from slr_probe.checkpoint.shard import FLOATING
 from slr_probe.errors import PromptError
 from slr_probe.pair.prompts.chat import opening
 from slr_probe.pair.prompts.template import Template
-from slr_probe.pair.side import Side, dtypes
+from slr_probe.pair.side import Side, dtypes, fingerprint
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
+
+_TUNED = frozenset("it instruct chat sft dpo rlhf rl grpo ppo tuned aligned".split())
+_BASE = frozenset("base pt pretrained".split())
 
 
 def dtype_notes(sides: tuple[Side, Side], dtype: torch.dtype | None) -> tuple[str, ...]:
@@ -48,3 +53,28 @@ def template_notes(tokenizer: PreTrainedTokenizerBase, base: Any, tuned: Any) ->
     if all(others) and others[0] != others[1]:
         notes += ("base has another chat template; all models read tuned's",)
     return notes
+
+
+def verdict(base: Side, tuned: Side, notes: Sequence[str]) -> str:
+    """Whether a pair that could be opened is what it should be: it fits, is swapped perhaps, or is one checkpoint.
+
+    Args:
+        base: The pre-trained side.
+        tuned: The post-trained side.
+        notes: Those of the pair.
+    """
+    fits = "the two are of one architecture, so any range of their blocks can be restored."
+    if fingerprint(base) == fingerprint(tuned):
+        return "Twice the same? Weights and config of base and tuned are equal: there is nothing to restore."
+    asked = [note for note in notes if "swapped?" in note]
+    if not asked and _looks_swapped(str(base), str(tuned)):
+        asked = [f"base is called {base}, tuned {tuned}"]
+    if asked:
+        return f"Swapped? They fit: {fits} But {asked[0].removesuffix(': are the two swapped?')}."
+    return f"They fit: {fits}"
+
+
+def _looks_swapped(base: str, tuned: str) -> bool:
+    """Whether base is named like a tuned model and tuned is not, or tuned like a base and base is not."""
+    one, other = (set(re.split(r"[^a-z]+", re.split(r"[/:]", name.rstrip("/"))[-1].lower())) for name in (base, tuned))
+    return bool((one & _TUNED and not other & _TUNED) or (other & _BASE and not one & _BASE))

@@ -43,11 +43,13 @@ def inspect(
 ) -> None:
     """Compare two checkpoints: do they fit, how do their configs differ, what are their blocks?
 
-    Reads configs, tokenizers and tensor headers; no weights.
+    Ends with whether they fit, may be swapped, or are one checkpoint twice; what does not fit is an error that says
+    why. Reads configs, tokenizers, tensor headers and both ends of every tensor.
 
     Example: slr-probe inspect organism:base organism:dpo
     """
     from slr_probe.pair import ModelPair
+    from slr_probe.pair.notes import verdict
 
     check_places(None, json_file)
     pair = ModelPair.load(base, tuned, device="cpu", download=download, trust_remote_code=trust)
@@ -57,8 +59,9 @@ def inspect(
         rows.append([f"{value:,}" if isinstance(value, int) else value for value in block])
     print(pair)
     print_table(blocks.columns.tolist(), rows)
-    print("\nThey fit: the two are of one architecture, so any range of their blocks can be restored.")
-    data = {"base": base, "tuned": tuned, "depth": pair.depth, "notes": list(pair.notes)}
+    said = verdict(pair.base_side, pair.tuned_side, pair.notes)
+    print(f"\n{said}")
+    data = {"base": base, "tuned": tuned, "depth": pair.depth, "notes": list(pair.notes), "verdict": said}
     write_data({**data, "blocks": blocks.to_dict(orient="records")}, json_file)
 
 
