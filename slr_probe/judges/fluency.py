@@ -16,7 +16,7 @@ from slr_probe.forward.budget import by_length
 from slr_probe.judges.judge import find_folder, load
 from slr_probe.pair.prompts import Format, PromptRenderer
 from slr_probe.pair.prompts.tokens import encode
-from slr_probe.pair.side import Side, fingerprint
+from slr_probe.pair.side import Side, recorded
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
@@ -111,7 +111,7 @@ class Fluency:
 
     def describe(self) -> dict[str, str]:
         """Name, prompt format and a hash of the weights, to be saved with scores."""
-        return {"name": self.name, "format": self.format, "fingerprint": fingerprint(self._side)}
+        return {"name": self.name, "format": self.format, **recorded(self._side)}
 
     def __repr__(self) -> str:
         return f"Fluency({self.name!r}, format={self.format!r})"

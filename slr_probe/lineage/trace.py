@@ -214,11 +214,11 @@ class _Request:
 
     def record(self) -> dict[str, Any]:
         """The request as plain data, by which a later run knows whether it is the same."""
-        from slr_probe.pair.side import fingerprint
+        from slr_probe.pair.side import recorded
 
         return {
             "stages": [
-                {"name": name, "after": parent, "checkpoint": str(side), "fingerprint": fingerprint(side)}
+                {"name": name, "after": parent, "checkpoint": str(side), **recorded(side)}
                 for name, parent, side in zip(self.stages, self.parents, self.sides, strict=True)
             ],
             "dtype": str(self.pairs[0].dtype or "as stored"),

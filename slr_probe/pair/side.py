@@ -118,12 +118,20 @@ def require_checkpoint(side: Side) -> AnyCheckpoint:
 
 
 def fingerprint(side: Side) -> str:
-    """Hash of a side's weights and config: what every number measured on it depends on.
-
-    Of a model in memory, up to 1024 elements of every tensor are hashed.
-    """
+    """Hash of a side's weights and config: what every number measured on it depends on."""
     if side.checkpoint is not None:
         return identity(side.checkpoint)
+    return model_hash(_loaded_weights(side), side.config.to_dict())
+
+
+def recorded(side: Side) -> dict[str, str]:
+    """What records say of a side: the fingerprint of its weights, the same everywhere, and of weights with config."""
+    weights = _loaded_weights(side) if side.checkpoint is None else side.checkpoint.fingerprint()
+    return {"fingerprint": weights, "with_config": fingerprint(side)}
+
+
+def _loaded_weights(side: Side) -> str:
+    """Hash of up to 1024 elements of every tensor of a model in memory."""
     assert side.model is not None
     digest = hashlib.sha256()
     for name, tensor in side.model.state_dict().items():
@@ -131,7 +139,7 @@ def fingerprint(side: Side) -> str:
         few = flat[:: max(1, flat.numel() // 1024)][:1024].double().cpu().numpy()
         digest.update(f"{name} {list(tensor.shape)} {tensor.dtype}".encode())
         digest.update(few.tobytes())
-    return model_hash(digest.hexdigest(), side.config.to_dict())
+    return digest.hexdigest()
 
 
 def state_of(side: Side) -> str:

@@ -19,8 +19,8 @@ _PACKAGES = ("slr-probe", "torch", "transformers", "transformer-lens", "tokenize
 _TEXTS = ("*.json", "*.jinja", "*.model", "*.txt")
 
 
-def fingerprint(side: Side) -> str:
-    """Hash of a checkpoint's weights (see `Checkpoint.fingerprint`), config, tokenizer and chat template."""
+def contents(side: Side) -> str:
+    """Hash of a checkpoint's fingerprint and of its config, tokenizer and chat template."""
     from slr_probe.checkpoint import combined_hash
     from slr_probe.pair.side import require_checkpoint
 
@@ -30,11 +30,17 @@ def fingerprint(side: Side) -> str:
 
 
 def describe_pair(pair: ModelPair) -> dict[str, dict[str, str]]:
-    """Source, folder and fingerprint of both sides."""
-    sides = {"base": pair.base_side, "tuned": pair.tuned_side}
+    """Source, folder, fingerprint of the weights, and hash of all contents of both sides."""
+    from slr_probe.pair.side import recorded
+
     return {
-        role: {"source": side.label, "path": str(side.path), "fingerprint": fingerprint(side)}
-        for role, side in sides.items()
+        side.role: {
+            "source": side.label,
+            "path": str(side.path),
+            "fingerprint": recorded(side)["fingerprint"],
+            "contents": contents(side),
+        }
+        for side in (pair.base_side, pair.tuned_side)
     }
 
 

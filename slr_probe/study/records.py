@@ -82,7 +82,7 @@ def check_folder(folder: Path, pair: Mapping[str, str]) -> None:
 
     Args:
         folder: Where the study goes.
-        pair: Fingerprint of base and of tuned.
+        pair: Hash of the contents of base and of tuned.
 
     Raises:
         StudyError: It holds something else, or a study of another pair.
@@ -93,7 +93,8 @@ def check_folder(folder: Path, pair: Mapping[str, str]) -> None:
     if run is None:
         return
     try:
-        known = {role: run["pair"][role]["fingerprint"] for role in ("base", "tuned")}
+        sides = {role: run["pair"][role] for role in ("base", "tuned")}
+        known = {role: side.get("contents", side["fingerprint"]) for role, side in sides.items()}  # once its name
         names = " and ".join(str(run["pair"][role]["source"]) for role in ("base", "tuned"))
     except (KeyError, TypeError):
         raise StudyError(f"{store.manifest} describes no run of slr-probe; give a new folder") from None

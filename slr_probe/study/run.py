@@ -100,7 +100,7 @@ def run_study(
     _check_names(stages, only, start)
     pair = describe_pair(context.pair)
     check_settings(context)
-    check_folder(context.folder, {role: side["fingerprint"] for role, side in pair.items()})
+    check_folder(context.folder, {role: side["contents"] for role, side in pair.items()})
     records = Records(context.folder)
     with records.locked():
         states = [state_of(side) for side in (context.pair.base_side, context.pair.tuned_side)]
@@ -195,7 +195,7 @@ class _Study:
             read = {name: self.key(_named(name)) if self._done(name) else "" for name in stage.needs}
         else:
             read = {name: self.key(_named(name)) for name in stage.needs}
-        prints = {role: side["fingerprint"] for role, side in self.pair.items()}
+        prints = {role: side["contents"] for role, side in self.pair.items()}
         follows, files = stage.follows(self.context.settings), {"files": self.states}
         return digest({"slr_probe": __version__, "stage": stage.name, "pair": prints, **files, "from": read, **follows})
 

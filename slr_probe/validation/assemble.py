@@ -76,11 +76,11 @@ def settings_of(
     pair: ModelPair, tasks: Sequence[TextTask], methods: Sequence[Method], scorers: Scorers, preset: str
 ) -> dict[str, Any]:
     """Record of what is asked for: checkpoints with fingerprints, tasks, methods, scoring models, versions."""
-    from slr_probe.pair.side import fingerprint
+    from slr_probe.pair.side import recorded
 
     return {
-        "base": {"checkpoint": str(pair.base_side), "fingerprint": fingerprint(pair.base_side)},
-        "tuned": {"checkpoint": str(pair.tuned_side), "fingerprint": fingerprint(pair.tuned_side)},
+        "base": {"checkpoint": str(pair.base_side), **recorded(pair.base_side)},
+        "tuned": {"checkpoint": str(pair.tuned_side), **recorded(pair.tuned_side)},
         "dtype": str(pair.dtype or "as stored"),
         "device": str(pair.device),
         "preset": preset,

@@ -3,7 +3,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from slr_probe import ModelPair
-from slr_probe.pair.side import fingerprint
+from slr_probe.checkpoint import Checkpoint
+from slr_probe.pair.side import fingerprint, recorded
+from slr_probe.restoration.disk import origin
+from slr_probe.study.provenance import describe_pair
 from tests.tiny import Pair
 
 
@@ -15,3 +18,12 @@ def test_a_loaded_model_counts_with_its_config(pair_of: Callable[[str], Pair]) -
     assert fingerprint(loaded.tuned_side) == first
     pair.tuned.config.rms_norm_eps = 0.5
     assert fingerprint(loaded.tuned_side) != first
+
+
+def test_one_checkpoint_has_one_fingerprint_in_every_record(pair_of: Callable[[str], Pair]) -> None:
+    """A hybrid's recipe, a study's run.json and the settings of a validation name the same weights alike."""
+    folder = pair_of("llama").base
+    pair = ModelPair.load(*pair_of("llama").folders)
+    side, study = pair.base_side, describe_pair(pair)["base"]
+    prints = {record["fingerprint"] for record in (origin(side), study, recorded(side))}
+    assert prints == {Checkpoint.open(folder).fingerprint()}

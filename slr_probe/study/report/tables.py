@@ -40,7 +40,7 @@ def provenance(run: dict[str, Any]) -> list[Table]:
 
 def _checkpoints(pair: dict[str, Any]) -> Table:
     rows = [TableRow((role, side["source"], side["fingerprint"][:16])) for role, side in pair.items()]
-    caption = "Checkpoints; the fingerprint covers weights, config, tokenizer and chat template."
+    caption = "Checkpoints; the fingerprint is that of the weights, as in every record and model card."
     return Table(caption, ("", "source", "fingerprint"), rows, words=True)
 
 
