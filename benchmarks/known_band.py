@@ -10,9 +10,11 @@ and prints:
 - validity and diversity of the next token on held-out choices of their own seed, of tuned, the hybrid, 19 soups of all
   weights and 8 temperatures of tuned; the most diverse soup and temperature that are as valid as the hybrid, and those
   that keep 0.9 of tuned's validity;
-- for each task family 24 prompts of 8 samples (temperature 1, min-p 0.1): distinct outputs, quality (share right, or
+- for each task family up to 96 prompts of 8 samples (temperature 1, min-p 0.1): distinct outputs, quality (share right, or
   share in the asked form) and share of outputs that ended, of tuned, the hybrid, and the soup and temperature that are
-  as valid as the hybrid.
+  as valid as the hybrid;
+- with --limit, how far training of the band alone can take the typical poem: its tokens' probabilities in tuned, and at
+  most, whatever state leaves the band (found by gradient steps on that state).
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ from slr_probe import ModelPair, organism, rank_layers
 from slr_probe.rank import Guards
 from slr_probe.tasks.builtin import qa_task, reasoning_task, writing_task
 from slr_probe.tasks.text import TextTask
+from slr_probe.tasks.tiny.prose import poem_text
+from slr_probe.tasks.tiny.task import Picker
 
 SHARES = tuple(round(0.05 * step, 2) for step in range(1, 20))
 TEMPERATURES = (1.1, 1.2, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0)
@@ -60,7 +64,7 @@ def choice(base: str, tuned: str) -> str:
     Embedded checkpoints go by name: the tool asks these for replies to prompts of their own small world, and a folder
     for replies to prompts that they cannot read.
     """
-    pair = ModelPair.load(base, tuned, device="cpu")
+    pair = ModelPair.load(base, tuned, device="cpu", dtype="float32")
     return str(rank_layers(pair, guards=Guards(surprise=None), progress=False).choice.layers)
 
 
@@ -208,6 +212,32 @@ def text(models: Models, found: tuple[int, int], rivals: dict[str, Any], prompts
     return result
 
 
+def limit(models: Models, stop: int, steps: int = 300) -> list[tuple[str, float, float]]:
+    """Words of the typical poem that tuned gives below 0.9, with their probability there and the most there can be.
+
+    The state that leaves block `stop` - 1 is free at every position; later blocks, norm and head stay as they are.
+    """
+    models.put(models.tuned)
+    model, tokenizer = models.model.requires_grad_(False), models.tokenizer
+    prompt = prompt_ids(tokenizer, "Write a poem about the sea.", "chat")
+    reply = tokenizer(f" {poem_text('sea', Picker(random.Random(SEED), 99.0))}", add_special_tokens=False)["input_ids"]
+    ids = torch.tensor([[*prompt, *reply]])
+    added = torch.zeros(1, ids.shape[1], model.config.hidden_size, requires_grad=True)
+    optimizer = torch.optim.Adam([added], lr=0.1)
+    hook = model.model.layers[stop - 1].register_forward_hook(lambda *call: call[-1] + added)
+    losses = []
+    for _ in range(steps):
+        logits = model(ids).logits[0, len(prompt) - 1 : -1]
+        losses.append(torch.nn.functional.cross_entropy(logits, ids[0, len(prompt) :], reduction="none"))
+        optimizer.zero_grad()
+        torch.autograd.backward(losses[-1].sum())
+        optimizer.step()
+    hook.remove()
+    before, most = losses[0].neg().exp(), torch.stack(losses).min(0).values.neg().exp()
+    words = [tokenizer.decode([token]) for token in reply]
+    return [(word, float(a), float(b)) for word, a, b in zip(words, before, most, strict=True) if a < 0.9]
+
+
 def report(result: dict[str, Any]) -> None:
     """Print everything."""
     crc = result["next token"]
@@ -226,6 +256,8 @@ def report(result: dict[str, Any]) -> None:
         print(f"{family:26} distinct of {SAMPLES}, quality, ended")
         for name, found in models.items():
             print(f"  {name:42} {found['distinct']:.2f} {found['quality']:.3f} {found['ended']:.3f}")
+    for word, before, most in result.get("limit", ()):
+        print(f"typical poem: {word!r:26} {before:.2f} in tuned, {most:.2f} at most after the band")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -235,8 +267,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--band", default="{}:{}".format(*organism.BAND), help="where the collapse was put, start:stop")
     parser.add_argument("--found", help="the range that was chosen; by default the tool is asked")
     parser.add_argument("--per-category", type=int, default=100)
-    parser.add_argument("--prompts", type=int, default=24)
+    parser.add_argument("--prompts", type=int, default=96)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--limit", action="store_true", help="how far the band alone can take the typical poem")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
@@ -247,6 +280,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     result["share of depth"] = (found[1] - found[0]) / models.depth
     result["next token"] = next_token(models, found, options.per_category)
     result["text"] = text(models, found, result["next token"]["rivals"], options.prompts)
+    if options.limit:
+        result["limit"] = limit(models, band[1])
     report(result)
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
