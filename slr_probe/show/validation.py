@@ -12,6 +12,7 @@ from slr_probe.scoring.metrics import metric
 from slr_probe.show.charts.canvas import open_canvas
 from slr_probe.show.charts.style import COLOURS, draw_box, error_bars, open_frame, through
 from slr_probe.show.comparison import heading, lines
+from slr_probe.show.words.ahead import beaten
 from slr_probe.show.words.format import aligned, html_rows, short
 from slr_probe.show.words.unmeasured import not_measured, of_text
 from slr_probe.show.words.validation import carry_over, correct_only, endings, verdicts, warmer
@@ -81,7 +82,8 @@ def html(report: ValidationReport) -> str:
 
 def _sentences(report: ValidationReport) -> tuple[str, ...]:
     """All that is said about the chosen hybrids, and what was not measured."""
-    said = (*report.verdicts, *report.warmer, *report.endings, *report.carry_over, *report.correct_only)
+    said = (*report.verdicts, *report.warmer, *beaten(report), *report.endings, *report.carry_over)
+    said += report.correct_only
     return (*said, *not_measured(of_text(report)))
 
 

@@ -104,7 +104,7 @@ def test_a_palette_colours_roles_in_one_figure_alone(name):
     assert ROLES["tuned"] in usual - own
 
 
-@pytest.mark.parametrize("palette", [{"tuned": "no colour"}, {"chosen": "black"}])
+@pytest.mark.parametrize("palette", ["tab10", 3, {"tuned": "no colour"}, {"chosen": "black"}])
 def test_what_is_no_palette_is_one_error(palette):
     with pytest.raises(SlrProbeError, match="colours by role"):
         RESULTS["ranking"]().plot(palette=palette)

@@ -84,6 +84,8 @@ def use_palette(palette: Mapping[str, Any] | None) -> Iterator[None]:
     if palette:
         from matplotlib.colors import is_color_like
 
+        if not isinstance(palette, Mapping):
+            raise SlrProbeError(f"palette gives colours by role, such as {{'tuned': 'black'}}; got {palette!r}")
         wrong = [role for role, colour in palette.items() if role not in ROLES or not is_color_like(colour)]
         if wrong:
             raise SlrProbeError(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from slr_probe.rank.compare import Choice, Evidence, ahead, evidence, stability
 from slr_probe.scoring.metrics import metric
+from slr_probe.show.words.ahead import in_a_clause
 from slr_probe.show.words.dominant import better_in_both, rival
 from slr_probe.show.words.format import listed, number, places, short
 from slr_probe.show.words.guards import instead
@@ -82,7 +83,9 @@ def brings_and_costs(report: ValidationReport) -> str:
     found = f"the hybrid is {'; '.join(gains)}" if gains else "no difference in diversity is shown"
     counts = sorted({len(ids) for ids in report.prompt_ids})
     prompts = " to ".join(str(count) for count in sorted({counts[0], counts[-1]}))
-    return f"In generated text ({prompts} prompts a task) {found}; {_costs(report, model)}."
+    better = in_a_clause(report, model)
+    first = f"more diverse than the hybrid by the means, and not worse: {better}; " if better else ""
+    return f"In generated text ({prompts} prompts a task) {first}{found}; {_costs(report, model)}."
 
 
 def _costs(report: ValidationReport, model: str) -> str:

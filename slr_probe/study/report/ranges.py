@@ -126,7 +126,7 @@ def _compared(ranking: RangeRanking, choice: Choice) -> Iterator[tuple[str, int]
         for row in ranking.rows(kind)[:1]:
             yield name, int(row)
     if ranking.best_soup is not None:
-        yield f"best soup, {ranking.recipes[ranking.best_soup].blocks[0].default:g}", ranking.best_soup
+        yield f"soup {ranking.recipes[ranking.best_soup].blocks[0].default:g}, the best", ranking.best_soup
 
 
 def _tested(found: Evidence, *, is_tuned: bool) -> list[str]:
