@@ -68,7 +68,9 @@ def _make(work: Path, missing: list[Path], out: Path) -> None:
 
 
 def _require_free(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out} is no folder; give a new folder")
+    if out.exists() and any(out.iterdir()):
         raise OutputError(f"{out} exists and is not empty; give a new folder, or remove it first")
 
 

@@ -205,7 +205,7 @@ def test_a_folder_that_is_not_empty_is_left_alone(content: str, llama: Pair, tmp
 
 def test_a_file_is_left_alone(llama: Pair, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
-    with pytest.raises(OutputError, match="exists and is not empty"):
+    with pytest.raises(OutputError, match="out is no folder; give a new folder"):
         restore(*llama.folders, RECIPE, tmp_path / "out")
     with pytest.raises(OutputError, match=r"cannot create .*Not a directory"):
         restore(*llama.folders, RECIPE, tmp_path / "out" / "below")
