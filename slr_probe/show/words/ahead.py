@@ -57,7 +57,7 @@ def _sentence(report: ValidationReport, task: str, model: str, others: list[str]
     )
 
 
-def _means(report: ValidationReport, task: str, model: str, names: tuple[str, str]) -> str:
+def _means(report: ValidationReport, task: str, model: str, names: tuple[str, ...]) -> str:
     means = [report.comparisons.mean.estimate[report.at(task, model, name)] for name in names]
     return " at ".join(f"{mean:{decimals(report, task, name)}}" for mean, name in zip(means, names, strict=True))
 
