@@ -15,6 +15,17 @@ EXPECTED = "START:STOP, soup:SHARE, a recipe file or the folder of a hybrid"
 _SOUP = re.compile(r"soup[ :](\d+(?:\.\d+)?)")
 
 
+def label(name: str) -> str:
+    """What tables call the hybrid that a user named; a soup has the name that it has as a baseline.
+
+    Examples:
+        >>> label("14:18"), label("soup:0.50")
+        ('hybrid 14:18', 'soup 0.5')
+    """
+    soup = _SOUP.fullmatch(name)
+    return f"soup {float(soup[1]):g}" if soup is not None else f"hybrid {name}"
+
+
 def named_recipe(name: str, base: Side, tuned: Side) -> Recipe:
     """The recipe that a name on the command line stands for.
 

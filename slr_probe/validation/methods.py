@@ -119,10 +119,17 @@ def read_recipes(pair: ModelPair, recipes: Any) -> tuple[tuple[str, Recipe], ...
     else:
         single = isinstance(recipes, (str, Recipe, LayerRange))
         read = [pair.recipe(one) for one in ((recipes,) if single else recipes)]
-        found = tuple((f"hybrid {r.layers}" if r.layers is not None else str(r), r) for r in read)
+        found = tuple((_name(recipe), recipe) for recipe in read)
     names = [name for name, _ in found]
     if not found:
         raise ValidationError("no hybrid to validate; give a recipe or a range such as '14:18'")
     if len(set(names)) < len(names) or set(names) & {"tuned", "base", PLAIN_BASE}:
         raise ValidationError(f"each hybrid needs a name of its own, other than tuned and base; got {', '.join(names)}")
     return found
+
+
+def _name(recipe: Recipe) -> str:
+    """A hybrid by its range, else as it is described; a soup is called as the baseline is."""
+    if recipe.layers is not None:
+        return f"hybrid {recipe.layers}"
+    return str(recipe).removesuffix(f" of {recipe.depth}")

@@ -49,6 +49,8 @@ def plan_methods(
         soup = best_soup()
         if soup is None:
             notes.append("no soup: it is chosen on CRC, which could not be asked")
+        elif soup in [recipe for _, recipe in recipes]:
+            notes.append("the best soup is left out: it is a chosen hybrid")
         else:
             methods.append(Method(f"soup {soup.blocks[0].default:g}", "soup", soup, sampling))
     methods += variations(recipes, wanted, sampling, temperatures=temperatures, min_ps=min_ps)

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,8 +10,8 @@ from slr_probe.generation import Sampling
 from slr_probe.scoring.metrics import primary_metrics
 from slr_probe.scoring.tasks import read_size, read_tasks, resize
 from slr_probe.tasks.text import Item, TextTask
-from slr_probe.validation.methods import BASELINES, QUICK, check_baselines
-from slr_probe.validation.plan import controls, variations
+from slr_probe.validation.methods import BASELINES, QUICK, check_baselines, read_recipes
+from slr_probe.validation.plan import controls, plan_methods, variations
 from slr_probe.validation.run import curve_points
 
 CHOSEN = [("hybrid 3:6", Recipe.restore("3:6", 10))]
@@ -112,3 +113,17 @@ def test_points_of_the_curve():
     assert curve_points(12) == (1, 2, 4, 8, 12)
     assert curve_points(2) == (1, 2)
     assert np.all(np.diff(curve_points(128)) > 0)
+
+
+def test_a_soup_has_one_name_and_is_not_measured_twice():
+    """As a chosen hybrid a soup is called what the baseline is called; where both are one, it is written once."""
+    soup = Recipe.soup(0.3, 10)
+    pair = SimpleNamespace(recipe=lambda one: one)
+    (chosen,) = read_recipes(pair, [soup])
+    assert chosen == ("soup 0.3", soup)
+    how = {"temperatures": (), "min_ps": (), "random_ranges": 0, "seed": 0}
+    methods, notes = plan_methods([chosen], ["soup"], DRAWN, lambda: soup, **how)
+    assert [method.name for method in methods] == ["tuned", "soup 0.3"]
+    assert "the best soup is left out: it is a chosen hybrid" in notes
+    methods, _ = plan_methods(CHOSEN, ["soup"], DRAWN, lambda: soup, **how)
+    assert [method.name for method in methods] == ["tuned", "hybrid 3:6", "soup 0.3"]

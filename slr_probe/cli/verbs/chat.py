@@ -56,13 +56,13 @@ def chat(
     Example: slr-probe chat organism:base organism:dpo --layers 0:8 --message "Name something in a kitchen."
     """
     from slr_probe.generation import Sampling
-    from slr_probe.restoration.named import named_recipe
+    from slr_probe.restoration.named import label, named_recipe
 
     sampling = Sampling(temperature=temperature, min_p=min_p, top_p=top_p, max_tokens=max_tokens, seed=seed)
     silence()
     pair = loading.pair(base, tuned)
     sides = pair.base_side, pair.tuned_side
-    models: dict[str, Any] = {"tuned": "tuned", **{f"hybrid {one}": named_recipe(one, *sides) for one in layers}}
+    models: dict[str, Any] = {"tuned": "tuned", **{label(one): named_recipe(one, *sides) for one in layers}}
     for turn, text in enumerate(messages(message)):
         if message is not None or not sys.stdin.isatty():
             print(f"{_PROMPT}{text}")

@@ -138,15 +138,16 @@ def read_hybrids(sources: list[str], layers: list[str]) -> dict[str, InPair]:
         ValidationError: The sources are not the two of a pair, or a hybrid is given twice.
     """
     from slr_probe.comparison import InPair
+    from slr_probe.restoration.named import label
 
     if len(sources) != 2 or isinstance(read_sources(sources), dict):
         raise ValidationError(
             f"--layers needs BASE and TUNED as the two sources, without names; got {', '.join(sources)}"
         )
-    if len({*layers}) < len(layers):
+    if len({label(one) for one in layers}) < len(layers):
         raise ValidationError(f"a hybrid is given twice in --layers {', '.join(layers)}")
     base, tuned = sources
-    return {"tuned": InPair(base, tuned, "tuned"), **{f"hybrid {one}": InPair(base, tuned, one) for one in layers}}
+    return {"tuned": InPair(base, tuned, "tuned"), **{label(one): InPair(base, tuned, one) for one in layers}}
 
 
 def _saved(sources: dict[str, str] | list[str]) -> bool:

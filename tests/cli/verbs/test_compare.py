@@ -60,7 +60,7 @@ def test_hybrid_against_hybrid(run, pair_of, prompts, tmp_path):
     code, text, _ = run("compare", *pair_of("llama").folders, *asked, *size)
     assert code == 0
     found = OutputComparison.load(tmp_path / "out" / "comparison.npz")
-    assert found.models == ("hybrid 1:2", "tuned", "hybrid soup:0.5")
+    assert found.models == ("hybrid 1:2", "tuned", "soup 0.5")
     assert "against hybrid 1:2" in text
 
 
