@@ -8,10 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from slr_probe.progress import Cost
+
+PATIENCE = 5.0
+"""Seconds of silence before a line says what is being waited for (ours)."""
 
 
 @contextmanager
@@ -23,15 +27,28 @@ def foretold(cost: Callable[[], Cost], what: str, *, quicker: str) -> Iterator[N
         what: Name of the verb.
         quicker: What to give for less, named where it is long.
     """
-    from slr_probe.progress import Cost, course, silenced, step
+    from slr_probe.progress import course, silenced, step
 
-    found = None if silenced() else Cost.of(cost)
+    found = None if silenced() else _estimated(cost, what)
     if found is None:
         yield
         return
     with course(what, {"": 1.0}, seconds=found.seconds) as told, step(""):
         told.begun = partial(_tell, found, what, quicker)
         yield
+
+
+def _estimated(cost: Callable[[], Cost], what: str) -> Cost | None:
+    """What it costs; where finding that out takes a while itself, a line says what is being waited for."""
+    from slr_probe.progress import Cost
+
+    words = f"{what}: measuring how fast this machine is ..."
+    waiting = Timer(PATIENCE, partial(print, words, file=sys.stderr, flush=True))
+    waiting.start()
+    try:
+        return Cost.of(cost)
+    finally:
+        waiting.cancel()
 
 
 def _tell(cost: Cost, what: str, quicker: str) -> None:

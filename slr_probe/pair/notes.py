@@ -66,6 +66,9 @@ def verdict(base: Side, tuned: Side, notes: Sequence[str]) -> str:
     fits = "the two are of one architecture, so any range of their blocks can be restored."
     if fingerprint(base) == fingerprint(tuned):
         return "Twice the same? Weights and config of base and tuned are equal: there is nothing to restore."
+    other = [note for note in notes if note.startswith("the adapter was made over")]
+    if other:
+        return f"Another base? They fit: {fits} But {other[0]}."
     asked = [note for note in notes if "swapped?" in note]
     if not asked and _looks_swapped(str(base), str(tuned)):
         asked = [f"base is called {base}, tuned {tuned}"]

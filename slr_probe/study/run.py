@@ -151,6 +151,8 @@ class _Study:
     def _cost(self, stages: Sequence[str]) -> Cost:
         """What is left to do, told before it begins; nothing where nobody is to be told."""
         told = not silenced(self.context.progress) and {"rank", "validate"} & {*stages}
+        if told:
+            self.say("measuring how fast this machine is ...")
         cost = Cost.of(lambda: study_cost(self.context, stages)) if told else None
         if cost is None:
             return Cost(dict.fromkeys(stages, 1.0))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
+from slr_probe.cli import cost as told_cost
 from slr_probe.cli.cost import foretold, usable_cores
 from slr_probe.progress import Cost
 from slr_probe.progress.course import running
@@ -23,6 +25,19 @@ def test_a_quicker_way_is_named_where_it_takes_long(capsys, seconds: float, name
     assert told.startswith("validate takes about ")
     assert told.count("validate takes") == 1
     assert ("--quick" in told) is named
+
+
+@pytest.mark.parametrize(("patience", "said"), [(0.01, True), (60.0, False)])
+def test_an_estimate_that_takes_a_while_says_what_is_waited_for(capsys, monkeypatch, patience, said) -> None:
+    """Before, a model of 270 M gave no sign for most of a minute."""
+    monkeypatch.setattr(told_cost, "PATIENCE", patience)
+
+    def slow() -> Cost:
+        time.sleep(0.2)
+        return Cost({"text": 1.0})
+
+    with foretold(slow, "validate", quicker=""):
+        assert capsys.readouterr().err == "validate: measuring how fast this machine is ...\n" * said
 
 
 def test_quiet_estimates_nothing(capsys, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,3 +46,11 @@ def test_a_template_on_base_alone_tells_as_well(pair_of):
 def test_one_checkpoint_twice_is_said(pair_of):
     base = pair_of("llama").folders[0]
     assert ended(base, base).startswith("Twice the same?")
+
+
+def test_another_base_of_an_adapter_is_in_the_last_line(pair_of):
+    pair = ModelPair.load(*pair_of("llama").folders, device="cpu")
+    note = "the adapter was made over 'someone/else', and is merged over base"
+    said = verdict(pair.base_side, pair.tuned_side, ("something else", note))
+    assert said.startswith("Another base?")
+    assert said.endswith(f"But {note}.")

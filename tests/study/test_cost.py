@@ -9,6 +9,8 @@ from slr_probe.study.context import Context
 from slr_probe.study.settings import Settings
 from tests.study.sample import PAIR
 
+MEASURING = "measuring how fast this machine is ..."
+
 
 @pytest.fixture
 def told(tmp_path, monkeypatch):
@@ -32,8 +34,9 @@ def test_stages_have_their_shares(told):
     assert found.parts["validate"] == 30
     assert found.parts["lens"] == pytest.approx(90 * estimates.SHARES["lens"])
     assert found.unknown == ("a judge",)
-    assert len(lines) == 1
-    assert str(found) in lines[0]
+    assert lines[0] == MEASURING
+    assert len(lines) == 2
+    assert str(found) in lines[1]
 
 
 def test_a_quicker_way_is_named_where_it_takes_long(told):
@@ -53,4 +56,4 @@ def test_an_estimate_that_fails_leaves_the_word_to_the_work(told, monkeypatch):
         raise run.StudyError("no such pair")
 
     monkeypatch.setattr(run, "study_cost", lambda context, stages: broken(context))
-    assert told(["rank"])[1] == []
+    assert told(["rank"])[1] == [MEASURING]
