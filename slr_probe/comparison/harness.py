@@ -9,16 +9,19 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from slr_probe.checkpoint import AdapterCheckpoint, identity, open_checkpoint, resolve
-from slr_probe.comparison.outputs import OutputComparison, compare
+from slr_probe.comparison.outputs import OutputComparison, compare, first
 from slr_probe.defaults import LEVEL, RESAMPLES
 from slr_probe.errors import OutputError, ValidationError, one_line
 from slr_probe.files import digest, safe_name, write_json
 from slr_probe.progress import progress_bar, silenced
+from slr_probe.restoration.extras import hash_file
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,11 @@ class HarnessRun:
         flags = ["--log_samples", *(["--apply_chat_template"] if self.chat else [])]
         return [sys.executable, "-m", "lm_eval", "--model", "hf", "--model_args", pairs, *named, *flags]
 
+    def record(self) -> dict[str, Any]:
+        """What scores depend on: all of it, with the content of the task files and the version of lm-eval."""
+        own = None if self.include is None else _contents(Path(self.include))
+        return {**vars(self), "include": own, "lm_eval": version("lm-eval")}
+
 
 def evaluate(
     models: Mapping[str, str | os.PathLike[str]],
@@ -106,7 +114,8 @@ def evaluate(
     """Run EleutherAI's lm-evaluation-harness on several models and compare its scores, paired by document.
 
     lm-eval must be installed (`pip install "slr-probe[harness]"`); it runs in a process of its own, one model after the
-    other. What it writes is kept in `out`, a folder for each model and way of asking, and is not run again.
+    other. What it writes is kept in `out`, a folder for each model and way of asking, and is not run again: a later
+    call may add models. Each comparison has a folder there, too; see `comparison_folder`.
 
     Args:
         models: Checkpoints by name: folders such as hybrids, hub ids, `"organism:dpo"`.
@@ -140,12 +149,32 @@ def evaluate(
     places = {name: _folder(source, download, trust_remote_code) for name, source in models.items()}
     if find_spec("lm_eval") is None:
         raise ValidationError("lm-eval is not installed; pip install 'slr-probe[harness]'")
-    logs: dict[str, str | os.PathLike[str]] = {}
+    record, logs = asked.record(), dict[str, str | os.PathLike[str]]()
     with progress_bar(len(models), "lm-eval", unit="model", show=progress) as bar:
         for name, place in places.items():
-            logs[name] = _logs(name, place, asked, Path(out), quiet=silenced(progress))
+            logs[name] = _logs(name, place, asked, record, Path(out), quiet=silenced(progress))
             bar.update()
-    return compare(logs, reference=reference, out=Path(out) / "comparison", level=level, resamples=resamples, seed=seed)
+    order = list(first(models, reference))
+    folder = _comparison(out, {"models": order, "level": level, "resamples": resamples, "asked": record})
+    return compare(
+        logs, reference=reference, out=folder, level=level, resamples=resamples, seed=seed, asked={"lm_eval": record}
+    )
+
+
+def comparison_folder(out: str | os.PathLike[str], found: OutputComparison) -> Path:
+    """Where `evaluate` keeps a comparison: a folder for each choice of models, tasks and way of asking."""
+    numbers = {"level": found.level, "resamples": found.resamples}
+    return _comparison(out, {"models": list(found.models), **numbers, "asked": found.settings["lm_eval"]})
+
+
+def _comparison(out: str | os.PathLike[str], what: Mapping[str, Any]) -> Path:
+    return Path(out) / f"comparison-{digest(what)[:8]}"
+
+
+def _contents(folder: Path) -> str:
+    """A hash of task files and what they read, so that none is taken for what it was before it was edited."""
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and "__pycache__" not in file.parts]
+    return digest({str(file.relative_to(folder)): hash_file(file) for file in files})
 
 
 def _folder(source: str | os.PathLike[str], download: bool, code: bool) -> Path:
@@ -158,15 +187,15 @@ def _folder(source: str | os.PathLike[str], download: bool, code: bool) -> Path:
     return path
 
 
-def _logs(name: str, model: Path, asked: HarnessRun, out: Path, *, quiet: bool) -> Path:
+def _logs(name: str, model: Path, asked: HarnessRun, record: Mapping[str, Any], out: Path, *, quiet: bool) -> Path:
     """Sample logs of one model: found, or made; they appear together or not at all."""
-    key = digest({"model": identity(open_checkpoint(model)), **vars(asked)})[:8]
+    key = digest({"model": identity(open_checkpoint(model)), **record})[:8]
     done = out / f"{safe_name(name)}-{key}"
     if done.is_dir():
         return done
     out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=out, prefix=".lm-eval-") as work:
-        _run(asked, model, Path(work), quiet)
+        _run(name, asked, model, Path(work), quiet)
         found = [file for file in Path(work).rglob("*") if file.is_file() and file.suffix in (".json", ".jsonl")]
         if not any(file.suffix == ".jsonl" for file in found):
             raise ValidationError(f"lm-eval wrote no samples of {name}; see whether its tasks log any")
@@ -174,7 +203,7 @@ def _logs(name: str, model: Path, asked: HarnessRun, out: Path, *, quiet: bool) 
         part.mkdir()
         for file in found:
             shutil.move(file, part / file.name)
-        write_json(part / "asked.json", {"model": str(model), **vars(asked)})
+        write_json(part / "asked.json", {"model": str(model), **record, "include": asked.include})
         try:
             part.rename(done)
         except OSError as fault:
@@ -182,7 +211,7 @@ def _logs(name: str, model: Path, asked: HarnessRun, out: Path, *, quiet: bool) 
     return done
 
 
-def _run(asked: HarnessRun, model: Path, work: Path, quiet: bool) -> None:
+def _run(name: str, asked: HarnessRun, model: Path, work: Path, quiet: bool) -> None:
     offline = {} if asked.download else {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     with subprocess.Popen(
         asked.command(model, work),
@@ -199,4 +228,15 @@ def _run(asked: HarnessRun, model: Path, work: Path, quiet: bool) -> None:
             if not quiet:
                 print(line, end="", file=sys.stderr)
     if process.returncode:
-        raise ValidationError(f"lm-eval failed on {model} (exit {process.returncode}): {one_line(last)}")
+        said = f"lm-eval failed on {name} (exit {process.returncode}): {one_line(last)}"
+        raise ValidationError(said + _advice(last, asked))
+
+
+def _advice(said: str, asked: HarnessRun) -> str:
+    """What to do where lm-eval's last line tells what is wrong."""
+    if "Tasks not found" in said:
+        return "; `lm-eval ls tasks` lists its own, and include= (--include) names a folder with yours"
+    absent = ("offline", "couldn't reach", "couldn't find cache")
+    if not asked.download and any(word in said.lower() for word in absent):
+        return "; datasets are read from the local cache: pass download=True (--download) to fetch them"
+    return ""

@@ -78,14 +78,14 @@ def _task(name: str, questions: Sequence[Sample], grades: dict[str, Grade], samp
         name=name,
         dataset=MemoryDataset(list(questions), name=name),
         solver=generate(),
-        scorer=_accepted(grades),
+        scorer=accepted(grades),
         epochs=samples,
         config=GenerateConfig(temperature=1.0, max_tokens=max_tokens),
     )
 
 
 @scorer(metrics=[accuracy(), stderr()])  # type: ignore[untyped-decorator]
-def _accepted(grades: dict[str, Grade]) -> Scorer:
+def accepted(grades: dict[str, Grade]) -> Scorer:
     """Correct where the reply, without its reasoning, is an accepted answer as the task reads it."""
 
     async def score(state: TaskState, target: Target) -> Score:

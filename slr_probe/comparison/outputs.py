@@ -80,6 +80,7 @@ def compare(
     level: float = LEVEL,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    asked: Mapping[str, Any] | None = None,
 ) -> OutputComparison:
     """Compare what several models wrote for the same prompts: every metric, paired, with intervals and adjusted p.
 
@@ -101,6 +102,7 @@ def compare(
         level: Nominal coverage of the intervals.
         resamples: Bootstrap resamples over prompts.
         seed: Seed of bootstrap and tests.
+        asked: How the outputs came about, kept in the result's settings.
 
     Raises:
         ValidationError: Fewer than two models, two of one name, or no common prompts.
@@ -119,7 +121,8 @@ def compare(
     models = first(_named(sources), reference)
     known = {task.name: task for task in ([] if tasks is None else read_tasks(None, tasks))}
     scorers = Scorers(vocabulary, embedder, entailment, fluency, judge, tags)
-    settings = {"models": list(models), "tasks": record_tasks(list(known.values())), "scorers": record_scorers(scorers)}
+    recorded = {"tasks": record_tasks(list(known.values())), "scorers": record_scorers(scorers)}
+    settings = {**(asked or {}), "models": list(models), **recorded}
     folder, options = Folder(out), {"level": level, "resamples": resamples, "seed": seed}
     with folder.at_work(settings):
         return compare_logs(models, known, scorers, folder, settings=settings, **options)
@@ -264,10 +267,18 @@ def _assemble(
 
 
 def _primary(task: TextTask | None, scored: Sequence[Scores]) -> tuple[str, ...]:
-    """Metrics that are looked at first: by the task where there is one, and measured on some prompt of every model."""
+    """Metrics that are looked at first: by the task where there is one, and measured on some prompt of every model.
+
+    Without a task one that every model has on half of the prompts comes before one that is rarer (ours): bigrams are
+    no measure of answers of one word.
+    """
     there = {name for one in scored for name in one}
-    measured = [name for name in there if all(name in one and np.isfinite(one[name]).any() for one in scored)]
-    return first_metrics(measured) if task is None else primary_metrics(task, measured)
+    shares = {name: min(np.isfinite(one.get(name, [np.nan])).mean() for one in scored) for name in there}
+    measured = [name for name, share in shares.items() if share > 0]
+    if task is not None:
+        return primary_metrics(task, measured)
+    common = first_metrics([name for name in measured if shares[name] >= 0.5])
+    return common if len(common) == len(first_metrics(measured)) else first_metrics(measured)
 
 
 def _examples(task: str, logs: Sequence[Log]) -> list[Example]:

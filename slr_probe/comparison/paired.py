@@ -89,7 +89,8 @@ def compare_scores(
 def common_prompts(rows: Float[ndarray, "model prompt"], reference: int) -> Bool[ndarray, " prompt"]:
     """Prompts on which the reference has a metric, and so has every model that has it on at least half of these.
 
-    A model with fewer would leave nothing to compare the others on; it alone is seen on fewer prompts (ours).
+    A model with fewer would leave nothing to compare the others on; it alone is seen on fewer prompts (ours). Where all
+    have fewer, the one with most counts, so that of two models both means are over the prompts of their difference.
 
     Args:
         rows: One number for each model and prompt, NaN where undefined.
@@ -99,11 +100,15 @@ def common_prompts(rows: Float[ndarray, "model prompt"], reference: int) -> Bool
         >>> rows = np.array([[1.0, 1, 1, 1, np.nan], [2, 2, 2, np.nan, 2], [np.nan, 3, np.nan, np.nan, 3]])
         >>> common_prompts(rows, 0).tolist()  # the last model has one of four
         [True, True, True, False, False]
+        >>> common_prompts(rows[[0, 2]], 0).tolist()  # of two models, what both have
+        [False, True, False, False, False]
     """
     defined = np.isfinite(rows)
     beside = defined & defined[reference]
-    counted = 2 * beside.sum(axis=1) >= defined[reference].sum()
-    return np.asarray(beside[counted].all(axis=0))
+    sizes = beside.sum(axis=1)
+    most = np.delete(sizes, reference).max(initial=0)
+    counted = sizes >= max(1, min(sizes[reference] / 2, most))
+    return np.asarray(beside[counted].all(axis=0) & defined[reference])
 
 
 def _tests(

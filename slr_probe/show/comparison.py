@@ -57,7 +57,10 @@ def figure(report: OutputComparison, **options: Any) -> Figure:
 def heading(report: ScoreReport) -> str:
     """How many models and how much text."""
     sizes = zip(report.tasks, report.prompt_ids, report.samples, strict=True)
-    tasks = ", ".join(f"{task} ({len(ids)} prompts x {samples})" for task, ids, samples in sizes)
+    tasks = ", ".join(
+        f"{task} ({len(ids)} prompts x {samples})" if samples else f"{task} ({len(ids)} prompts, scores alone)"
+        for task, ids, samples in sizes
+    )
     return f"{type(report).__name__}: {len(report.models)} models, {tasks}"
 
 

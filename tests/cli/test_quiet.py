@@ -83,7 +83,7 @@ def others(monkeypatch: pytest.MonkeyPatch) -> None:
             bar.update()
         return type("Found", (), {"to_dict": dict, "rows": [{"depth": 4}]})()
 
-    for place in ("comparison.evaluate", "sharing.publish", "study.many.run_table"):
+    for place in ("comparison.evaluate", "comparison.comparison_folder", "sharing.publish", "study.many.run_table"):
         monkeypatch.setattr(f"slr_probe.{place}", stand_in)
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from slr_probe.comparison import evaluate
-from slr_probe.comparison.harness import HarnessRun
+from slr_probe.comparison import comparison_folder, evaluate
+from slr_probe.comparison.harness import HarnessRun, _advice
 from slr_probe.errors import CheckpointError, SlrProbeError, ValidationError
+from tests.generation.logs.foreign import write_lm_eval
 
 DOCUMENTS = [
     {"question": f"Name a {kind}.", "answer": answer}
@@ -61,7 +62,7 @@ def test_lm_eval_runs_once_and_its_scores_are_compared(own_task: Path, tmp_path:
 
 def test_what_lm_eval_complains_of_is_said(tmp_path: Path) -> None:
     pytest.importorskip("lm_eval")
-    with pytest.raises(ValidationError, match="lm-eval failed"):
+    with pytest.raises(ValidationError, match=r"lm-eval failed on a \(exit 1\): .*no_such_task.*--include"):
         evaluate(
             {"a": "organism:dpo", "b": "organism:sft"}, ["no_such_task"], tmp_path / "out", progress=False, batch="1"
         )
@@ -69,6 +70,61 @@ def test_what_lm_eval_complains_of_is_said(tmp_path: Path) -> None:
 
 
 PAIR = {"a": "organism:dpo", "b": "organism:sft"}
+
+
+@pytest.fixture
+def asked_of(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the models that lm-eval is asked of; in its place stands what writes logs like its own."""
+    names: list[str] = []
+
+    def stand_in(name: str, asked: HarnessRun, model: Path, work: Path, quiet: bool) -> None:
+        names.append(name)
+        write_lm_eval(work, name, [["red"], ["two"], ["six"], ["one"]], [1.0, 0.0, 1.0, 0.0], task=asked.tasks[0])
+
+    monkeypatch.setattr("slr_probe.comparison.harness._run", stand_in)
+    monkeypatch.setattr("slr_probe.comparison.harness.find_spec", lambda name: True)
+    monkeypatch.setattr("slr_probe.comparison.harness.version", lambda name: "0.4.9")
+    return names
+
+
+def test_a_later_call_may_add_models_and_tasks(asked_of: list[str], tmp_path: Path) -> None:
+    """It was refused, after lm-eval had run, as the folder held another comparison."""
+    out, three = tmp_path / "out", {**PAIR, "c": "organism:base"}
+    calls = [(PAIR, ["sums"]), (three, ["sums"]), (PAIR, ["others"]), (PAIR, ["sums"])]
+    found = [evaluate(models, tasks, out, progress=False) for models, tasks in calls]
+    assert asked_of == ["a", "b", "c", "a", "b"]
+    folders = [comparison_folder(out, one) for one in found]
+    assert len(set(folders)) == 3
+    assert folders[3] == folders[0]
+    for one, folder in zip(found, folders, strict=True):
+        assert str(one) in (folder / "report.txt").read_text()
+        assert json.loads((folder / "comparison.json").read_text())["settings"]["lm_eval"]["lm_eval"] == "0.4.9"
+
+
+def test_scores_of_a_task_that_was_edited_are_made_anew(asked_of: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    file = folder / "sums.yaml"
+    options = {"include": folder, "progress": False}
+    for content in ("task: sums", "task: sums", "task: sums\nrepeats: 4"):
+        file.write_text(content)
+        evaluate(PAIR, ["sums"], tmp_path / "out", **options)
+    assert asked_of == ["a", "b"] * 2
+
+
+@pytest.mark.parametrize(
+    ("said", "options", "advice"),
+    [
+        ("ValueError: Tasks not found: x", {}, "--include"),
+        ("ConnectionError: Couldn't reach 'x' on the Hub (OfflineModeIsEnabled)", {}, "--download"),
+        ("ConnectionError: Couldn't reach 'x' on the Hub", {"download": True}, ""),
+        ("ValueError: something else", {}, ""),
+    ],
+)
+def test_what_can_be_done_about_it_is_said(said: str, options: dict[str, Any], advice: str) -> None:
+    found = _advice(said, HarnessRun(("x",), **options))
+    assert advice in found
+    assert bool(found) == bool(advice)
 
 
 @pytest.mark.parametrize(

@@ -38,4 +38,6 @@ def test_replies_are_read_back_and_scored(logs: dict[str, Path]) -> None:
     assert {example.prompt for example in found.examples} <= prompts
     accuracy = found.values[0, :, next(i for i, name in enumerate(found.metrics) if name.startswith("score:"))]
     assert np.isfinite(accuracy).all()
+    assert "score: accepted" in found.metrics
+    assert "ended" not in found.metrics  # its provider for local models does not say why a reply ended
     assert accuracy.max() > 0  # the embedded pair answers such questions

@@ -1,5 +1,7 @@
 """Outputs of several models: paired by prompt, measured, compared; three at once in one table."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -181,3 +183,22 @@ def test_silence_is_a_row_of_text_and_table_and_few_prompts_left_by_it_are_explo
     spoken = compare([TUNED, FAR])
     assert "empty" not in set(spoken.to_dataframe()["metric"])
     assert "exploratory" not in repr(spoken)
+
+
+def test_what_few_prompts_have_is_not_looked_at_first():
+    """Answers of one word have no bigrams: distinct-2 was the first metric on the one prompt that had some."""
+    words = [tuple(str(word) for word in RNG.choice(WORDS, 4)) for _ in TUNED.ids[1:]]
+    short = Outputs("short", TUNED.ids, TUNED.prompts, (FAR.texts[0], *words), TUNED.finished)
+    found = compare([TUNED, short])
+    assert np.isfinite(found.scores("outputs", "short", "distinct_2")).sum() == 1
+    assert found.primary == (("bleu_distance", "ended"),)
+    for m in (0, 1):  # both means are over the one prompt that both have
+        assert found.comparisons.count[0, m, found.metrics.index("distinct_2")] == 1
+
+
+def test_choices_without_texts_are_scores_alone(tmp_path):
+    files = [write_lm_eval(tmp_path, name, [["4"]] * 4, [1, 0, 0, 1]) for name in ("base", "tuned")]
+    for file in files:
+        rows = [json.loads(line) | {"resps": [[["-1.5", "True"]], [["-2.5", "False"]]]} for line in file.open()]
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert "2 models, sums (4 prompts, scores alone)" in repr(compare(files))

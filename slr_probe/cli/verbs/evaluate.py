@@ -45,6 +45,7 @@ def evaluate(
 
     Example: slr-probe evaluate hybrid --against org/tuned --tasks ifeval,gsm8k --out results --chat
     """
+    from slr_probe.comparison import comparison_folder
     from slr_probe.comparison import evaluate as run
 
     check_places(out, json_file)
@@ -57,7 +58,7 @@ def evaluate(
     )
     print(found)
     write_data(found.to_dict(), json_file)
-    print(f"wrote {out / 'comparison'}")
+    print(f"wrote {comparison_folder(out, found)}; logs of each model lie in {out}")
 
 
 def _named(models: list[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from slr_probe.generation.outputs import Outputs
 
 _CUT = ("max_tokens", "model_length", "length")
 """Reasons to stop that are not the model's own."""
+_UNTOLD = ("unknown", None)
+"""What stands there where a provider does not say why it stopped, as Inspect's `hf` does not."""
 _GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 """Inspect's correct, partial, incorrect, no answer, in its own values."""
 _ATTACHED = "attachment://"
@@ -31,13 +33,33 @@ def is_inspect(data: Any) -> bool:
     return isinstance(data, Mapping) and isinstance(data.get("eval"), Mapping) and "task" in data["eval"]
 
 
+def newest(files: Iterable[Path]) -> list[Log]:
+    """Of each model and task the newest log that has outputs; names begin with the time. Other JSON is passed over.
+
+    Raises:
+        ResultError: A file is damaged, or packed in a way that this Python cannot unpack.
+    """
+    found: dict[tuple[str, str], Log] = {}
+    for file in sorted(files, key=lambda one: one.name):
+        header, samples = _open(file)
+        if is_inspect(header):
+            log = _read(file, header, samples)
+            key = (log.outputs.model, log.task)
+            if len(log.outputs) or key not in found:
+                found[key] = log
+    return list(found.values())
+
+
 def read_inspect(file: Path) -> Log:
     """The log of one model on one task.
 
     Raises:
         ResultError: The file is damaged, no log of Inspect, or packed in a way that this Python cannot unpack.
     """
-    header, samples = _open_zip(file) if file.suffix == ".eval" else _open_json(file)
+    return _read(file, *_open(file))
+
+
+def _read(file: Path, header: Any, samples: Iterable[Any]) -> Log:
     if not is_inspect(header):
         raise ResultError(f"{file} is not a log of Inspect: it has no 'eval' that names a task")
     with foreign(ResultError, f"{file}: a sample is not as Inspect writes it"):
@@ -60,7 +82,7 @@ def _log(spec: Mapping[str, Any], samples: list[Mapping[str, Any]]) -> Log:
         for scorer, score in (sample.get("scores") or {}).items():
             scores.setdefault(scorer, {}).setdefault(name, []).append(_grade(score["value"]))
     outputs = Outputs(
-        str(spec.get("model", "model")),
+        _model(spec),
         tuple(prompts),
         tuple(prompts.values()),
         tuple(tuple(texts[name]) for name in prompts),
@@ -70,7 +92,16 @@ def _log(spec: Mapping[str, Any], samples: list[Mapping[str, Any]]) -> Log:
     known = {scorer: values for scorer, values in means.items() if any(map(math.isfinite, values))}
     lost = len(samples) - len(kept)
     notes = (f"{outputs.model}: {lost} of {len(samples)} samples have no output and were left out",) if lost else ()
-    return Log(outputs, str(spec["task"]), known, notes=notes)
+    told = all(choice.get("stop_reason") not in _UNTOLD for sample in kept for choice in _choices(sample))
+    return Log(outputs, str(spec["task"]), known, ends=told, notes=notes)
+
+
+def _model(spec: Mapping[str, Any]) -> str:
+    """Name of the model: of `hf/local`, as of other providers that load a folder, the last part of its path."""
+    name = str(spec.get("model", "model"))
+    if not name.endswith("/local"):
+        return name
+    return Path(str((spec.get("model_args") or {}).get("model_path", ""))).name or name
 
 
 def _choices(sample: Mapping[str, Any]) -> list[Any]:
@@ -106,6 +137,10 @@ def _grade(value: Any) -> float:
 
 def _mean(values: list[float]) -> float:
     return sum(values) / len(values) if values else math.nan
+
+
+def _open(file: Path) -> tuple[Any, Iterable[Any]]:
+    return _open_zip(file) if file.suffix == ".eval" else _open_json(file)
 
 
 def _open_json(file: Path) -> tuple[Any, list[Any]]:

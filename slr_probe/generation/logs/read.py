@@ -8,7 +8,7 @@ from pathlib import Path
 
 from slr_probe.errors import ResultError
 from slr_probe.files import read_jsonl
-from slr_probe.generation.logs.inspect_log import read_inspect
+from slr_probe.generation.logs.inspect_log import newest, read_inspect
 from slr_probe.generation.logs.lm_eval import is_lm_eval, latest, read_lm_eval
 from slr_probe.generation.logs.log import Log
 from slr_probe.generation.outputs import LISTS, SETTINGS, read_outputs
@@ -22,7 +22,8 @@ def read_logs(path: str | os.PathLike[str]) -> list[Log]:
     """Outputs of every model and task in a file or folder.
 
     Read are: JSONL of `generate`; JSONL with a list of texts for each prompt; sample logs of lm-eval
-    (`samples_TASK_DATE.jsonl`; of a folder, the newest of each task); logs of Inspect (`.eval`, `.json`).
+    (`samples_TASK_DATE.jsonl`; of a folder, the newest of each task); logs of Inspect (`.eval`, `.json`; of a folder,
+    the newest of each model and task).
 
     Raises:
         ResultError: There is nothing to read, or a file is none of these or malformed.
@@ -35,12 +36,13 @@ def read_logs(path: str | os.PathLike[str]) -> list[Log]:
     lines = sorted(path.glob("*.jsonl"))
     foreign = {file for file in lines if is_lm_eval(_first(file))}
     files = [*latest(sorted(foreign)), *(file for file in lines if file not in foreign)]
-    files += sorted(file for file in path.glob("*.eval"))
-    if not files:
+    inspected = [*path.glob("*.eval"), *([] if lines else path.glob("*.json"))]
+    logs = [*(log for file in files for log in _read_file(file)), *newest(inspected)]
+    if not logs:
         raise ResultError(
-            f"{path} holds no *.jsonl and no *.eval; give a file of outputs, or the folder that holds them"
+            f"{path} holds no *.jsonl and no log of Inspect; give a file of outputs, or the folder that holds them"
         )
-    return [log for file in files for log in _read_file(file)]
+    return logs
 
 
 def holds_outputs(path: str | os.PathLike[str]) -> bool:

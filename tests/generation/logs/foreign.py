@@ -67,7 +67,7 @@ def inspect_sample(name, epoch, question, text, grade, *, stop="stop", content=N
     }
 
 
-def inspect_header(model, task="sums"):
+def inspect_header(model, task="sums", **arguments):
     """What stands in `header.json`, and in a whole log beside its samples."""
     return {
         "version": 2,
@@ -80,7 +80,7 @@ def inspect_header(model, task="sums"):
             "task_version": 0,
             "dataset": {"name": task, "samples": 4, "sample_ids": [1, 2, 3, 4], "shuffled": False},
             "model": model,
-            "model_args": {},
+            "model_args": arguments,
             "config": {"epochs": 2},
             "packages": {"inspect_ai": "0.3.200"},
         },
@@ -90,9 +90,9 @@ def inspect_header(model, task="sums"):
     }
 
 
-def write_inspect(file, model, samples, task="sums"):
+def write_inspect(file, model, samples, task="sums", **arguments):
     """A log as `.eval` (a zip with one JSON a sample) or `.json`, by the name of the file."""
-    header = inspect_header(model, task)
+    header = inspect_header(model, task, **arguments)
     if file.suffix == ".json":
         file.write_text(json.dumps({**header, "samples": samples}), encoding="utf-8")
         return file

@@ -104,6 +104,37 @@ def test_inspect(tmp_path, name):
     assert log.scores == {"match": (0.5, 0.25)}
 
 
+@pytest.mark.parametrize("ending", ["eval", "json"])
+def test_of_a_folder_of_inspect_the_newest_of_each_model_and_task(tmp_path, ending):
+    """Whatever the format; Inspect calls every local folder `hf/local`, and a run that failed left no samples."""
+
+    def write(date, task, path, samples):
+        write_inspect(tmp_path / f"{date}_{task}_x.{ending}", "hf/local", samples, task, model_path=path)
+
+    for date, text in (("2026-08-20", "old"), ("2026-08-21", "new")):
+        write(date, "sums", "runs/hybrid/", [inspect_sample(1, 1, QUESTIONS[0], text, "C")])
+    write("2026-08-22", "sums", "runs/hybrid/", [])
+    write("2026-08-20", "others", "runs/hybrid/", [inspect_sample(1, 1, QUESTIONS[0], "other", "C")])
+    write("2026-08-20", "sums", "runs/tuned", [inspect_sample(1, 1, QUESTIONS[0], "tuned", "C")])
+    (tmp_path / "notes.json").write_text('{"mine": 1}')
+    found = {(log.outputs.model, log.task): log.outputs.texts for log in read_logs(tmp_path)}
+    assert found == {
+        ("hybrid", "sums"): (("new",),),
+        ("hybrid", "others"): (("other",),),
+        ("tuned", "sums"): (("tuned",),),
+    }
+
+
+def test_whether_a_reply_ended_is_not_known_where_inspect_does_not_say(tmp_path):
+    """Its provider `hf` writes "unknown", also of replies that were cut."""
+    samples = [inspect_sample(1, k, QUESTIONS[0], "x", "C", stop=stop) for k, stop in ((1, "stop"), (2, "unknown"))]
+    (log,) = read_logs(write_inspect(tmp_path / "log.eval", "hf/local", samples))
+    assert not log.ends
+    assert log.outputs.model == "hf/local"  # its arguments name no folder
+    (log,) = read_logs(write_inspect(tmp_path / "log.eval", "hf/local", samples[:1]))
+    assert log.ends
+
+
 def test_inspect_messages_attachments_and_failures(tmp_path):
     asked = inspect_sample(1, 1, "", "attachment://abc", "C")
     asked["input"] = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "attachment://def"}]
