@@ -16,7 +16,8 @@ from inspect_ai.solver import TaskState, generate
 
 from slr_probe.tasks.answers import MARKS, spellings
 from slr_probe.tasks.builtin import qa_task
-from slr_probe.tasks.crc import CRCItem, CRCTask
+from slr_probe.tasks.crc import CRCTask
+from slr_probe.tasks.item import CRCItem
 from slr_probe.tasks.text import Item, TextTask
 from slr_probe.tasks.thinking import strip_reasoning
 

@@ -2,7 +2,8 @@
 
 from slr_probe.tasks.answers import Query
 from slr_probe.tasks.builtin import choice_task, qa_task, reasoning_task, writing_task
-from slr_probe.tasks.crc import CRCItem, CRCTask
+from slr_probe.tasks.crc import CRCTask
+from slr_probe.tasks.item import CRCItem
 from slr_probe.tasks.jsonl import read_task
 from slr_probe.tasks.known import known_task
 from slr_probe.tasks.replies import Replies, Reply

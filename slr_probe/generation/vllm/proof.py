@@ -16,7 +16,8 @@ from slr_probe.generation.vllm.engine import MOST_TOKENS
 from slr_probe.recipe import Recipe
 from slr_probe.sweep import SweepResult, sweep
 from slr_probe.tasks.answers import Query
-from slr_probe.tasks.crc import CRCItem, CRCTask
+from slr_probe.tasks.crc import CRCTask
+from slr_probe.tasks.item import CRCItem
 
 if TYPE_CHECKING:
     from slr_probe.pair import ModelPair
