@@ -36,13 +36,22 @@ def check_places(out: Path | None, json_file: Path | None, result: str | None = 
             _check_own(out, result, also)
             _check_writable(out, out)
         if json_file is not None:
-            if json_file.is_dir():
-                raise OutputError(f"--json {json_file} is a folder; give a file")
-            if json_file.is_file() or not json_file.exists():  # what else there is, such as /dev/null, is written into
-                _check_outside(json_file)
-                _check_writable(json_file, json_file.resolve().parent)
+            check_file("--json", json_file)
     except OSError as error:
         raise OutputError(f"cannot write {error.filename}: {error.strerror}") from error
+
+
+def check_file(option: str, path: Path) -> None:
+    """Check, before any work, that a file that a user named can be written, and that it is no checkpoint's.
+
+    Raises:
+        OutputError: It is a folder, lies among a checkpoint's files, or cannot be written.
+    """
+    if path.is_dir():
+        raise OutputError(f"{option} {path} is a folder; give a file")
+    if path.is_file() or not path.exists():  # what else there is, such as /dev/null, is written into
+        _check_outside(option, path)
+        _check_writable(path, path.resolve().parent)
 
 
 def check_run(out: Path | None, json_file: Path | None) -> None:
@@ -69,16 +78,13 @@ def _check_own(out: Path, result: str | None, also: Sequence[str]) -> None:
         raise OutputError(f"--out {out} has a {other} that came without {result}.npz; give another folder, or move it")
 
 
-def _check_outside(json_file: Path) -> None:
+def _check_outside(option: str, path: Path) -> None:
     """No file of a checkpoint or an adapter is replaced, and none is added that its loaders would meet."""
-    for folder in {
-        json_file.parent,
-        json_file.resolve().parent,
-    }:  # in the hub's cache a file is a link out of its folder
+    for folder in {path.parent, path.resolve().parent}:  # in the hub's cache a file is a link out of its folder
         settings = any((folder / name).exists() for name in ("config.json", "adapter_config.json"))
         if not settings or not any(folder.glob("*.safetensors")):
             continue
-        raise OutputError(f"--json {json_file} would lie among the files of a checkpoint; give a file elsewhere")
+        raise OutputError(f"{option} {path} would lie among the files of a checkpoint; give a file elsewhere")
 
 
 def _check_writable(path: Path, folder: Path) -> None:

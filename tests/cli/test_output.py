@@ -146,3 +146,15 @@ def test_a_folder_of_something_else_is_refused_before_torch_is_loaded(tmp_path):
     assert all(line.startswith("error: ") for line in lines)
     assert sum("is not empty" in line for line in lines) == len(verbs) - 1  # a patch is a file
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_inspect_writes_its_table_and_replaces_nothing_of_a_checkpoint(run, pair_of, tmp_path):
+    base, tuned = pair_of("llama").folders
+    code, out, _ = run("inspect", base, tuned, "--csv", tmp_path / "blocks.csv")
+    assert code == 0
+    table = pd.read_csv(tmp_path / "blocks.csv")
+    assert list(table["block"]) == list(range(len(table)))
+    assert all(f"{count:,}" in out for count in table["parameters"])
+    code, _, err = run("inspect", base, tuned, "--csv", tuned / "new.csv")
+    assert (code, "among the files of a checkpoint" in err) == (2, True)
+    assert not (tuned / "new.csv").exists()

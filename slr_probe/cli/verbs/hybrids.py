@@ -26,7 +26,7 @@ from slr_probe.cli.options import (
     revisions,
     takes,
 )
-from slr_probe.cli.output import check_places, print_table, write_data
+from slr_probe.cli.output import check_file, check_places, print_table, write_data
 from slr_probe.cli.verbs.sharing import Measured, Private, read_measured
 from slr_probe.cli.verbs.sharing import push as publish_folder
 from slr_probe.errors import RecipeError
@@ -39,7 +39,12 @@ if TYPE_CHECKING:
 @app.command()
 @revisions
 def inspect(
-    base: Base, tuned: Tuned, json_file: JsonFile = None, download: Download = False, trust: Trust = False
+    base: Base,
+    tuned: Tuned,
+    json_file: JsonFile = None,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Also write the table to this CSV file.")] = None,
+    download: Download = False,
+    trust: Trust = False,
 ) -> None:
     """Compare two checkpoints: do they fit, how do their configs differ, what are their blocks?
 
@@ -48,10 +53,13 @@ def inspect(
 
     Example: slr-probe inspect organism:base organism:dpo
     """
+    from slr_probe.files import write_text
     from slr_probe.pair import ModelPair
     from slr_probe.pair.notes import verdict
 
     check_places(None, json_file)
+    if csv_file is not None:
+        check_file("--csv", csv_file)
     pair = ModelPair.load(base, tuned, device="cpu", download=download, trust_remote_code=trust)
     blocks = pair.to_dataframe().astype(object)
     rows = []
@@ -59,6 +67,8 @@ def inspect(
         rows.append([f"{value:,}" if isinstance(value, int) else value for value in block])
     print(pair)
     print_table(blocks.columns.tolist(), rows)
+    if csv_file is not None:
+        write_text(csv_file, blocks.to_csv(index=False))
     said = verdict(pair.base_side, pair.tuned_side, pair.notes)
     print(f"\n{said}")
     data = {"base": base, "tuned": tuned, "depth": pair.depth, "notes": list(pair.notes), "verdict": said}
