@@ -17,6 +17,7 @@ from slr_probe.rank.order import EQUAL, front, order_by
 from slr_probe.rank.rows import RankedRows
 from slr_probe.stats import Interval, difference_interval, mean_interval, ratio_interval, winner_share
 from slr_probe.stats.bootstrap import resample_counts, resampled_means
+from slr_probe.stats.interval import FEWEST
 
 VERIFIED = ("sweep", "race", "guided")
 """Methods whose order is by measured validity and diversity; the others order by the sum of block scores."""
@@ -171,7 +172,7 @@ class RangeScores(RankedRows):
     def _winners(self) -> tuple[Float[ndarray, " range"], float]:
         share = np.full(len(self.ranges), np.nan)
         rows = np.flatnonzero(self.measured[: len(self.ranges)])
-        if self.method not in VERIFIED or self.validity.shape[1] < 2:
+        if self.method not in VERIFIED or self.validity.shape[1] < FEWEST:
             return share, float("nan")
         priority = self._widths * (self.depth + 1) + self._starts  # as in `order`
         share[rows], none = winner_share(
@@ -204,7 +205,10 @@ class RangeScores(RankedRows):
 
     @property
     def p_best(self) -> Float[ndarray, " range"]:
-        """Share of bootstrap resamples in which each measured range is the best one under the floor."""
+        """Share of bootstrap resamples in which each measured range is the best one under the floor.
+
+        NaN below 5 prompts, where draws of the same few prompts say nothing of others.
+        """
         return self._winners[0]
 
     @property

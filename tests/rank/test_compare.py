@@ -227,3 +227,19 @@ def test_without_an_interval_nothing_is_shown_of_the_floor(kept, state):
     assert _floor_state(Estimate(kept, np.nan, np.nan), 0.9) == state
     assert not Estimate(kept, np.nan, np.nan).bounded
     assert Estimate(kept, 0.8, 0.99).bounded
+
+
+@pytest.mark.parametrize(("count", "drawn"), [(4, False), (5, True)])
+def test_few_prompts_have_no_share_of_resamples(count, drawn):
+    """Draws of the same four prompts say nothing of others: no interval, no p(best), no word on stability."""
+    ranking = planted()
+    few = replace(
+        ranking,
+        validity=ranking.validity[:, :count],
+        diversity=ranking.diversity[:, :count],
+        categories=ranking.categories[:count],
+    )
+    measured = few.measured[: len(few.ranges)]
+    assert np.isfinite(few.p_best[measured]).any() == drawn
+    assert (few.near_equal is not None) == drawn
+    assert (stability(float(few.p_best[few.index("1:3")])) != "unknown") == drawn
