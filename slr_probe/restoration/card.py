@@ -32,6 +32,7 @@ def card(recipe: Recipe, base: str, tuned: str, measured: str = "") -> str:
     if ids:
         heads += [f"base_model: {json.dumps(ids)}", "base_model_relation: merge"]
     rows = "\n".join(f"| {span} | {text} |" for span, text in _table(recipe))
+    fetched = " --download" if ids else ""
     head = "\n".join(heads)
     return f"""---
 {head}
@@ -51,11 +52,11 @@ The licences of both sources apply.
 {measured and f"{chr(10)}## Measured{chr(10)}{chr(10)}{measured.strip()}{chr(10)}"}
 ## How to make it again
 
-`recipe.json` holds the exact recipe, both sources and hashes.
+`recipe.json`, beside this card, holds the exact recipe, both sources and hashes.
 
 ```bash
-slr-probe reproduce recipe.json --out hybrid   # builds it from both sources and compares every tensor
-slr-probe verify .                             # compares this folder with the sources
+slr-probe reproduce recipe.json --out hybrid{fetched}   # builds it from both sources and compares every tensor
+slr-probe verify .{fetched}                             # compares this folder with the sources
 ```
 """
 

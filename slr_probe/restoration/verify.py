@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from slr_probe.checkpoint import Checkpoint, at_revision, split_revision
+from slr_probe.checkpoint import Checkpoint, at_revision, hub_id, split_revision
+from slr_probe.checkpoint.open import EMBEDDED
 from slr_probe.checkpoint.shard import Bytes, read_bytes
 from slr_probe.errors import CheckpointError
 from slr_probe.files import digest, read_json
@@ -96,8 +97,8 @@ def verify_hybrid(
     record = read_record(path)
     recipe = Recipe.from_dict(record["recipe"])
     base_side, tuned_side, _ = open_sides(
-        base or source_of(record["base"], base_revision),
-        tuned or source_of(record["tuned"], tuned_revision),
+        base or source_of(record, "base", base_revision),
+        tuned or source_of(record, "tuned", tuned_revision),
         base_revision=base_revision if base else None,
         tuned_revision=tuned_revision if tuned else None,
         download=download,
@@ -161,11 +162,19 @@ def _is_whole(record: dict[str, Any]) -> bool:
     return "recipe" in record and isinstance(record.get("files"), dict) and all(isinstance(text, str) for text in texts)
 
 
-def source_of(origin: dict[str, str], revision: str | None) -> str:
-    """Where a side that is recorded can be found now."""
+def source_of(record: dict[str, Any], role: str, revision: str | None) -> str:
+    """Where a side that is recorded can be found now.
+
+    Raises:
+        CheckpointError: The record knows it by a folder that is not here, or by the name of one.
+    """
+    origin: dict[str, str] = record[role]
     if revision is not None:
         return at_revision(split_revision(origin["source"])[0], revision)
-    return origin["path"] if Path(origin["path"]).is_dir() else origin["source"]
+    place = origin["path"] if Path(origin["path"]).is_dir() else origin["source"]
+    if not (Path(place).is_dir() or hub_id(place) or place.startswith(EMBEDDED)):
+        raise CheckpointError(f"{role} was {place!r}, which is not here; say where it is now: {role}= (--{role})")
+    return place
 
 
 def changed(record: dict[str, Any], base: Side, tuned: Side) -> list[str]:

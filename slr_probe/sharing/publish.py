@@ -66,7 +66,8 @@ def publish(
     files |= {file.name: str(file) for file in sorted(path.glob("*.safetensors"))}
     files |= {CARD: text.encode(), RECORD: _public(record, names, text).encode()}
     _check_no_path(files, path, record)
-    return _push(repo, files, f"Hybrid: {recipe}", private, token, endpoint)
+    with foreign(OutputError, f"cannot publish to {repo}; to try again: slr-probe publish {path} {repo}"):
+        return _push(repo, files, f"Hybrid: {recipe}", private, token, endpoint)
 
 
 def _check_whole(path: Path, record: Mapping[str, Any]) -> None:
@@ -102,7 +103,7 @@ def _public(record: Mapping[str, Any], names: Mapping[str, str], text: str) -> s
     """The record with ids in the place of folders, and the hash of the new card."""
     notes = list(record["notes"])
     for role, name in names.items():
-        for place in (record[role]["path"], record[role]["source"]):
+        for place in filter(os.path.isabs, (record[role]["path"], record[role]["source"])):
             notes = [note.replace(place, name) for note in notes]
     sources = {role: {**record[role], "source": name, "path": name} for role, name in names.items()}
     files = {**record["files"], CARD: digest(text.encode())}
@@ -115,7 +116,8 @@ def _check_no_path(files: Mapping[str, str | bytes], path: Path, record: Mapping
     Raises:
         OutputError: One does.
     """
-    places = {str(path.resolve()), str(Path.home()), *(record[role]["path"] for role in ("base", "tuned"))}
+    recorded = [record[role]["path"] for role in ("base", "tuned")]  # a name where a patch made the hybrid
+    places = {str(path.resolve()), str(Path.home()), *filter(os.path.isabs, recorded)}
     for name, content in files.items():
         found = [place for place in places if len(place) > 1 and isinstance(content, bytes) and _holds(content, place)]
         if found:
@@ -136,7 +138,6 @@ def _push(
 
     api = HfApi(endpoint=endpoint, token=token, library_name="slr_probe", library_version=__version__)
     added = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=content) for name, content in files.items()]
-    with foreign(OutputError, f"cannot publish to {repo}"):
-        url = api.create_repo(repo, private=private, exist_ok=True)
-        api.create_commit(repo, added, commit_message=message)
+    url = api.create_repo(repo, private=private, exist_ok=True)
+    api.create_commit(repo, added, commit_message=message)
     return str(url)

@@ -97,8 +97,8 @@ def reproduce(
         "trust_remote_code": trust_remote_code,
     }
     sources = (
-        base or source_of(record["base"], base_revision),
-        tuned or source_of(record["tuned"], tuned_revision),
+        base or source_of(record, "base", base_revision),
+        tuned or source_of(record, "tuned", tuned_revision),
     )
     names = [record[role]["source"] for role in ("base", "tuned")]
     sides = open_sides(*sources, **opened)[:2]

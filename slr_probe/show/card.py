@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from slr_probe.errors import ValidationError
@@ -9,7 +10,7 @@ from slr_probe.recipe import Recipe
 from slr_probe.scoring.metrics import metric
 from slr_probe.show.comparison import difference
 from slr_probe.show.words.format import estimate, short
-from slr_probe.show.words.validation import decimals, endings, verdicts
+from slr_probe.show.words.validation import carry_over, decimals, endings, verdicts, warmer
 
 if TYPE_CHECKING:
     from slr_probe.validation.result import ValidationReport
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 def measured(report: ValidationReport, recipe: Recipe) -> str:
     """A table of the hybrid beside tuned on the first measures of each task, and what the numbers support.
+
+    That includes what speaks against it: a tuned model that is sampled warmer and does as well, turns that do not end.
 
     Args:
         report: A validation.
@@ -36,7 +39,8 @@ def measured(report: ValidationReport, recipe: Recipe) -> str:
             )
     sizes = zip(report.tasks, report.prompt_ids, report.samples, strict=True)
     size = ", ".join(f"{short(task)} {len(ids)} prompts x {samples} samples" for task, ids, samples in sizes)
-    said = [line for line in (*verdicts(report), *endings(report)) if f": {model}" in line]
+    lines = (*verdicts(report), *warmer(report), *carry_over(report), *endings(report))
+    said = [line for line in lines if re.search(rf": {re.escape(model)}[: ]", line)]
     return "\n".join(
         [
             f"By slr_probe, with {report.level:.0%} intervals over prompts ({size}).",

@@ -7,8 +7,9 @@ import yaml
 
 from slr_probe import Recipe, restore, verify_hybrid
 from slr_probe.errors import CheckpointError, OutputError, ValidationError
-from slr_probe.sharing import publish, reproduce
+from slr_probe.sharing import apply_patch, publish, reproduce, save_patch
 from slr_probe.show.card import measured
+from slr_probe.show.words.validation import warmer
 from tests.sharing.hub import Hub
 
 IDS = {"base_id": "org/base", "tuned_id": "org/chat"}
@@ -53,7 +54,7 @@ def test_the_card_says_what_it_is_made_of(hub, hybrid, pair_of):
     assert head["base_model_relation"] == "merge"
     assert {"merge", "slr_probe"} <= set(head["tags"])
     assert "| task | EAD |" in card
-    assert "slr-probe reproduce" in card
+    assert "slr-probe reproduce recipe.json --out hybrid --download" in card  # whoever reads it has neither source
 
 
 def test_no_path_of_this_machine_is_told(hub, hybrid, pair_of):
@@ -82,6 +83,21 @@ def test_a_private_repository(hub, hybrid):
     assert hub.private["me/hybrid"] in (True, "private")
 
 
+def test_a_hybrid_that_a_patch_made_is_published(hub, pair_of, tmp_path):
+    """It knows base and tuned by words that stand in every card, which were taken for paths of this machine."""
+    base, tuned = pair_of("llama").folders
+    patch = save_patch(base, tuned, "1:3", tmp_path / "patch.safetensors", base_id="base", tuned_id="tuned")
+    hybrid = apply_patch(patch, tuned, tmp_path / "applied")
+    record = json.loads((hybrid / "recipe.json").read_text())
+    assert record["base"]["path"] == "base"
+    _push(hub, hybrid)
+    pushed = json.loads(hub.repos["me/hybrid"]["recipe.json"])
+    assert {pushed[role]["source"] for role in ("base", "tuned")} == set(IDS.values())
+    assert pushed["notes"] == record["notes"]
+    with pytest.raises(CheckpointError, match=r"base was .base., which is not here; .*--base"):
+        verify_hybrid(hybrid)
+
+
 def test_sources_need_names_that_others_know(hybrid):
     with pytest.raises(CheckpointError, match="--base-id org/name"):
         publish(hybrid, "me/hybrid")
@@ -106,7 +122,7 @@ def test_weights_that_were_edited_are_not_published(hybrid):
 
 def test_what_the_hub_refuses_is_one_error(hub, hybrid):
     hub.refuses = True
-    with pytest.raises(OutputError, match="cannot publish to me/hybrid"):
+    with pytest.raises(OutputError, match="cannot publish to me/hybrid; to try again: slr-probe publish "):
         _push(hub, hybrid)
     with pytest.raises(OutputError, match="expected org/name"):
         publish(hybrid, "hybrid", **IDS)
@@ -127,7 +143,7 @@ def validated(pair_of, tmp_path):
 
     task = TextTask("own (test)", "own", tuple(Item(f"w{i}", f"Write {i}") for i in range(4)), 6, 3, "test")
     pair = ModelPair.load(*pair_of("llama").folders, device="cpu")
-    report = validate(pair, {"mine": "1:3", "other": "0:1"}, task, baselines="none", crc=False)
+    report = validate(pair, {"mine": "1:3", "other": "0:1"}, task, baselines=["temperature"], crc=False)
     return report, report.save(tmp_path / "report.npz")
 
 
@@ -140,6 +156,7 @@ def test_the_table_of_a_validation(validated):
     for cell, m in ((rows[2][2], 0), (rows[2][3], at[1])):
         assert float(cell.split()[0]) == pytest.approx(report.comparisons.mean.estimate[at[0], m, at[2]], abs=5e-3)
     assert "other" not in text
+    assert f"- {warmer(report)[0]}" in text  # what speaks against it is said as well
     with pytest.raises(ValidationError, match="the validation is of mine, other"):
         measured(report, Recipe.restore("1:2", 4))
 

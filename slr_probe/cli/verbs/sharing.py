@@ -66,14 +66,19 @@ def push(folder: Path, repo: str, report: ValidationReport | None, private: bool
     from slr_probe.recipe import Recipe
     from slr_probe.restoration.verify import read_record
     from slr_probe.sharing import publish as publish_hybrid
-    from slr_probe.show.card import measured
 
-    table = "" if report is None else measured(report, Recipe.from_dict(read_record(folder)["recipe"]))
+    table = ""
+    if report is not None:
+        from slr_probe.show.card import measured
+
+        table = measured(report, Recipe.from_dict(read_record(folder)["recipe"]))
     print(f"published: {publish_hybrid(folder, repo, measured=table, private=private, **ids)}")
 
 
 def read_measured(file: Path | None) -> ValidationReport | None:
     """The validation that a user named, if any."""
-    from slr_probe.validation import ValidationReport
+    if file is None:
+        return None
+    from slr_probe.validation import ValidationReport  # brings torch
 
-    return None if file is None else ValidationReport.load(file)
+    return ValidationReport.load(file)
