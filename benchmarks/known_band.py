@@ -10,9 +10,9 @@ and prints:
 - validity and diversity of the next token on held-out choices of their own seed, of tuned, the hybrid, 19 soups of all
   weights and 8 temperatures of tuned; the most diverse soup and temperature that are as valid as the hybrid, and those
   that keep 0.9 of tuned's validity;
-- for each task family up to 96 prompts of 8 samples (temperature 1, min-p 0.1): distinct outputs, quality (share right, or
-  share in the asked form) and share of outputs that ended, of tuned, the hybrid, and the soup and temperature that are
-  as valid as the hybrid;
+- for each task family up to 96 prompts of 8 samples (temperature 1, min-p 0.1): distinct outputs, quality (share right,
+  or share in the asked form) and share of outputs that ended, of tuned, the hybrid, and the soup and temperature that
+  are as valid as the hybrid;
 - with --limit, how far training of the band alone can take the typical poem: its tokens' probabilities in tuned, and at
   most, whatever state leaves the band (found by gradient steps on that state).
 """
