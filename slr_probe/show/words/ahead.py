@@ -35,7 +35,9 @@ def in_a_clause(report: ValidationReport, model: str) -> str:
     by: dict[str, list[str]] = {}
     for task, other in ahead_in_text(report, model):
         by.setdefault(other, []).append(short(task))
-    return ", ".join(f"{other} on {listed(tasks)}" for other, tasks in by.items())
+    whole = len(report.tasks)
+    places = {other: "all tasks" if len(tasks) == whole > 1 else listed(tasks) for other, tasks in by.items()}
+    return listed([f"{other} on {where}" for other, where in places.items()]) if places else ""
 
 
 def beaten(report: ValidationReport) -> tuple[str, ...]:
