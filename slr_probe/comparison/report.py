@@ -182,18 +182,13 @@ class ScoreReport(Result):
     def _silences(self) -> list[dict[str, Any]]:
         return [
             {
-                "task": task,
-                "model": model,
-                "metric": "empty",
-                "role": "record",
+                **self._row(t, m, self.metrics.index("empty")),
                 "mean": self.silent(task, model),
-                "prompts": len(ids),
-                "pairs": 0,
-                "family": "other",
+                "prompts": len(self.prompt_ids[t]),
             }
-            for task, ids in zip(self.tasks, self.prompt_ids, strict=True)
+            for t, task in enumerate(self.tasks)
             if self.any_silent(task)
-            for model in self.models
+            for m, model in enumerate(self.models)
         ]
 
     def _calibrations(self) -> list[dict[str, Any]]:

@@ -247,3 +247,14 @@ def test_unknown_names(report_of):
         report.scores("qa", "tuned", "ead")
     with pytest.raises(ValidationError, match="no decomposition"):
         report.decomposition("writing")
+
+
+def test_silence_in_the_table_has_all_columns_of_its_model(report_of):
+    scores = _scores()
+    scores["empty"] = {"tuned": np.zeros(20), "hybrid": np.full(20, 0.25)}
+    rows = report_of(scores).to_dataframe().query("metric == 'empty'")
+    assert list(zip(rows["model"], rows["kind"], rows["mean"], rows["prompts"], strict=True)) == [
+        ("tuned", "tuned", 0.0, 20),
+        ("hybrid", "hybrid", 0.25, 20),
+    ]
+    assert rows[["low", "difference", "p_adjusted"]].isna().all(axis=None)
