@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from transformers import TrainerCallback
+from transformers import Trainer, TrainerCallback
 
 from slr_probe.errors import TaskError
 from slr_probe.pair.prompts import Format
@@ -12,7 +12,7 @@ from slr_probe.tasks.crc import CRCTask
 from slr_probe.training.live import CRCPoint, LiveCRC
 
 if TYPE_CHECKING:
-    from transformers import Trainer, TrainerControl, TrainerState, TrainingArguments
+    from transformers import TrainerControl, TrainerState, TrainingArguments
 
 
 class CRCCallback(TrainerCallback):  # type: ignore[misc]
@@ -69,5 +69,5 @@ class CRCCallback(TrainerCallback):  # type: ignore[misc]
     def _measure(self, step: int, model: Any, control: TrainerControl) -> None:
         self.history[step] = self._crc(model)
         due = control.should_log  # to log anything clears it, and the loss would not be logged at this step
-        self._trainer.log(self.history[step].means())
+        Trainer.log(self._trainer, self.history[step].means())  # TRL's own also logs what gathered, and empties it
         control.should_log = due

@@ -14,14 +14,28 @@ from slr_probe.training import CRCCallback, LiveCRC
 PAIR = ModelPair.load("organism:base", "organism:sft", device="cpu", dtype="float32")
 
 
-def trainer(folder):
+class Gathering(Trainer):
+    """Gathers numbers of its own and logs their mean with whatever is logged next, as TRL's trainers do."""
+
+    gathered = ()
+
+    def training_step(self, *args, **options):
+        self.gathered = (*self.gathered, self.state.global_step)
+        return super().training_step(*args, **options)
+
+    def log(self, logs, *rest):
+        own, self.gathered = self.gathered, ()
+        super().log({**logs, "steps": list(own)}, *rest)
+
+
+def trainer(folder, kind=Trainer):
     ids = PAIR.tokenizer("the red ball is on the table")["input_ids"]
     rows = [{"input_ids": ids, "labels": ids}] * 8
     options = {"per_device_train_batch_size": 2, "learning_rate": 1e-3, "logging_steps": 2, "report_to": "none"}
     arguments = TrainingArguments(
         str(folder), max_steps=4, save_strategy="no", use_cpu=True, disable_tqdm=True, seed=3, **options
     )
-    return Trainer(copy.deepcopy(PAIR.tuned), arguments, train_dataset=rows, processing_class=PAIR.tokenizer)
+    return kind(copy.deepcopy(PAIR.tuned), arguments, train_dataset=rows, processing_class=PAIR.tokenizer)
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +71,16 @@ def test_training_is_what_it_would_have_been(trained):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
     losses = [[row["loss"] for row in t.state.log_history if "loss" in row] for t in (plain, watched)]
     assert losses[0] == losses[1]
+
+
+def test_what_a_trainer_gathers_is_logged_as_without_it(tmp_path):
+    """TRL's rewards and entropies stood in the row of CRC, and were missing in that of the loss."""
+    watched = trainer(tmp_path, Gathering)
+    watched.add_callback(CRCCallback(watched, every=1, prompts=4))
+    watched.train()
+    history = watched.state.log_history
+    assert [row["steps"] for row in history if "loss" in row] == [[0, 1], [2, 3]]
+    assert not [row for row in history if "crc/validity" in row and "steps" in row]
 
 
 @pytest.mark.parametrize(
