@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,9 @@ from slr_probe.cli.app import app
 from slr_probe.cli.options import MASK, Base, Loading, Tuned, grouped, revisions, takes
 from slr_probe.cli.output import check_places, print_table, write_data, write_result
 from slr_probe.errors import MaskError
+
+if TYPE_CHECKING:
+    from slr_probe.probes.mask.result import FreezeList
 
 _TAKEN = (
     "granularity steps batch_size learning_rate init temperature sparsity budget seeds seed checkpointing max_length"
@@ -64,12 +67,20 @@ def mask(
     print_table(*view.lines(found))
     write_data(found.rows(), json_file)
     write_result(found, out, "mask")
-    print(f"layers_to_transform for PEFT: {list(frozen.layers_to_transform)}")
+    print(_for_peft(frozen, out))
     if rates:
         _score_rates(pair, found, rest, out, options["batch_size"], options["seed"])
     if out is not None:
         _write_lists(out, recipe, frozen, talks if data is None else None)
         print(f"restore it:  slr-probe restore {base} {tuned} --recipe {out / 'recipe.json'} --out hybrid")
+
+
+def _for_peft(frozen: FreezeList, out: Path | None) -> str:
+    """What of a list goes into LoRA's config: modules by name, or blocks where a mask is of whole ones."""
+    if not frozen.target_modules:
+        return f"for PEFT: LoraConfig(layers_to_transform={list(frozen.layers_to_transform)}, ...)"
+    place = "--out writes them into freeze.json" if out is None else f"in {out / 'freeze.json'}"
+    return f"for PEFT: LoraConfig(target_modules=...), {len(frozen.target_modules)} names, {place}"
 
 
 def _check_shares(keep: float, freeze: float) -> None:

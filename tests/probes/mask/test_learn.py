@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +203,8 @@ def test_cli(run: Any, pair_of: Any, tmp_path: Path) -> None:
     assert code == 0
     mask = LayerMask.load(out / "mask.npz")
     assert mask.values.shape == (2, 28)
-    assert "layers_to_transform" in text
+    names = mask.freeze_list(0.5).target_modules
+    assert f"LoraConfig(target_modules=...), {len(names)} names, in {out / 'freeze.json'}" in text.replace("\n", "")
     assert Recipe.from_json((out / "recipe.json").read_text()) == Recipe.from_mask(mask, keep=0.5)
     assert json.loads((out / "freeze.json").read_text()) == mask.freeze_list(0.5).to_dict()
     assert json.loads((tmp_path / "rows.json").read_text()) == json.loads(json.dumps(mask.rows()))
@@ -210,6 +212,15 @@ def test_cli(run: Any, pair_of: Any, tmp_path: Path) -> None:
     hybrid = tmp_path / "hybrid"
     assert run("restore", pair.base, pair.tuned, "--recipe", out / "recipe.json", "--out", hybrid)[0] == 0
     assert run("verify", hybrid)[0] == 0
+
+
+def test_cli_names_the_blocks_of_a_mask_of_whole_blocks(run: Any, pair_of: Any, tmp_path: Path) -> None:
+    pair, file = pair_of("llama"), tmp_path / "data.jsonl"
+    file.write_text("".join(json.dumps({"messages": talk}) + "\n" for talk in TALKS))
+    options = ["--steps", 1, "--granularity", "block", "--freeze", 0.5, "-q", "--device", "cpu"]
+    code, text, _ = run("mask", pair.base, pair.tuned, "--data", file, *options)
+    assert code == 0
+    assert re.search(r"for PEFT: LoraConfig\(layers_to_transform=\[\d, \d\], \.\.\.\)", text)
 
 
 @pytest.mark.parametrize(
