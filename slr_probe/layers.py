@@ -113,6 +113,8 @@ def _parse(text: str) -> tuple[int, int]:
     if match is None:
         other = re.fullmatch(r"\s*(\d+)\s*(?:-|\.\.|,|–)\s*(\d+)\s*", text)
         hint = f" Did you mean '{other[1]}:{other[2]}' (the stop is exclusive)?" if other else ""
+        if re.fullmatch(r"\s*-?\d*\s*:\s*-?\d*\s*", text):
+            hint = " Both ends are given, and counted from the first block, 0."
         raise LayerRangeError(
             f"cannot read layer range {text!r}: expected START:STOP with whole numbers, half-open, such as '8:14'."
             + hint

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
+from numbers import Integral
 from operator import index
 from typing import Any, Protocol
 
@@ -277,7 +278,18 @@ def as_recipe(recipe: Recipe | LayerRange | str, depth: int) -> Recipe:
         return recipe.check_depth(depth)
     if isinstance(recipe, (LayerRange, str)):
         return Recipe.restore(LayerRange(recipe).within(depth, allow_empty=False), depth)
-    raise RecipeError(f"expected a Recipe, a LayerRange or text such as '8:14'; got {type(recipe).__name__}")
+    raise RecipeError(f"expected a Recipe, a LayerRange or text such as '8:14'; got {recipe!r}{_meant(recipe)}")
+
+
+def _meant(given: object) -> str:
+    """A hint for those who list the blocks of a range: `[4, 5, 6]` and `range(4, 7)` are `"4:7"`."""
+    try:
+        blocks = sorted({index(one) for one in given})  # type: ignore[attr-defined]
+    except TypeError:
+        return ""
+    if len(blocks) > 2 and blocks == list(range(blocks[0], blocks[-1] + 1)):
+        return f". Did you mean '{blocks[0]}:{blocks[-1] + 1}' (the stop is exclusive)?"
+    return "; Recipe.restore(blocks, depth) takes a set of blocks"
 
 
 def _blocks(layers: LayerRange | str | Iterable[int], depth: int) -> frozenset[int]:
@@ -294,6 +306,6 @@ def _blocks(layers: LayerRange | str | Iterable[int], depth: int) -> frozenset[i
 
 
 def _depth(depth: int) -> int:
-    if isinstance(depth, bool) or not isinstance(depth, int) or not 1 <= depth <= _DEEPEST:
+    if isinstance(depth, bool) or not isinstance(depth, Integral) or not 1 <= depth <= _DEEPEST:
         raise RecipeError(f"depth must be the number of decoder blocks, 1 to {_DEEPEST}; got {depth!r}")
-    return depth
+    return int(depth)

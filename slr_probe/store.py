@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ from slr_probe.files import read_json, read_npz, reason, write_json, write_text
 LOCK = ".lock"
 MARK = "INCOMPLETE"
 _ABSENT = object()
+_DIGEST = re.compile("[0-9a-f]{64}")
 _SHOWN = 3  # differences that a message names with both values
 
 
@@ -194,5 +196,7 @@ def _changes(before: Any, now: Any, name: str = "") -> Iterator[tuple[str, Any, 
 def _short(value: Any) -> str:
     if value is _ABSENT:
         return "absent"
+    if isinstance(value, str) and _DIGEST.fullmatch(value):
+        value = f"{value[:8]}..."
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -31,6 +31,8 @@ def test_every_spelling_of_a_range(given: tuple, start: int, stop: int) -> None:
     ("given", "words"),
     [
         (("8-14",), ["'8-14'", "START:STOP", "'8:14'"]),
+        (("-6:-1",), ["START:STOP", "counted from the first block, 0"]),
+        (("8:",), ["START:STOP", "Both ends"]),
         (("8..14",), ["'8:14'"]),
         (("8,14",), ["'8:14'"]),
         (("8–14",), ["'8:14'"]),

@@ -70,6 +70,7 @@ def test_a_file_is_no_folder(store):
         ({"a": [1, 2]}, {"a": [1, 3, 4]}, "a.1 was 2 and is now 3, a.2 was absent and is now 4"),
         ({"a": "x" * 99}, {"a": ""}, f"a was '{'x' * 76}... and is now ''"),
         (dict.fromkeys("abcde", 1), dict.fromkeys("abcde", 2), "c was 1 and is now 2, and 2 more"),
+        ({"a": "0123456789abcdef" * 4}, {"a": "x"}, "a was '01234567...' and is now 'x'"),
         ({"a": {}}, {"a": {"b": 1}}, "a.b was absent and is now 1"),
         ({"a": {"b": 1}}, {"a": None}, "a was {'b': 1} and is now None"),
         ({"a": [1, 2], "z": 1}, {"a": [3, 4], "z": 2}, "z was 1 and is now 2, a.0 was 1"),

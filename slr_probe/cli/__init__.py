@@ -6,6 +6,7 @@ import atexit
 import gc
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,11 @@ def program() -> typer.Typer:
     return app
 
 
+def _warn(message: Warning | str, *where: Any, **more: Any) -> None:
+    """A warning in a line, without the place in our code that gives it."""
+    print(f"warning: {one_line(message, _LONGEST)}", file=sys.stderr, flush=True)
+
+
 def _end(code: Any, line: str) -> None:
     if line:
         print(line, file=sys.stderr)
@@ -96,12 +102,13 @@ class _Harmless:
 
 @contextmanager
 def _harmless_streams() -> Iterator[None]:
-    before = sys.stdout, sys.stderr
+    before, warn = (sys.stdout, sys.stderr), warnings.showwarning
     for stream in before:
         if hasattr(stream, "reconfigure"):  # a terminal that is not UTF-8 shows what it cannot spell as code
             stream.reconfigure(errors="backslashreplace")
     sys.stdout, sys.stderr = _Harmless(before[0]), _Harmless(before[1], kept="\r")  # the progress bar goes back
+    warnings.showwarning = _warn
     try:
         yield
     finally:
-        sys.stdout, sys.stderr = before
+        (sys.stdout, sys.stderr), warnings.showwarning = before, warn

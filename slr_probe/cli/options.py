@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -200,8 +201,13 @@ class Loading:
     def pair(self, base: str, tuned: str) -> ModelPair:
         """The pair of a verb."""
         from slr_probe.pair import ModelPair
+        from slr_probe.pair.notes import doubt
 
-        return ModelPair.load(base, tuned, **self.options)
+        pair = ModelPair.load(base, tuned, **self.options)
+        said = doubt(pair.base_side, pair.tuned_side, pair.notes)
+        if said:
+            warnings.warn(said, stacklevel=2)
+        return pair
 
 
 PromptFile = Annotated[Path | None, typer.Option(help="Prompts of your own: JSON list, or a text a line.")]

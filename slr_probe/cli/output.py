@@ -106,14 +106,21 @@ def write_data(data: Any, json_file: Path | None) -> None:
         write_json(json_file, data)
 
 
-def write_result(found: Any, out: Path | None, name: str) -> None:
-    """Write a result, its table and its figure into the folder that the user named, if any."""
+def write_result(found: Any, out: Path | None, name: str) -> str:
+    """Write a result, its table and its figure into the folder that the user named, if any.
+
+    It is written before it is printed: who reads the print may go away, as `head` does.
+
+    Returns:
+        The line that says what was written, to be printed last; empty where nothing was.
+    """
     from slr_probe.files import save_figure, write_text
 
-    if out is not None:
-        files = [found.save(out / f"{name}.npz"), *save_figure(found.plot(), out / name)]
-        files.append(write_text(out / f"{name}.csv", found.to_dataframe().to_csv(index=False)))
-        print("wrote " + ", ".join(map(str, files)))
+    if out is None:
+        return ""
+    files = [found.save(out / f"{name}.npz"), *save_figure(found.plot(), out / name)]
+    files.append(write_text(out / f"{name}.csv", found.to_dataframe().to_csv(index=False)))
+    return f"wrote {', '.join(map(str, files))}\n"
 
 
 def print_table(columns: list[str], rows: list[list[Any]]) -> None:

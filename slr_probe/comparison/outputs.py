@@ -167,7 +167,7 @@ def _named(sources: Mapping[str, Source] | Iterable[Source]) -> dict[str, list[L
     """Logs of every model by its name."""
     if isinstance(sources, Mapping):
         return {str(name): _of(str(name), source) for name, source in sources.items()}
-    if isinstance(sources, (str, os.PathLike, Outputs)):
+    if isinstance(sources, (str, os.PathLike, Outputs)) or not isinstance(sources, Iterable):
         sources = [sources]
     found: dict[str, list[Log]] = {}
     for source in sources:

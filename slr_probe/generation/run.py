@@ -18,6 +18,7 @@ from slr_probe.generation.journal import held
 from slr_probe.generation.outputs import Outputs
 from slr_probe.generation.sampling import Sampling
 from slr_probe.generation.sources import Model, Source
+from slr_probe.pair.given import check_pair
 from slr_probe.pair.prompts import Format
 from slr_probe.progress import progress_bar, told
 
@@ -91,6 +92,7 @@ def generate(
         >>> found["2:4"].samples
         3
     """
+    check_pair(pair)
     check_batch(batch_tokens)
     asked = Asked(prompts, models, samples, sampling, format, out)
     if executor is not None:

@@ -50,6 +50,8 @@ def lineage_from_scores(table: pd.DataFrame, metric: str = "diversity") -> Linea
         >>> lineage.retained.round(1).to_dict("list")
         {'sft': [50.0, 80.0], 'dpo': [25.0, 60.0]}
     """
+    if not hasattr(table, "columns"):
+        raise LineageError(f"expected a pandas DataFrame, rows tasks and columns stages; got {type(table).__name__}")
     stages, tasks = [str(name) for name in table.columns], [str(name) for name in table.index]
     _check_names(stages)
     if not tasks or len(set(tasks)) < len(tasks):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
+_FIT = "They fit"
 _TUNED = frozenset("it instruct chat sft dpo rlhf rl grpo ppo tuned aligned".split())
 _BASE = frozenset("base pt pretrained".split())
 
@@ -55,6 +56,12 @@ def template_notes(tokenizer: PreTrainedTokenizerBase, base: Any, tuned: Any) ->
     return notes
 
 
+def doubt(base: Side, tuned: Side, notes: Sequence[str]) -> str:
+    """What makes a pair look swapped, or like one checkpoint twice, in one line; empty where nothing does."""
+    said = verdict(base, tuned, notes)
+    return "" if said.startswith(_FIT) else said
+
+
 def verdict(base: Side, tuned: Side, notes: Sequence[str]) -> str:
     """Whether a pair that could be opened is what it should be: it fits, is swapped perhaps, or is one checkpoint.
 
@@ -74,7 +81,7 @@ def verdict(base: Side, tuned: Side, notes: Sequence[str]) -> str:
         asked = [f"base is called {base}, tuned {tuned}"]
     if asked:
         return f"Swapped? They fit: {fits} But {asked[0].removesuffix(': are the two swapped?')}."
-    return f"They fit: {fits}"
+    return f"{_FIT}: {fits}"
 
 
 def _looks_swapped(base: str, tuned: str) -> bool:

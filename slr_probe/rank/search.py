@@ -12,6 +12,7 @@ import numpy as np
 from slr_probe.defaults import FLOOR, LEVEL, MEMORY, RESAMPLES, SOUPS
 from slr_probe.executor import Executor, executes
 from slr_probe.log import Log, check_log, tell
+from slr_probe.pair.given import check_pair
 from slr_probe.pair.prompts import Format
 from slr_probe.progress import course
 from slr_probe.rank.blocks.propose import propose
@@ -138,6 +139,7 @@ def rank_layers(
         >>> ranking.choice.layers  # doctest: +SKIP
         LayerRange('14:18')
     """
+    check_pair(pair)
     check_log(log)
     check_method(method, METHODS)
     block_scorer = find_block_scorer(scorer if method in VERIFIED else method)

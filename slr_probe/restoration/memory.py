@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from slr_probe.errors import RecipeError
+from slr_probe.pair.given import check_pair
 from slr_probe.pair.side import Side
 from slr_probe.restoration.end_bias import biased
 from slr_probe.restoration.plan import mix, plan_hybrid
@@ -46,6 +47,7 @@ def restored(pair: ModelPair, recipe: Recipe | LayerRange | str) -> Iterator[Pre
         >>> with restored(pair, "2:4") as hybrid:  # doctest: +SKIP
         ...     logits = hybrid(ids).logits
     """
+    check_pair(pair)
     recipe = pair.recipe(recipe)
     swaps = [] if recipe.is_tuned else _swaps(pair, recipe)
     kept: list[tuple[torch.Tensor, torch.Tensor]] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,7 +41,7 @@ def run_study(
     base: str | os.PathLike[str],
     tuned: str | os.PathLike[str],
     out: str | os.PathLike[str],
-    settings: Settings | None = None,
+    settings: Settings | str | Mapping[str, Any] | None = None,
     *,
     only: str | None = None,
     start: str | None = None,
@@ -62,7 +62,8 @@ def run_study(
         base: Base checkpoint: folder, hub id or `"organism:base"`.
         tuned: Tuned checkpoint: the same, or the folder of a LoRA adapter over base.
         out: Folder of the study: new, or of an earlier run of the same pair.
-        settings: What to measure; default: `Settings.preset("standard")`.
+        settings: What to measure: the name of a preset (`"quick"`, `"standard"`, `"full"`), tables of settings such as
+            `{"rank": {"floor": 0.8}}`, or `Settings`; default: `"standard"`.
         only: Run this stage alone, again if it was done; the stages that it reads must be done.
         start: Run this stage and all after it again, and those before it where they are not done.
         force: Run again what was done.
@@ -93,7 +94,7 @@ def run_study(
         LayerRange('3:9')
     """
     check_log(log)
-    folder, settings = Path(out).expanduser(), settings or Settings()
+    folder, settings = Path(out).expanduser(), _settings(settings)
     base, tuned = at_revision(base, base_revision), at_revision(tuned, tuned_revision)
     context = Context(base, tuned, folder, settings, device, download, trust_remote_code, executor, progress)
     stages = tuple(stage for stage in STAGES if stage.asked(context.settings))
@@ -235,6 +236,21 @@ class _Study:
         }
         write_text(context.folder / SETTINGS, write_toml(context.settings.to_dict(), explained()))
         write_json(context.folder / RUN, data)
+
+
+def _settings(asked: Settings | str | Mapping[str, Any] | None) -> Settings:
+    """Settings, of which a preset or some tables may be all that was given.
+
+    Raises:
+        StudyError: There is no such preset, table or key, or it is something else.
+    """
+    if asked is None or isinstance(asked, Settings):
+        return asked or Settings()
+    if isinstance(asked, str):
+        return Settings.preset(asked)
+    if isinstance(asked, Mapping):
+        return Settings.from_dict(asked)
+    raise StudyError(f"settings are Settings, the name of a preset or a mapping of tables; got {type(asked).__name__}")
 
 
 def _check_names(stages: Sequence[Stage], only: str | None, start: str | None) -> None:

@@ -117,7 +117,7 @@ def read_recipes(pair: ModelPair, recipes: Any) -> tuple[tuple[str, Recipe], ...
     if isinstance(recipes, Mapping):
         found = tuple((str(name), pair.recipe(recipe)) for name, recipe in recipes.items())
     else:
-        single = isinstance(recipes, (str, Recipe, LayerRange))
+        single = isinstance(recipes, (str, Recipe, LayerRange)) or not isinstance(recipes, Iterable)
         read = [pair.recipe(one) for one in ((recipes,) if single else recipes)]
         found = tuple((_name(recipe), recipe) for recipe in read)
     names = [name for name, _ in found]

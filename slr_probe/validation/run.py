@@ -10,6 +10,7 @@ from slr_probe.defaults import FLOOR, LEVEL, MEMORY, RESAMPLES, WARMER
 from slr_probe.executor import Executor, executes
 from slr_probe.generation.backend import check_backend
 from slr_probe.log import Log, check_log, tell
+from slr_probe.pair.given import check_pair
 from slr_probe.pair.side import state_of
 from slr_probe.progress import step, told
 from slr_probe.scoring.folder import HYBRIDS, SWEEPS, Folder
@@ -155,6 +156,7 @@ def validate(
         >>> report = validate(pair, "3:9", preset="quick", out="validation")  # doctest: +SKIP
         >>> print(report)  # doctest: +SKIP
     """
+    check_pair(pair)
     check_log(log)
     own = read_metrics(metrics)
     check_seed(seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import warnings
 
 import pytest
 
@@ -76,3 +77,15 @@ def test_a_terminal_that_is_not_utf_8_takes_every_text(monkeypatch):
     monkeypatch.setattr(cli, "program", lambda: lambda **_: print("naïve \ud800", flush=True))
     cli.main()
     assert raw.getvalue() == b"na\\xefve \\ud800\n"
+
+
+def test_a_warning_is_one_line_without_a_place(ends):
+    before = warnings.showwarning
+
+    def warn():
+        warnings.warn("two\nlines", stacklevel=1)
+        raise SystemExit(0)
+
+    _, _, err = ends(warn)
+    assert err == "warning: two lines\n"
+    assert warnings.showwarning is before

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from slr_probe.cli import program
 from slr_probe.cli.output import check_places, write_result
 from slr_probe.errors import OutputError
 from tests.rank.planted import planted
@@ -111,10 +113,33 @@ def test_names_that_no_file_can_have(tmp_path):
 
 def test_a_result_is_written_with_its_table(tmp_path, capsys):
     ranking = planted()
-    write_result(ranking, tmp_path, "ranking")
+    said = write_result(ranking, tmp_path, "ranking")
     read = pd.read_csv(tmp_path / "ranking.csv")
     np.testing.assert_allclose(read["diversity"], ranking.to_dataframe()["diversity"])
-    assert "ranking.csv" in capsys.readouterr().out
+    assert said.startswith("wrote ")
+    assert "ranking.csv" in said
+    assert not capsys.readouterr().out  # the verb prints it last
+    assert write_result(ranking, None, "ranking") == ""
+
+
+PAIR = ("organism:base", "organism:dpo")
+
+
+@pytest.mark.parametrize(
+    ("verb", "kept"),
+    [
+        (("delta", *PAIR), "weight_delta.npz"),
+        (("lens", *PAIR), "lens.npz"),
+        (("mask", *PAIR, "--steps", "1"), "freeze.json"),
+    ],
+)
+def test_what_was_found_is_kept_where_nobody_reads_on(verb, kept, tmp_path, monkeypatch):
+    def close(*_, **__):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("builtins.print", close)
+    CliRunner().invoke(program(), [*verb, "--out", str(tmp_path), "-q"])
+    assert (tmp_path / kept).exists()
 
 
 FIRST = """
@@ -158,3 +183,10 @@ def test_inspect_writes_its_table_and_replaces_nothing_of_a_checkpoint(run, pair
     code, _, err = run("inspect", base, tuned, "--csv", tuned / "new.csv")
     assert (code, "among the files of a checkpoint" in err) == (2, True)
     assert not (tuned / "new.csv").exists()
+
+
+def test_a_surprise_may_be_none(run):
+    for value, said in (("none", "absent.json"), ("much", "at least 1, or none; got 'much'")):
+        code, _, err = run("rank", "organism:base", "organism:dpo", "--surprise", value, "--task", "absent.json")
+        assert code == 2
+        assert said in err

@@ -29,6 +29,7 @@ def test_worked_example():
 @pytest.mark.parametrize(
     ("table", "message"),
     [
+        ([1, 2], "expected a pandas DataFrame, rows tasks and columns stages; got list"),
         (PAPER[["base"]], "at least two stages"),
         (PAPER.assign(base=[0.8, 0.0, 0.4]), "base .'base'. has 0 on task 'qa'"),
         (PAPER.assign(base=[0.8, np.nan, 0.4]), "stage 'base' on task 'qa' is nan"),

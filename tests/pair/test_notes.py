@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from slr_probe import ModelPair
-from slr_probe.pair.notes import verdict
+from slr_probe.pair.notes import doubt, verdict
 
 
 def ended(base, tuned):
@@ -31,6 +31,8 @@ def test_names_tell_a_swapped_pair(pair_of, tmp_path, base, tuned, asked):
     said = ended(*sides)
     assert said.startswith("Swapped?" if asked else "They fit:")
     assert ("is called" in said) == asked
+    pair = ModelPair.load(*sides, device="cpu")
+    assert doubt(pair.base_side, pair.tuned_side, pair.notes) == (said if asked else "")
 
 
 def test_a_template_on_base_alone_tells_as_well(pair_of):

@@ -42,6 +42,23 @@ def test_settings_that_do_not_fit_the_pair_are_refused_before_any_work(tmp_path,
     assert not (tmp_path / "study").exists()
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("fast", "unknown preset 'fast'; expected one of quick"),
+        ({"rank": {"flor": 0.8}}, "unknown setting 'flor'"),
+        (3, "the name of a preset or a mapping of tables; got int"),
+    ],
+)
+def test_settings_may_be_a_name_or_tables(tmp_path, settings, said):
+    with pytest.raises(StudyError, match=said):
+        run_study("organism:base", "organism:dpo", tmp_path / "study", settings)
+    tables = {"preset": "quick", "rank": {"task": "absent.json"}}
+    with pytest.raises(SlrProbeError, match=r"absent\.json"):  # read as settings, and what they name is looked for
+        run_study("organism:base", "organism:dpo", tmp_path / "study", tables, device="cpu")
+    assert not (tmp_path / "study").exists()
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path, own):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("precious")

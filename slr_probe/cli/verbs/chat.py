@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from slr_probe.cli.app import app
-from slr_probe.cli.options import SAMPLING, Base, Loading, Tuned, grouped, like
+from slr_probe.cli.options import SAMPLING, Base, Loading, Tuned, grouped, like, revisions
 from slr_probe.cli.output import print_beside, silence
 from slr_probe.defaults import MIN_P
 from slr_probe.errors import PromptError, SlrProbeError
@@ -23,6 +23,7 @@ _PROMPT = "> "
 
 
 @app.command()
+@revisions
 @grouped
 def chat(
     base: Base,

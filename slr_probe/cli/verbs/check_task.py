@@ -59,10 +59,8 @@ def check_task(
         for fault in unfit:
             print(f"  refused: {fault}")
         later = sum(not fit.next_token and not fit.refused for fit in fits)
-        print(
-            f"  {len(fits)} prompts, {len(unfit)} refused; {later} left out by lens and "
-            "patch, which read the next token only"
-        )
+        left_out = f"; {later} left out by lens and patch, which read the next token only" if what == _CRC else ""
+        print(f"  {len(fits)} prompts, {len(unfit)} refused{left_out}")
         refused += len(unfit)
     if refused:
         raise typer.Exit(1)

@@ -108,8 +108,8 @@ def compare(
             **options,
             **shared,
         )
-    print(found)
     write_data(found.to_dict(), json_file)
+    print(found)
     if out is not None:
         print(f"wrote {out / 'comparison.npz'}, comparison.json, table.csv, comparison.pdf, comparison.png")
 
@@ -155,10 +155,17 @@ def _saved(sources: dict[str, str] | list[str]) -> bool:
 
     Raises:
         ValidationError: There are both.
+        CheckpointError: One is neither.
     """
+    from slr_probe.checkpoint import possible
     from slr_probe.generation.logs import holds_outputs
 
-    saved = {holds_outputs(one) for one in (sources.values() if isinstance(sources, dict) else sources)}
+    saved = {
+        holds_outputs(one) or not possible(one)  # what is neither is an error here, before anything is loaded
+        for one in (sources.values() if isinstance(sources, dict) else sources)
+    }
+    if len(sources) == 1 and not Path(next(iter(sources))).exists() and isinstance(sources, list):
+        raise ValidationError(f"{sources[0]} is no file or folder, and one model alone cannot be compared")
     if len(saved) > 1:
         raise ValidationError("sources are either all checkpoints or all saved outputs; got both")
     return saved.pop()

@@ -56,8 +56,8 @@ def evaluate(
         **loading.options,
         **options,
     )
-    print(found)
     write_data(found.to_dict(), json_file)
+    print(found)
     print(f"wrote {comparison_folder(out, found)}; logs of each model lie in {out}")
 
 

@@ -101,8 +101,8 @@ def lineage(
             **options,
             **shared,
         )
-    print(found)
     write_data(found.to_dict(), json_file)
+    print(found)
     if out is not None:
         print(f"wrote {out / 'lineage.npz'}, lineage.json, table.csv, lineage.pdf, lineage.png")
 

@@ -63,15 +63,17 @@ def mask(
     found = learn_layer_mask(pair, learn, **options)
     found = replace(found, settings={**found.settings, "data": str(data) if data else "sampled"})
     recipe, frozen = found.recipe(keep), found.freeze_list(freeze)
+    write_data(found.rows(), json_file)
+    written = write_result(found, out, "mask")
+    if out is not None:
+        written += _write_lists(out, recipe, frozen, talks if data is None else None)
     print(found)
     print_table(*view.lines(found))
-    write_data(found.rows(), json_file)
-    write_result(found, out, "mask")
+    print(written, end="")
     print(_for_peft(frozen, out))
     if rates:
         _score_rates(pair, found, rest, out, options["batch_size"], options["seed"])
     if out is not None:
-        _write_lists(out, recipe, frozen, talks if data is None else None)
         print(f"restore it:  slr-probe restore {base} {tuned} --recipe {out / 'recipe.json'} --out hybrid")
 
 
@@ -101,8 +103,8 @@ def _score_rates(pair: Any, found: Any, data: Any, out: Path | None, batch_size:
         scores.save(out / "mask_rates.npz")
 
 
-def _write_lists(out: Path, recipe: Any, frozen: Any, sampled: Any) -> None:
-    """Write what to restore, what to freeze, and the conversations if they were sampled."""
+def _write_lists(out: Path, recipe: Any, frozen: Any, sampled: Any) -> str:
+    """Write what to restore, what to freeze, and the conversations if they were sampled; say so in a line."""
     from slr_probe.files import write_text
 
     restored, freeze, conversations = (out / name for name in _LISTS)
@@ -111,3 +113,5 @@ def _write_lists(out: Path, recipe: Any, frozen: Any, sampled: Any) -> None:
     if sampled is not None:
         lines = (json.dumps({"messages": messages}) + "\n" for messages in sampled)
         write_text(conversations, "".join(lines))
+    files = (restored, freeze) if sampled is None else (restored, freeze, conversations)
+    return f"wrote {', '.join(map(str, files))}\n"

@@ -54,12 +54,13 @@ def delta(
         download=download,
         trust_remote_code=trust,
     )
+    write_data(found.rows(), json_file)
+    written = write_result(found, out, "weight_delta")
     print(found)
     print_table(*lines(found))
     for note in found.notes:
         print(f"note: {note}")
-    write_data(found.rows(), json_file)
-    write_result(found, out, "weight_delta")
+    print(written, end="")
 
 
 @app.command()
@@ -90,10 +91,11 @@ def lens(
     pair = loading.pair(base, tuned)
     questions = read_questions(prompts, task)
     found = logit_lens(pair, questions, answers=answer, recipes=hybrid or (), **options)
+    write_data(found.rows(), json_file)
+    written = write_result(found, out, "lens")
     print(found)
     print_table(*lines(found))
-    write_data(found.rows(), json_file)
-    write_result(found, out, "lens")
+    print(written, end="")
 
 
 @app.command()
@@ -123,10 +125,11 @@ def patch(
     pair = loading.pair(base, tuned)
     questions = read_questions(prompts, task)
     found = patch_activations(pair, questions, answers=answer, **options)
+    write_data(found.rows(), json_file)
+    written = write_result(found, out, "patching")
     print(found)
     print_table(*lines(found))
-    write_data(found.rows(), json_file)
-    write_result(found, out, "patching")
+    print(written, end="")
 
 
 def read_questions(prompts: Path | None, task: str) -> Any:

@@ -24,12 +24,18 @@ from slr_probe.cli.options import (
 )
 from slr_probe.cli.output import check_places, print_table, write_data, write_result
 from slr_probe.defaults import ENDING, QUICK_PROMPTS, QUICK_SOUPS, SURPRISE
-from slr_probe.signature import parameters
+from slr_probe.errors import RankingError
+from slr_probe.signature import parameters, plain
 
 if TYPE_CHECKING:
     from slr_probe.rank import RangeRanking
 
-QUICK_HELP = f"A first look: {QUICK_PROMPTS} prompts of each kind, {QUICK_SOUPS} soups."
+QUICK_HELP = f"A first look: {QUICK_PROMPTS} prompts of each kind (20 + 20 of the built-in), {QUICK_SOUPS} soups."
+_GUARDED = (
+    "Exclude ranges that fit badly to replies which tuned wrote, by --ending and --surprise; where replies can be "
+    "sampled, so not from a pair that is streamed. --no-guards is the paper's rule."
+)
+_SURPRISED = plain(parameters(GUARDS)["surprise"].help).replace("None", "none")
 _TAKEN = "method floor objective scorer proposals soups candidates ended temperature min_p memory stream executor seed"
 
 
@@ -49,9 +55,9 @@ def rank(
     json_file: JsonFile = None,
     *,
     loading: Loading,
-    guards: Annotated[bool, like(RANK, "guards", "--guards/--no-guards")] = True,
+    guards: Annotated[bool, typer.Option("--guards/--no-guards", help=_GUARDED)] = True,
     ending: Annotated[tuple[float, float], like(GUARDS, "ending")] = ENDING,
-    surprise: Annotated[float, like(GUARDS, "surprise")] = SURPRISE,
+    surprise: Annotated[str, typer.Option(help=_SURPRISED)] = str(SURPRISE),
     **options: Any,
 ) -> None:
     """Propose the range of blocks to restore: most diversity among those that keep enough validity.
@@ -66,7 +72,7 @@ def rank(
     from slr_probe.show import ranking as shown
     from slr_probe.tasks import CRCTask
 
-    options["guards"] = Guards(ending=ending, surprise=surprise) if guards else None
+    options["guards"] = Guards(ending=ending, surprise=_bound(surprise)) if guards else None
     pair = loading.pair(base, tuned)
     sweeps = None if out is None else out / "sweeps"
     asked: Any = CRCTask.load(task) if task else CRCTask.default()
@@ -77,13 +83,22 @@ def rank(
     with opened(options.pop("executor")) as executor:
         with foretold(lambda: by_worker(executor, estimate, pair), "rank", quicker=quicker):
             found = rank_layers(pair, asked, out=sweeps, executor=executor, **options)
+    write_data(found.to_dict(), json_file)
+    written = write_result(found, out, "ranking")
     print(found)
     print_table(*shown.lines(found, top))
     if "matmul_share" in found.settings:
         print(f"the sweeps ran at {found.settings['matmul_share']:.2f} of this device's rate of matrix products")
     _print_advice(found, base, tuned)
-    write_data(found.to_dict(), json_file)
-    write_result(found, out, "ranking")
+    print(written, end="")
+
+
+def _bound(text: str) -> float | None:
+    """A bound as it was typed, or none of it."""
+    try:
+        return None if text.lower() == "none" else float(text)
+    except ValueError:
+        raise RankingError(f"--surprise is a share of tuned's of at least 1, or none; got {text!r}") from None
 
 
 def _print_advice(ranking: RangeRanking, base: str, tuned: str) -> None:

@@ -92,9 +92,9 @@ def validate(
     with opened(asked.pop("executor")) as executor:
         with foretold(lambda: by_worker(executor, estimate, pair), "validate", quicker=quicker):
             found = compare(pair, recipes, wanted, out=out, executor=executor, **asked)
+    write_data(found.to_dict(), json_file)
     print(found)
     for note in found.notes:
         print(f"note: {note}")
-    write_data(found.to_dict(), json_file)
     if out is not None:
         print(f"wrote {out / 'report.npz'}, report.json, table.csv, validation.pdf, validation.png")

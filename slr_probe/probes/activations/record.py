@@ -21,6 +21,7 @@ from slr_probe.forward.points import Point, select_points
 from slr_probe.forward.questions import Batch, batches, read_questions
 from slr_probe.layers import LayerRange
 from slr_probe.output_folder import output_folder
+from slr_probe.pair.given import check_pair
 from slr_probe.probes.activations.result import Recording, tensor_name, write_description
 from slr_probe.probes.activations.store import FILE, Memory, Store, Stored, file_bytes, writing
 from slr_probe.progress import progress_bar
@@ -68,8 +69,8 @@ def record(
     pair: ModelPair,
     prompts: CRCTask | RenderedTask | Sequence[Query] | Prompt | Sequence[Prompt],
     *,
-    models: Iterable[str] = _MODELS,
-    recipes: Iterable[Recipe | LayerRange | str] = (),
+    models: str | Iterable[str] = _MODELS,
+    recipes: Recipe | LayerRange | str | Iterable[Recipe | LayerRange | str] = (),
     points: Iterable[str] = ("resid_post",),
     blocks: Iterable[int] | None = None,
     positions: Positions = "answer",
@@ -115,8 +116,9 @@ def record(
         >>> found.read("tuned", "resid_post", block=3).shape
         torch.Size([2, 96])
     """
+    check_pair(pair)
     questions = read_questions(pair, prompts, format=format)
-    sources = _sources(pair, tuple(models), recipes)
+    sources = _sources(pair, (models,) if isinstance(models, str) else tuple(models), recipes)
     points = (points,) if isinstance(points, str) else tuple(dict.fromkeys(points))
     places = select_points(pair.tuned, points, blocks)
     chosen = tuple(dict.fromkeys(place.block for place in places))
@@ -190,7 +192,7 @@ def _folder(out: Path, shapes: dict[str, tuple[int, int]], dtype: torch.dtype, d
 
 
 def _sources(
-    pair: ModelPair, models: tuple[str, ...], recipes: Iterable[Recipe | LayerRange | str]
+    pair: ModelPair, models: tuple[str, ...], recipes: Recipe | LayerRange | str | Iterable[Recipe | LayerRange | str]
 ) -> dict[str, Callable[[], Any]]:
     """For each name, a function that gives a context manager of the model."""
     unknown = [name for name in models if name not in _MODELS]

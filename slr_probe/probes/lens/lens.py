@@ -18,18 +18,19 @@ from slr_probe.errors import PromptError, SlrProbeError
 from slr_probe.forward.budget import parse_bytes
 from slr_probe.forward.questions import Questions, read_questions
 from slr_probe.forward.readout import AnswerTable
+from slr_probe.layers import LayerRange
+from slr_probe.pair.given import check_pair
 from slr_probe.pair.prompts import PLAIN_BASE
 from slr_probe.pair.vocabulary import require_one_vocabulary
 from slr_probe.probes.lens.measure import Recorded, read, record_blocks
 from slr_probe.probes.lens.result import LayerTrace
 from slr_probe.progress import progress_bar, told
+from slr_probe.recipe import Recipe
 from slr_probe.restoration import restored
 
 if TYPE_CHECKING:
-    from slr_probe.layers import LayerRange
     from slr_probe.pair import ModelPair
     from slr_probe.pair.prompts import Format, Prompt
-    from slr_probe.recipe import Recipe
     from slr_probe.tasks.answers import Query
     from slr_probe.tasks.crc import CRCTask, RenderedTask
 
@@ -42,8 +43,8 @@ def logit_lens(
     prompts: CRCTask | RenderedTask | Sequence[Query] | Prompt | Sequence[Prompt],
     *,
     answers: Sequence[str] | Sequence[Sequence[str]] | None = None,
-    models: Sequence[Side] = ("base", "tuned"),
-    recipes: Sequence[Recipe | LayerRange | str] = (),
+    models: Side | Sequence[Side] = ("base", "tuned"),
+    recipes: Recipe | LayerRange | str | Sequence[Recipe | LayerRange | str] = (),
     format: Format | None = None,
     top_k: int = 5,
     batch_size: int = 16,
@@ -86,6 +87,9 @@ def logit_lens(
         >>> trace.collapse().estimate  # doctest: +SKIP
         array([0.1, 0.2, 0.9, 1.3])
     """
+    check_pair(pair)
+    recipes = [recipes] if isinstance(recipes, (Recipe, LayerRange, str)) else recipes
+    models = [models] if isinstance(models, str) else models
     _check_options(models, recipes, top_k, batch_size, seed)
     if len(set(models)) > 1 or ("base" in models and recipes):
         require_one_vocabulary(pair.base_side, pair.tuned_side, "the lens")

@@ -15,6 +15,7 @@ from numpy import ndarray
 
 from slr_probe.errors import MaskError
 from slr_probe.forward.budget import spans
+from slr_probe.pair.given import check_pair
 from slr_probe.pair.prompts import Format
 from slr_probe.probes.mask.examples import Example, load_examples, read_conversations, sample_conversations
 from slr_probe.probes.mask.optimiser import Adam, along, shift_to, sigmoid
@@ -133,6 +134,7 @@ def learn_layer_mask(
         >>> mask = learn_layer_mask(pair, "conversations.jsonl")  # doctest: +SKIP
         >>> hybrid = Recipe.from_mask(mask, keep=0.75)  # doctest: +SKIP
     """
+    check_pair(pair)
     settings = MaskSettings(
         granularity=granularity,
         steps=steps,

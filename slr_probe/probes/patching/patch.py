@@ -23,6 +23,7 @@ from slr_probe.forward.budget import parse_bytes, spans
 from slr_probe.forward.questions import Batch, batches, read_questions
 from slr_probe.forward.readout import AnswerTable
 from slr_probe.layers import LayerRange
+from slr_probe.pair.given import check_pair
 from slr_probe.pair.vocabulary import require_one_vocabulary
 from slr_probe.probes.patching.blockwise import BlockwiseModel
 from slr_probe.probes.patching.cells import Cell, Component, Kind, make_cells, read_components, read_windows
@@ -100,6 +101,7 @@ def patch_activations(
         >>> result.recovered("conditional_entropy", "base->tuned", "mlp").estimate  # doctest: +SKIP
         array([0.02, 0.11, 0.43, 0.07])
     """
+    check_pair(pair)
     _check_options(direction, positions, seed)
     parts, windows = read_components(components), read_windows(blocks, window, pair.depth)
     require_one_vocabulary(pair.base_side, pair.tuned_side, "patching")

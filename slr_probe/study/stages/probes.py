@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slr_probe.files import write_json
+from slr_probe.pair.notes import doubt
 from slr_probe.pair.vocabulary import different_rows
 from slr_probe.show.words.format import estimate
 from slr_probe.study.folder import ACTIVATION_PATCHING, LOGIT_LENS, PAIR, WEIGHT_DELTA
@@ -37,7 +38,8 @@ def inspect(context: Context, home: Path) -> str:
             "blocks": table.astype(object).to_dict(orient="records"),
         },
     )
-    return headline
+    said = doubt(pair.base_side, pair.tuned_side, pair.notes)
+    return f"{headline}. {said}" if said else headline
 
 
 def delta(context: Context, home: Path) -> str:

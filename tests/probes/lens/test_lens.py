@@ -178,11 +178,11 @@ class TestAnswers:
 
 class TestHybridsAndResult:
     def test_recipe_is_the_restored_model(self, pair: ModelPair) -> None:
-        trace = logit_lens(pair, PROMPTS, recipes=["1:3"])
+        trace = logit_lens(pair, PROMPTS, recipes="1:3")
         with restored(pair, "1:3") as hybrid:
             expected = entropies(lens_logits("llama", hybrid, pair.render(PROMPTS[2])))
         np.testing.assert_allclose(trace.entropy[trace.models.index("restore 1:3 of 4"), :, 2], expected, atol=1e-5)
-        again = logit_lens(pair, PROMPTS, models=["tuned"])
+        again = logit_lens(pair, PROMPTS, models="tuned")
         np.testing.assert_array_equal(again.entropy[0], trace.entropy[1])  # and tuned is itself again
 
     def test_collapse_is_a_paired_difference(self, pair: ModelPair) -> None:
