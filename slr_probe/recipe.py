@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -278,7 +279,8 @@ def as_recipe(recipe: Recipe | LayerRange | str, depth: int) -> Recipe:
         return recipe.check_depth(depth)
     if isinstance(recipe, (LayerRange, str)):
         return Recipe.restore(LayerRange(recipe).within(depth, allow_empty=False), depth)
-    raise RecipeError(f"expected a Recipe, a LayerRange or text such as '8:14'; got {recipe!r}{_meant(recipe)}")
+    given = f"{type(recipe).__name__} {reprlib.repr(recipe)}{_meant(recipe)}"
+    raise RecipeError(f"expected a Recipe, a LayerRange or text such as '8:14'; got {given}")
 
 
 def _meant(given: object) -> str:

@@ -109,10 +109,10 @@ def test_every_constructor_means_what_it_says(recipe: Recipe, blocks: tuple, out
         (lambda: as_recipe("2:2", 4), LayerRangeError, "empty"),
         (lambda: as_recipe("2:9", 4), LayerRangeError, "out of bounds"),
         (lambda: as_recipe(Recipe.tuned(3), 4), RecipeError, "depth=4"),
-        (lambda: as_recipe([1, 3], 4), RecipeError, "got .1, 3.; Recipe.restore.blocks, depth. takes a set"),
-        (lambda: as_recipe([1, 2, 3], 4), RecipeError, "got .1, 2, 3..*'1:4'"),
+        (lambda: as_recipe([1, 3], 4), RecipeError, "got list .1, 3.; Recipe.restore.blocks, depth. takes a set"),
+        (lambda: as_recipe([1, 2, 3], 4), RecipeError, "got list .1, 2, 3..*'1:4'"),
         (lambda: as_recipe(range(1, 4), 4), RecipeError, "'1:4'"),
-        (lambda: as_recipe(4, 4), RecipeError, "got 4$"),
+        (lambda: as_recipe(4, 4), RecipeError, "got int 4$"),
     ],
 )
 def test_bad_input_is_refused(make: Any, error: type[Exception], words: str) -> None:

@@ -47,6 +47,9 @@ class HybridReport:
         """Whether the hybrid is exactly what its recipe says."""
         return not self.problems
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def __str__(self) -> str:
         compared = ", ".join(f"{n} from {origin}" for origin, n in self.counts.items())
         head = f"{self.folder}: {self.recipe}: {sum(self.counts.values())} tensors compared bit for bit ({compared})"

@@ -56,6 +56,9 @@ class SweepPlan:
     method: str
     seconds: float | None
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def __str__(self) -> str:
         fewer = self.naive_block_evaluations * self.naive_tokens / max(self.block_evaluations * self.tokens, 1)
         seconds = "unknown" if self.seconds is None else f"about {self.seconds:,.1f} s"

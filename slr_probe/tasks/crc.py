@@ -152,6 +152,11 @@ class CRCTask:
         Path(path).write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
         return Path(path)
 
+    def __repr__(self) -> str:
+        splits = Counter(item.split.replace("_", "-") for item in self.items)
+        counts = ", ".join(f"{count} {split}" for split, count in splits.items())
+        return f"<CRCTask {self.name!r}: {counts} prompts, first {self.items[0].prompt!r}>"
+
     def split(self, split: Split) -> CRCTask | None:
         """The part of the task that belongs to one split; None where it has no prompts."""
         items = tuple(item for item in self.items if item.split == split)

@@ -37,6 +37,7 @@ def test_a_faithful_hybrid(hybrid: Path, pair_of: Callable[[str], Pair]) -> None
     assert report.recipe.restored_blocks == (0, 1, 2)
     per_block = sum(name.startswith("model.layers.1.") for name in read_all(hybrid))
     assert report.counts == {"base": 2 * per_block, "mixed": per_block, "tuned": per_block + 3}
+    assert repr(report) == str(report)
     assert str(report).endswith(": all equal")
     assert f"{4 * per_block + 3} tensors compared bit for bit" in str(report)
     assert [snapshot(folder) for folder in (hybrid, *pair_of("llama").folders)] == before

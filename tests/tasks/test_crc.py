@@ -188,3 +188,11 @@ def test_bad_files(tmp_path):
         (tmp_path / "task.json").write_text(text)
         with pytest.raises(TaskError, match=message):
             CRCTask.load(tmp_path / "task.json")
+
+
+def test_a_task_prints_short():
+    assert (
+        repr(CRCTask.of([("Pick: a or b.", ["a", "b"])]))
+        == "<CRCTask 'CRC': 1 selection prompts, first 'Pick: a or b.'>"
+    )
+    assert "40 selection, 40 held-out prompts" in repr(CRCTask.default())

@@ -38,6 +38,11 @@ class FreezeList:
     layers_to_transform: tuple[int, ...]
     target_modules: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        modules = f", {len(self.target_modules)} target_modules" if self.target_modules else ""
+        blocks = list(self.layers_to_transform)
+        return f"<FreezeList: {len(self.parameters)} parameters to freeze{modules}, layers_to_transform={blocks}>"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {key: list(getattr(self, key)) for key in ("parameters", "layers_to_transform", "target_modules")}
