@@ -70,9 +70,9 @@ class Analysis:
         logging.disable_progress_bar()
         self.args = args
         self._sides = describe_pair(ModelPair.load(args.base, args.tuned))
-        self.prints = {role: side["fingerprint"] for role, side in self._sides.items()}
-        self.folder = args.results or Path("build") / "-".join(found[:8] for found in self.prints.values())
-        check_folder(self.folder, self.prints)
+        contents = {role: side["contents"] for role, side in self._sides.items()}
+        self.folder = args.results or Path("build") / "-".join(found[:8] for found in contents.values())
+        check_folder(self.folder, contents)
         self.settings = self._settings()
         self.pair = ModelPair.load(args.base, args.tuned, dtype=self.settings.common.dtype or None)
 
@@ -107,7 +107,7 @@ class Analysis:
         write_table(table, folder / f"{name}.csv")
         used = {key: versions()[key] for key in ("slr-probe", "torch", "transformers")}
         pair = {"base": _shown(self.args.base), "tuned": _shown(self.args.tuned)}
-        prints = {role: found[:12] for role, found in self.prints.items()}
+        prints = {role: side["fingerprint"][:12] for role, side in self._sides.items()}
         said = {"shows": shows, "command": _command(), "settings": settings}
         write_json(folder / f"{name}.json", {**said, "pair": pair, "fingerprints": prints, "versions": used})
         write_readme(folder)
