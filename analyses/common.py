@@ -70,9 +70,8 @@ class Analysis:
         logging.disable_progress_bar()
         self.args = args
         self._sides = describe_pair(ModelPair.load(args.base, args.tuned))
-        contents = {role: side["contents"] for role, side in self._sides.items()}
-        self.folder = args.results or Path("build") / "-".join(found[:8] for found in contents.values())
-        check_folder(self.folder, contents)
+        self.folder = args.results or Path("build") / "-".join(side["contents"][:8] for side in self._sides.values())
+        check_folder(self.folder, self._sides)
         self.settings = self._settings()
         self.pair = ModelPair.load(args.base, args.tuned, dtype=self.settings.common.dtype or None)
 

@@ -277,8 +277,8 @@ def _primary(task: TextTask | None, scored: Sequence[Scores]) -> tuple[str, ...]
     measured = [name for name, share in shares.items() if share > 0]
     if task is not None:
         return primary_metrics(task, measured)
-    common = first_metrics([name for name in measured if shares[name] >= 0.5])
-    return common if len(common) == len(first_metrics(measured)) else first_metrics(measured)
+    every, common = (first_metrics([name for name in measured if shares[name] >= least]) for least in (0, 0.5))
+    return common if len(common) == len(every) else every
 
 
 def _examples(task: str, logs: Sequence[Log]) -> list[Example]:

@@ -77,12 +77,12 @@ class Records:
             yield
 
 
-def check_folder(folder: Path, pair: Mapping[str, str]) -> None:
+def check_folder(folder: Path, pair: Mapping[str, Mapping[str, str]]) -> None:
     """Refuse a folder that is neither new nor a study of this pair.
 
     Args:
         folder: Where the study goes.
-        pair: Hash of the contents of base and of tuned.
+        pair: Base and tuned, as `describe_pair` describes them.
 
     Raises:
         StudyError: It holds something else, or a study of another pair.
@@ -98,7 +98,7 @@ def check_folder(folder: Path, pair: Mapping[str, str]) -> None:
         names = " and ".join(str(run["pair"][role]["source"]) for role in ("base", "tuned"))
     except (KeyError, TypeError):
         raise StudyError(f"{store.manifest} describes no run of slr-probe; give a new folder") from None
-    if known != dict(pair):
+    if known != {role: side["contents"] for role, side in pair.items()}:
         raise StudyError(f"{folder} holds the run of another pair ({names}, as they were then); give a new folder")
 
 

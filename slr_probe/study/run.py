@@ -101,7 +101,7 @@ def run_study(
     _check_names(stages, only, start)
     pair = describe_pair(context.pair)
     check_settings(context)
-    check_folder(context.folder, {role: side["contents"] for role, side in pair.items()})
+    check_folder(context.folder, pair)
     records = Records(context.folder)
     with records.locked():
         states = [state_of(side) for side in (context.pair.base_side, context.pair.tuned_side)]

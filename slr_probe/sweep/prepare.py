@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -111,7 +111,7 @@ class Engine:
             reason = found
         return cls(request, limit, to_load, weights, paths, stream, runner, reason)
 
-    @property
+    @cached_property
     def evaluations(self) -> int:
         """Block evaluations a prompt."""
         if self.runner is None:
